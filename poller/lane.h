@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A lane: Go's M and P in one. It owns a scheduler, goroutine timers, poller backends
+ * (stack and epoll, both alive at once), and a ledger. lane_turn() is the only loop body;
+ * its steps are those of the house plan, "One lane turn".
+ *
+ * Threads: a real lane belongs to the thread that runs it; lane_stop() and lane_break()
+ * may come from any thread or a signal handler; all else is that thread's.
+ */
+#ifndef POLLER_LANE_H
+#define POLLER_LANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stack/base/compiler.h"
+
+struct g;
+struct lane;
+struct ledger;
+struct netpoll_backend;
+
+enum lane_idle {
+	LANE_IDLE_AUTO,  /* sleep where the devices have an fd, else nap */
+	LANE_IDLE_SPIN,  /* never give the cpu up */
+	LANE_IDLE_NAP,   /* spin 1 ms, then sleep nap_ns at a time */
+	LANE_IDLE_SLEEP, /* in epoll until packet, timer or break; needs fds */
+};
+
+enum ledger_mode {
+	LEDGER_SAMPLED, /* one turn in 64 (rule 9) */
+	LEDGER_FULL,
+	LEDGER_OFF,
+};
+
+struct lane_config {
+	int cpu;                /* -1 = not pinned */
+	int numa_node;          /* -1 = of the cpu */
+	enum lane_idle idle;
+	uint64_t nap_ns;        /* default 50 us */
+	uint32_t stack_size;    /* of a g; default 64 KiB of address space */
+	uint32_t max_g;         /* default 1 << 20 */
+	enum ledger_mode ledger;
+	bool virt;              /* virtual time: no epoll, no eventfd, clock() must be given */
+	uint64_t (*clock)(void *ctx); /* ns; NULL = CLOCK_MONOTONIC by TSC */
+	void *clock_ctx;
+};
+
+void lane_config_init(struct lane_config *cfg);
+
+/* lane_create - 0; -ENOMEM; -EINVAL no such cpu or bad field; other -errno of epoll or
+ * affinity. Does not run anything yet. */
+MUST_USE int lane_create(const struct lane_config *cfg, struct lane **ret_lane);
+/* lane_destroy - gs that are still parked are freed without running; fds they held are
+ * the conn layer's to close (conn_lane_fini). */
+void lane_destroy(struct lane *l);
+
+/* lane_add_backend - the lane polls nb every turn (stack) or as step 7 says (epoll: made by
+ * lane_create itself). At most one of each. */
+void lane_add_backend(struct lane *l, struct netpoll_backend *nb);
+
+/* lane_go - start a goroutine from outside of any (before lane_run). */
+MUST_USE int lane_go(struct lane *l, void (*fn)(void *arg), void *arg, const char *name);
+
+/* lane_turn - one turn; may idle (step 8) only if may_sleep. Returns gs run. */
+unsigned lane_turn(struct lane *l, bool may_sleep);
+/* lane_run - turns until lane_stop() or no goroutine is left. 0. */
+int lane_run(struct lane *l);
+/* lane_stop - async-signal-safe, any thread. */
+void lane_stop(struct lane *l);
+bool lane_stopping(const struct lane *l);
+/* lane_break - wake a sleeping lane (R35); any thread, async-signal-safe. */
+void lane_break(struct lane *l);
+
+/* lane_prepare_sleep - for a program with its own loop: 0 and *ret_timeout_ns (-1 none) when
+ * it may wait on lane_fd(); -EAGAIN there is work; -EOPNOTSUPP a device must be polled. */
+MUST_USE int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns);
+int lane_fd(const struct lane *l);
+
+/* lane_self - the lane whose turn runs on this thread, NULL outside of one. Never inlined:
+ * a thread-local address must not live across a park (C facts of goroutines). */
+struct lane *lane_self(void);
+
+uint64_t lane_now(const struct lane *l);
+struct netpoll_backend *lane_stack_backend(const struct lane *l); /* NULL = no device */
+struct netpoll_backend *lane_epoll_backend(const struct lane *l); /* NULL in virtual time */
+struct ledger *lane_ledger(struct lane *l);
+/* lane_nr_g - goroutines alive. */
+uint32_t lane_nr_g(const struct lane *l);
+
+/* lane_alloc/free - zeroed memory on the lane's NUMA node (libnuma where there). */
+MUST_USE void *lane_alloc(struct lane *l, size_t size);
+void lane_mfree(struct lane *l, void *p, size_t size);
+
+#endif

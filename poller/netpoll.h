@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The netpoller: struct poll_desc is Go's pollDesc, with the semaphores rg and wg that a
+ * goroutine parks on, its deadlines, and the contract of the backends below it. R-numbers
+ * are the requirements of the house's netpoller.md.
+ *
+ * A backend turns its events into netpoll_ready(pd, mode). pds of stack conns make the
+ * transitions with plain accesses (only their lane touches them: pd->local); pds of
+ * kernel fds use locked ones.
+ */
+#ifndef POLLER_NETPOLL_H
+#define POLLER_NETPOLL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "poller/gtimer.h"
+#include "stack/base/compiler.h"
+#include "stack/base/list.h"
+
+struct g;
+struct lane;
+struct netpoll;
+struct netpoll_backend;
+struct sock;
+
+/* R1: rg/wg hold one of these or a struct g * (> PD_WAIT). */
+#define PD_NIL   ((uintptr_t)0)
+#define PD_READY ((uintptr_t)1)
+#define PD_WAIT  ((uintptr_t)2)
+
+/* Directions, and the modes of netpoll_ready. */
+#define NETPOLL_READ  1u
+#define NETPOLL_WRITE 2u
+
+/* R18: bits of pd->info; fdseq in the bits above. */
+#define PD_INFO_CLOSING   0x1u
+#define PD_INFO_EVENT_ERR 0x2u
+#define PD_INFO_RD_EXPIRED 0x4u
+#define PD_INFO_WR_EXPIRED 0x8u
+#define PD_INFO_SEQ_SHIFT 12 /* 20 bits of fdseq */
+
+struct poll_desc {
+	/* cache line 0: what an event and a waiter touch */
+	uintptr_t rg, wg;     /* (a) R1 */
+	uint32_t info;        /* (a) R18, lock-free readers read only this */
+	bool local;           /* (c) since open: only the owner lane touches it */
+	bool closing;         /* (l) */
+	uint32_t fdseq;       /* (l) R21, 20 bits, never 0 */
+	struct lane *lane;    /* (c) since open */
+	struct netpoll_backend *backend; /* (c) since open */
+	union {
+		int fd;           /* epoll backend */
+		struct sock *sk;  /* stack backend; NULL once closed (R16) */
+	};
+	uint32_t lock;        /* pd lock (spin; never held across a park) */
+	/* cache line 1: deadlines */
+	int64_t rd, wd;       /* (l) R24: > 0 absolute ns, 0 none, -1 expired */
+	uint32_t rseq, wseq;  /* (l) R26 */
+	struct gtimer rt, wt; /* (o) R25: rt serves both where rd == wd */
+	struct poll_desc *free_next; /* cache of free pds (R17) */
+};
+
+/* What a backend is. All calls on the owner lane's thread unless said. */
+struct netpoll_ops {
+	const char *name; /* "stack", "epoll" */
+	int (*init)(struct netpoll_backend *nb);
+	void (*fini)(struct netpoll_backend *nb);
+	/* open - register pd edge-triggered in|out|rdhup (R14). 0 or -errno. */
+	int (*open)(struct netpoll_backend *nb, struct poll_desc *pd);
+	/* close - deregister (R16); no event of pd's fdseq is delivered afterwards. */
+	void (*close)(struct netpoll_backend *nb, struct poll_desc *pd);
+	/*
+	 * poll - R32: delay_ns < 0 block, 0 look, > 0 at most so long. Calls netpoll_ready() for
+	 * what happened, which puts gs on the lane's run queue. Returns events seen, -errno only
+	 * if nothing of R33 applies. The stack backend never blocks here.
+	 */
+	int (*poll)(struct netpoll_backend *nb, int64_t delay_ns);
+	/* timers, output, next_timer - steps 3, 6 and 8 of the turn; NULL = has none. */
+	unsigned (*timers)(struct netpoll_backend *nb, uint64_t now);
+	unsigned (*output)(struct netpoll_backend *nb, uint64_t now);
+	uint64_t (*next_timer)(struct netpoll_backend *nb); /* absolute ns, 0 none */
+	/* sleep_fd - an fd that polls readable when poll() has work; -EOPNOTSUPP: must be polled. */
+	int (*sleep_fd)(struct netpoll_backend *nb);
+	/* brk - R35: any thread; makes a blocked poll() return. NULL where it never blocks. */
+	void (*brk)(struct netpoll_backend *nb);
+};
+
+struct netpoll_backend {
+	const struct netpoll_ops *ops; /* (c) */
+	struct lane *lane;             /* (c) */
+	bool local;                    /* (c) its pds use plain accesses */
+	int64_t waiters;               /* (a) R30: parked gs of this backend; (o) if local */
+};
+
+/* ---- for the conn layer: inside a goroutine of pd's lane ---- */
+
+/* netpoll_open - R14: a pd for fd (epoll) or sk (stack; fd ignored). 0; -ENOMEM; or the
+ * backend's -errno. */
+MUST_USE int netpoll_open(struct netpoll_backend *nb, int fd, struct sock *sk,
+			  struct poll_desc **ret_pd);
+/* netpoll_evict - R15: set closing and wake all; fatal if already closing. Owner lane. */
+void netpoll_evict(struct poll_desc *pd);
+/* netpoll_close - R16: fatal unless evicted; before the fd or sock itself is closed. */
+void netpoll_close(struct poll_desc *pd);
+/* netpoll_reset - R9: 0 and the word is NIL, or the pending error. mode: one direction. */
+MUST_USE int netpoll_reset(struct poll_desc *pd, unsigned mode);
+/* netpoll_wait - R10: park until ready. 0; -EBADF; -ETIME; -EIO. */
+MUST_USE int netpoll_wait(struct poll_desc *pd, unsigned mode);
+/* netpoll_wait_canceled - R11: until READY, ignoring close and deadlines. */
+void netpoll_wait_canceled(struct poll_desc *pd, unsigned mode);
+/* netpoll_set_deadline - R22-R28: absolute ns of the lane's clock, 0 none, past = expired.
+ * mode: NETPOLL_READ | NETPOLL_WRITE. */
+void netpoll_set_deadline(struct poll_desc *pd, uint64_t deadline, unsigned mode);
+/* netpoll_check_err - R12's order for one direction: 0, -EBADF, -ETIME, -EIO. */
+int netpoll_check_err(const struct poll_desc *pd, unsigned mode);
+
+/* ---- for backends ---- */
+
+/* netpoll_ready - R6/R7 with ioready: each direction in `mode` becomes READY and its waiter
+ * runnable. Owner lane. */
+void netpoll_ready(struct poll_desc *pd, unsigned mode);
+/* netpoll_set_event_err - R13, R20. */
+void netpoll_set_event_err(struct poll_desc *pd, bool err, uint32_t seq);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Connections that look blocking and park the goroutine, over Parklane's own stack or
+ * kernel sockets: the same calls, the same -errno. One goroutine may read while another
+ * writes; two readers (or two writers) take turns (R52). A connection belongs to the lane
+ * that made it.
+ *
+ * Errors common to all calls: -EBADF closed (before or during the call); -ETIME the
+ * deadline passed (TCP's own -ETIMEDOUT stays distinct); -ECONNRESET the peer reset;
+ * -EPIPE a write after that, or after pl_shutdown (no SIGPIPE); -EHOSTUNREACH, -ENETUNREACH.
+ */
+#ifndef PARKLANE_CONN_H
+#define PARKLANE_CONN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <parklane/go.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which network a call is about. */
+enum pl_net {
+	PL_NET_AUTO,   /* the lane's device if it has one, else the kernel */
+	PL_NET_STACK,  /* Parklane's stack over the lane's device */
+	PL_NET_KERNEL, /* kernel sockets and epoll */
+};
+
+#define PL_AF_INET  2
+#define PL_AF_INET6 10
+
+struct pl_addr {
+	uint16_t family; /* PL_AF_*; PL_AF_INET6 is refused for now with -EAFNOSUPPORT */
+	uint16_t port;   /* host order */
+	union {
+		uint32_t v4;    /* network order; 0 = any */
+		uint8_t v6[16]; /* network order */
+	};
+};
+
+struct pl_conn;
+
+/* pl_addr_parse - "10.0.0.1:7" or ":7" (any address). 0; -EINVAL; -EAFNOSUPPORT an IPv6
+ * address. Host names are not resolved. *ret_addr is untouched on failure. */
+PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr);
+/* pl_addr_format - "10.0.0.1:7" into buf (22 bytes suffice for IPv4); returns buf. */
+PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size);
+
+/* pl_listen - backlog < 1 means 1024. 0; -EADDRINUSE; -EADDRNOTAVAIL; -EINVAL; -EMFILE;
+ * -ENOBUFS; -ENODEV PL_NET_STACK on a lane without a device. The caller owns *ret_conn. */
+PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
+		     struct pl_conn **ret_conn);
+/* pl_accept - parks until a connection is there. Goes on after -ECONNABORTED (R54).
+ * 0; -EMFILE, -ENFILE, -ENOBUFS (try later); the common errors. The caller owns *ret_conn. */
+PL_API int pl_accept(struct pl_conn *listener, struct pl_conn **ret_conn);
+/* pl_dial - connect, parks until it is done. deadline: absolute pl_now() ns, 0 none; in the
+ * past it is refused at once with -ETIME. 0; -ECONNREFUSED; -ETIMEDOUT; -EHOSTUNREACH;
+ * -ENETUNREACH; -EADDRNOTAVAIL ports exhausted; the common errors (R56). */
+PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
+		   struct pl_conn **ret_conn);
+/* pl_read - at least one byte, at most len. Bytes; 0 end of stream; -errno. len 0 returns 0
+ * after the lock (R54). */
+PL_API ssize_t pl_read(struct pl_conn *c, void *buf, size_t len);
+/* pl_write - all of buf, unless an error comes: then the bytes written so far if any, else
+ * -errno (R54). */
+PL_API ssize_t pl_write(struct pl_conn *c, const void *buf, size_t len);
+/* pl_shutdown - how as shutdown(2): 0 read, 1 write, 2 both. 0; -ENOTCONN; -EINVAL. */
+PL_API int pl_shutdown(struct pl_conn *c, int how);
+/* pl_close - wakes whoever waits on c with -EBADF, returns when the last user is out (R53).
+ * 0; -EBADF the second time, as long as somebody still uses c; the pointer is dead after
+ * the first call returned. */
+PL_API int pl_close(struct pl_conn *c);
+
+/* Deadlines: absolute pl_now() ns; 0 none. One that has passed fails pending and later
+ * calls with -ETIME until it is moved (R22-R29). 0; -EBADF. Write covers nothing of read.
+ * On a listener the read deadline is accept's. */
+PL_API int pl_set_deadline(struct pl_conn *c, uint64_t deadline);
+PL_API int pl_set_read_deadline(struct pl_conn *c, uint64_t deadline);
+PL_API int pl_set_write_deadline(struct pl_conn *c, uint64_t deadline);
+
+/* pl_set_nodelay - TCP_NODELAY; on by default, as in Go. 0; -EBADF; -ENOPROTOOPT. */
+PL_API int pl_set_nodelay(struct pl_conn *c, int on);
+PL_API int pl_local_addr(struct pl_conn *c, struct pl_addr *ret_addr);
+PL_API int pl_peer_addr(struct pl_conn *c, struct pl_addr *ret_addr);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

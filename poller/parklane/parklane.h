@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* All of Parklane's public interface. */
+#ifndef PARKLANE_PARKLANE_H
+#define PARKLANE_PARKLANE_H
+
+#include <parklane/conn.h>
+#include <parklane/go.h>
+#include <parklane/run.h>
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From nothing to a running lane in one call: what `parklane` itself uses, and what a
+ * first program needs. Link with `pkg-config --libs parklane`.
+ */
+#ifndef PARKLANE_RUN_H
+#define PARKLANE_RUN_H
+
+#include <stdbool.h>
+
+#include <parklane/conn.h>
+#include <parklane/go.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* All strings are borrowed until pl_run returns. A zeroed struct is a lane on kernel
+ * sockets and epoll. */
+struct pl_options {
+	const char *dev;   /* DPDK devargs ("net_tap0,iface=pl0"); NULL = kernel sockets only */
+	const char *ip;    /* "10.77.0.2/24"; needed with dev */
+	const char *gw;    /* "10.77.0.1"; NULL none */
+	unsigned mtu;      /* 0 = the device's */
+	bool pin;          /* pin the lane to `cpu`? */
+	int cpu;           /* numbered from 0; read only if pin is set */
+	const char *idle;  /* "spin", "nap:US" or "sleep"; NULL = chosen by the device */
+	const char *pcap;  /* write every frame to this file; NULL none */
+	const char *fault; /* "loss=0.01,seed=7"; NULL none */
+	bool verbose;      /* show what DPDK prints */
+};
+
+/*
+ * pl_run - open the device, make a lane on the calling thread, run main_fn(arg) as its
+ * first goroutine, and return when that returns (others are ended) or on
+ * pl_lane_stop(). 0 or -errno; what went wrong and what to do is in pl_last_error().
+ */
+PL_API int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg);
+
+/* pl_last_error - one line about the last failure of pl_run of this thread; "" none. */
+PL_API const char *pl_last_error(void);
+
+/* pl_options_argv - fill opt from --epoll, --dev, --ip ... of argv (argv[0] skipped);
+ * returns the index of the first argument it does not know, or -EINVAL with
+ * pl_last_error(). */
+PL_API int pl_options_argv(struct pl_options *opt, int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The scheduler of one lane: struct g, park and ready, the run queue. A bound g never
+ * leaves its lane, so its queue has no locked operation (R49).
+ */
+#ifndef POLLER_SCHED_H
+#define POLLER_SCHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "poller/gtimer.h"
+#include "stack/base/compiler.h"
+#include "stack/base/list.h"
+
+struct lane;
+
+/* Why a g waits; printed in dumps. */
+enum wait_reason {
+	WAIT_NONE,
+	WAIT_IO_READ,
+	WAIT_IO_WRITE,
+	WAIT_SLEEP,
+	WAIT_FD_MUTEX,
+	WAIT_SEMA,
+	WAIT_REASON_MAX
+};
+
+enum g_state {
+	G_IDLE,
+	G_RUNNABLE,
+	G_RUNNING,
+	G_WAITING,
+	G_DEAD,
+};
+
+struct g; /* fields: sched_int.h */
+
+/* sched_self - the running g of this thread; NULL on the lane's own stack. */
+struct g *sched_self(void);
+
+/*
+ * sched_park - leave the cpu. After the g is off its stack, commit(g, arg) runs on the
+ * lane's stack (R4); false means "do not park": the g goes on at once. NULL commits. The
+ * caller sees sched_park() return after somebody's sched_ready().
+ */
+void sched_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reason why);
+
+/* sched_ready - make a parked g runnable; its own lane's thread (a foreign lane: issue 3).
+ * Fatal if it is not parked. FIFO (R37). */
+void sched_ready(struct g *g);
+
+/* sched_yield_ - runnable again, at the tail. */
+void sched_yield_(void);
+
+/* sched_sleep - park for ns. */
+void sched_sleep(int64_t ns);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * struct stack: one lane's shard of the TCP/IP engine. A pure engine: `now`, the random
+ * seed, memory and the log sink are handed in; it never blocks, never calls the system
+ * and never calls the scheduler. Owner lane only, unless a line says otherwise.
+ */
+#ifndef STACK_STACK_H
+#define STACK_STACK_H
+
+#include "stack/addr.h"
+#include "stack/base/clock.h"
+#include "stack/base/log.h"
+#include "stack/netdev.h"
+#include "stack/skb.h"
+
+struct stack;
+
+/* Where tables and sock pools come from: libnuma for real lanes, malloc in tests. Memory
+ * from alloc() is zeroed. */
+struct stack_mem_ops {
+	void *(*alloc)(void *ctx, size_t size);
+	void (*free)(void *ctx, void *p, size_t size);
+	void *ctx;
+};
+
+/* What can be set; stack_config_init() gives every field its default. Times in ns. */
+struct stack_config {
+	struct stack_mem_ops mem;
+	struct log_sink log;
+	uint8_t seed[32];       /* keys ISN, ports, hash tables; must be secret on real lanes */
+	uint32_t max_socks;     /* TCP sockets, default 65536; memory is taken as they come */
+	uint32_t max_tw;        /* TIME-WAIT objects, default 32768 */
+	uint32_t max_syn;       /* half-open connections in all, default 4096 */
+	uint32_t max_neigh;     /* neighbour entries, default 1024 */
+	uint16_t port_lo;       /* ephemeral ports, default 32768..60999 as Linux */
+	uint16_t port_hi;
+	uint32_t tcp_rmem;      /* default sk_rcvbuf, bytes of truesize */
+	uint32_t tcp_wmem;      /* default sk_sndbuf */
+	uint64_t rto_min;       /* 200 ms, as Linux */
+	uint64_t rto_max;       /* 120 s, as Linux */
+	uint64_t delack;        /* 40 ms */
+	uint64_t msl2;          /* TIME-WAIT length, 60 s, as Linux */
+	uint64_t fin_timeout;   /* orphan in FIN-WAIT-2, 60 s */
+	uint8_t syn_retries;    /* 6 */
+	uint8_t synack_retries; /* 5 */
+	uint8_t retries2;       /* 15: data retransmissions before ETIMEDOUT */
+	uint8_t orphan_retries; /* 8 */
+	uint8_t window_scaling; /* 1 */
+	uint8_t timestamps;     /* 1 */
+	uint8_t sack;           /* 1 */
+	uint16_t lane, nr_lanes; /* which shard this is; dial picks ports that hash home */
+};
+
+/* stack_config_init - all defaults; mem = malloc/free of libc, seed all zero. */
+void stack_config_init(struct stack_config *cfg);
+
+/* stack_create - 0; -ENOMEM; -EINVAL a config field out of range. */
+MUST_USE int stack_create(const struct stack_config *cfg, struct skb_pool *pool,
+			  struct stack **ret_st);
+/* stack_destroy - aborts what is open without sending, frees all. Devices stay the
+ * caller's. */
+void stack_destroy(struct stack *st);
+
+/*
+ * stack_attach - one IPv4 address on one queue of a device. v4 addresses in network
+ * order; prefix_len 1..32; gw 0 = none. 0; -EINVAL bad address, prefix, mtu, or a gateway
+ * outside of the prefix; -EBUSY one is attached already (one device per stack for now).
+ * Sends a gratuitous ARP at the next output.
+ */
+MUST_USE int stack_attach(struct stack *st, struct netdev *dev, uint16_t queue, uint32_t ip,
+			  unsigned prefix_len, uint32_t gw);
+
+/* ---- the turn: poller's stack backend calls these in the order of architecture.md ---- */
+
+/* stack_rx - poll the device once (whole bursts, at most `budget` frames) and run them
+ * through the stack. Returns frames seen. `now` in ns never goes back. */
+unsigned stack_rx(struct stack *st, uint64_t now, unsigned budget);
+/* stack_timers - run what is due of ARP, TCP and TIME-WAIT. Returns timers run. */
+unsigned stack_timers(struct stack *st, uint64_t now);
+/* stack_output - what became sendable in this turn, coalesced ACKs, then one tx_burst.
+ * Returns frames handed to the device. */
+unsigned stack_output(struct stack *st, uint64_t now);
+/* stack_next_timer - a lower bound of the next ns at which stack_timers() has work; 0
+ * none. */
+uint64_t stack_next_timer(const struct stack *st);
+/* stack_has_output - true if stack_output() would send something now. */
+bool stack_has_output(const struct stack *st);
+
+struct netdev *stack_netdev(const struct stack *st);
+uint32_t stack_ip(const struct stack *st); /* network order; 0 before stack_attach */
+
+/* ---- looking in: any thread, relaxed ---- */
+
+#define STACK_COUNTERS(X)                                                                          \
+	X(rx_packets) X(rx_bytes) X(tx_packets) X(tx_bytes) X(tx_ring_full)                        \
+	X(csum_sw_rx) X(csum_hw_rx) X(csum_sw_tx) X(csum_hw_tx)                                    \
+	X(arp_in) X(arp_out) X(icmp_in) X(icmp_out) X(ip_in) X(ip_out) X(loopback)                 \
+	X(tcp_in_segs) X(tcp_out_segs) X(tcp_retrans_segs) X(tcp_in_errs) X(tcp_out_rsts)          \
+	X(tcp_active_opens) X(tcp_passive_opens) X(tcp_attempt_fails) X(tcp_estab_resets)          \
+	X(tcp_curr_estab) X(tcp_accept_overflow) X(tcp_syn_overflow)                               \
+	X(tcp_fast_path) X(tcp_slow_path) X(tcp_dup_acks_in) X(tcp_dup_acks_out)                   \
+	X(tcp_fast_retrans) X(tcp_sack_recovery) X(tcp_reno_recovery) X(tcp_timeouts)              \
+	X(tcp_spurious_rtos) X(tcp_probes) X(tcp_delayed_acks) X(tcp_pure_acks_out)                \
+	X(tcp_ofo_queued) X(tcp_challenge_acks) X(tcp_tw_count) X(tcp_tw_overflow)                 \
+	X(tcp_persist_drops) X(bytes_to_user) X(bytes_from_user) X(socks_in_use)
+
+struct stack_stats {
+#define X(name) uint64_t name;
+	STACK_COUNTERS(X)
+#undef X
+	uint64_t drops[SKB_DROP_MAX];
+};
+
+/* stack_stats - the live counters; read with stat_read(). */
+const struct stack_stats *stack_stats(const struct stack *st);
+
+/* One line of `parklane stat`. */
+struct stack_sock_info {
+	struct sk_addr local, peer;
+	uint8_t state;
+	uint8_t retransmits;
+	uint32_t recv_q, send_q; /* bytes */
+	uint32_t cwnd, ssthresh; /* segments */
+	uint32_t srtt_us, rto_us, mss;
+	uint64_t bytes_in, bytes_out, retrans;
+};
+
+/* stack_for_each_sock - call fn for every socket; owner lane only; fn returns false to
+ * stop. Order: by creation. */
+void stack_for_each_sock(struct stack *st, bool (*fn)(void *ctx, const struct stack_sock_info *i),
+			 void *ctx);
+
+#endif

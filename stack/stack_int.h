@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Inside stack/: the shard's own fields, and the calls that its layers make to each
+ * other. Everything is owner-lane only. Addresses are in network order, ports in host
+ * order, unless a name says otherwise.
+ */
+#ifndef STACK_STACK_INT_H
+#define STACK_STACK_INT_H
+
+#include "stack/base/list.h"
+#include "stack/stack.h"
+#include "stack/timer_wheel.h"
+
+#define ETH_P_IP  0x0800
+#define ETH_P_ARP 0x0806
+#define IPPROTO_ICMP_ 1
+#define IPPROTO_TCP_  6
+#define IP_HLEN       20
+
+struct ethhdr_ {
+	uint8_t dst[ETH_ALEN], src[ETH_ALEN];
+	uint16_t proto; /* network order */
+} PACKED;
+
+/* RFC 791 3.1. Multi-byte fields in network order. */
+struct iphdr_ {
+	uint8_t ver_ihl, tos;
+	uint16_t tot_len, id, frag_off;
+	uint8_t ttl, protocol;
+	uint16_t check;
+	uint32_t saddr, daddr;
+} PACKED;
+
+#define IP_DF     0x4000
+#define IP_MF     0x2000
+#define IP_OFFSET 0x1fff
+
+static inline uint16_t be16(uint16_t v)
+{
+	return __builtin_bswap16(v);
+}
+
+static inline uint32_t be32(uint32_t v)
+{
+	return __builtin_bswap32(v);
+}
+
+/*
+ * A cached route: interface, source, next hop and, once the neighbour is resolved, the
+ * Ethernet header ready to be copied. gen differs from stack->neigh_gen => resolve again.
+ */
+struct route {
+	uint32_t daddr, saddr, next_hop;
+	uint32_t neigh_gen;
+	bool local;    /* the internal loopback */
+	bool resolved; /* eth[] is valid while neigh_gen matches */
+	struct neigh *neigh; /* type-stable; its last use is noted for ageing */
+	uint8_t eth[ETH_HLEN];
+};
+
+#define STACK_TX_BATCH   256
+#define STACK_LOOP_MAX   1024
+
+struct tcp_shard; /* tcp_int.h */
+struct arp_table; /* arp.h */
+
+struct stack {
+	/* hot, read-mostly */
+	uint64_t now; /* (o) of this turn */
+	struct netdev *dev;
+	uint32_t ip;       /* ours */
+	uint32_t mask;     /* network order */
+	uint32_t bcast;    /* directed broadcast */
+	uint32_t gw;
+	uint16_t queue;
+	uint16_t mtu;
+	uint32_t neigh_gen; /* bumped when any neighbour's MAC changes or goes */
+	uint32_t features;  /* copy of dev->features */
+	struct skb_cache cache;
+	/* TX batch of the turn */
+	unsigned tx_n;
+	struct sk_buff *tx_batch[STACK_TX_BATCH];
+	struct sk_buff_head loopq; /* internal loopback, run at the next stack_rx */
+	struct timer_wheel wheel;
+	struct stack_stats stats;
+	struct tcp_shard *tcp;
+	struct arp_table *arp;
+	struct stack_config cfg;
+	/* rate limits and randomness */
+	uint64_t icmp_tokens_ns;
+	uint32_t icmp_tokens;
+	uint64_t rng[4]; /* xoshiro256**, seeded from cfg.seed; not for secrets */
+};
+
+/* stack_random32 - fast, not secret. */
+uint32_t stack_random32(struct stack *st);
+/* siphash24 - keyed hash (128-bit key) of n bytes; for ISN, ports, tables. */
+uint64_t siphash24(const uint8_t key[16], const void *data, size_t n);
+
+/* stack_alloc/free - through cfg.mem; zeroed; NULL when out of memory. */
+MUST_USE void *stack_alloc(struct stack *st, size_t size);
+void stack_mfree(struct stack *st, void *p, size_t size);
+
+/* ---- eth / arp ---- */
+/* eth_input - consumes skb (data at the Ethernet header). */
+void eth_input(struct stack *st, struct sk_buff *skb);
+/* eth_xmit - append to the turn's TX batch (flushing it when full). Consumes skb, data at
+ * the Ethernet header. */
+void eth_xmit(struct stack *st, struct sk_buff *skb);
+MUST_USE int arp_init(struct stack *st);
+void arp_fini(struct stack *st);
+void arp_input(struct stack *st, struct sk_buff *skb);
+void arp_announce(struct stack *st);
+/* neigh_output - put the Ethernet header of next_hop in front and send, or park the skb
+ * in the neighbour's pending queue while ARP asks. Consumes skb (data at the IP header).
+ * `rt` may be NULL; else its eth[] is filled when resolved. */
+void neigh_output(struct stack *st, struct sk_buff *skb, uint32_t next_hop, struct route *rt);
+/* neigh_confirm - TCP made progress with this neighbour: it is reachable (RFC 1122). */
+void neigh_confirm(struct stack *st, struct route *rt);
+
+/* ---- ip ---- */
+void ip_input(struct stack *st, struct sk_buff *skb);
+/* ip_route - fill rt for daddr. 0; -ENETUNREACH; -EINVAL broadcast or multicast. saddr 0 =
+ * choose. A daddr of our own goes by the internal loopback. */
+MUST_USE int ip_route(struct stack *st, uint32_t saddr, uint32_t daddr, struct route *rt);
+/*
+ * ip_output - put the IP header in front (DF set, ID per flow, checksum by us or the device)
+ * and send along rt. skb->data is at the L4 header, skb->len the L4 length; headroom of
+ * IP_HLEN + ETH_HLEN is there. Consumes skb, also on error (drops with a reason).
+ */
+void ip_output(struct stack *st, struct sk_buff *skb, struct route *rt, uint8_t proto, uint8_t ttl,
+	       uint8_t tos, uint16_t id);
+
+/* ---- icmp ---- */
+void icmp_input(struct stack *st, struct sk_buff *skb);
+/* icmp_send - an error about skb (data at its IP header; not consumed), rate-limited, never
+ * about broadcasts, fragments or ICMP errors (RFC 1122 3.2.2). info in host order. */
+void icmp_send(struct stack *st, const struct sk_buff *skb, uint8_t type, uint8_t code,
+	       uint32_t info);
+
+/* ---- checksums (RFC 1071) ---- */
+/* csum_partial - ones'-complement sum over n bytes added to `sum`; fold later. */
+uint32_t csum_partial(const void *buf, size_t n, uint32_t sum);
+/* csum_fold - fold and complement; network order, ready to store. */
+uint16_t csum_fold(uint32_t sum);
+/* csum_pseudo - IPv4 pseudo header; l4len and proto in host order. */
+uint32_t csum_pseudo(uint32_t saddr, uint32_t daddr, uint16_t l4len, uint8_t proto);
+/* csum_skb - sum over [off, off+n) of a chain, odd fragment boundaries included. */
+uint32_t csum_skb(const struct sk_buff *skb, unsigned off, unsigned n, uint32_t sum);
+
+/* ---- tcp, as the lower layers and the turn see it ---- */
+MUST_USE int tcp_shard_init(struct stack *st);
+void tcp_shard_fini(struct stack *st);
+/* tcp_v4_rcv - consumes skb: data at the TCP header, len = L4 length, network_header set,
+ * the IP header validated. */
+void tcp_v4_rcv(struct stack *st, struct sk_buff *skb);
+/* tcp_v4_err - an ICMP error quotes a segment of ours: the quoted addresses and ports are
+ * (saddr, sport) ours, (daddr, dport) the peer's; seq in host order; mtu for type 3 code 4. */
+void tcp_v4_err(struct stack *st, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport,
+		uint32_t seq, uint8_t type, uint8_t code, uint32_t mtu);
+/* tcp_neigh_failed - ARP gave up on next_hop: connecting socks over it get EHOSTUNREACH. */
+void tcp_neigh_failed(struct stack *st, uint32_t next_hop);
+/* tcp_shard_output - send for every sock on the turn's output list. */
+void tcp_shard_output(struct stack *st);
+bool tcp_shard_has_output(const struct stack *st);
+void tcp_for_each_sock(struct stack *st,
+		       bool (*fn)(void *ctx, const struct stack_sock_info *i), void *ctx);
+
+#endif
