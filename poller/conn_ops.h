@@ -11,6 +11,7 @@
 
 #include "poller/fd_mutex.h"
 #include "poller/netpoll.h"
+#include "stack/base/list.h"
 
 struct conn_ops;
 
@@ -24,9 +25,22 @@ struct pl_conn {
 		struct sock *sk;      /* conn_stack */
 	};
 	uint8_t flags;                /* (o) CONN_F_* */
+	struct list_head link;        /* (o) lane_conns(), from birth to destroy */
 };
 
-#define CONN_F_LISTENER 1u
+#define CONN_F_LISTENER   0x01u
+#define CONN_F_RD_DRAINED 0x02u /* the last read was short: wait before the next try (R9) */
+#define CONN_F_EOF        0x04u /* a read met the end of the stream: so will all others */
+#define CONN_F_RESET      0x08u /* the peer's reset was reported once (R12) */
+
+/* conn_alloc - a conn of l on backend nb, on the lane's list, its mutex ready; pd and fd or sk
+ * are the caller's to fill. NULL without memory. conn_free - its end. */
+MUST_USE struct pl_conn *conn_alloc(struct netpoll_backend *nb, const struct conn_ops *ops);
+void conn_free(struct pl_conn *c);
+
+/* conn_lane_fini - close whatever is still open on a lane that is being destroyed. No g runs
+ * any more; those that wait on a conn are only unhooked from it. */
+void conn_lane_fini(struct lane *l);
 
 struct conn_ops {
 	const char *name;
@@ -38,11 +52,12 @@ struct conn_ops {
 	int (*dial_start)(struct lane *l, const struct pl_addr *addr, struct pl_conn **ret_conn);
 	/* dial_check - after the wait for write: 0 connected, -EINPROGRESS wait again, -errno. */
 	int (*dial_check)(struct pl_conn *c);
-	/* read/write - one try: bytes, 0 (read: end of stream), -EAGAIN, other -errno. */
+	/* read/write - one try: bytes, 0 (read: end of stream), -EAGAIN, other -errno. A write
+	 * shorter than len means full, and that an edge will tell of room. */
 	ssize_t (*read)(struct pl_conn *c, void *buf, size_t len);
 	ssize_t (*write)(struct pl_conn *c, const void *buf, size_t len);
 	int (*shutdown)(struct pl_conn *c, int how);
-	/* destroy - close the fd or sock; pd is evicted and closed before. Frees c. */
+	/* destroy - close the fd or sock; pd is evicted and closed before. conn.c frees c. */
 	void (*destroy)(struct pl_conn *c);
 	int (*set_nodelay)(struct pl_conn *c, int on);
 	int (*addr)(struct pl_conn *c, int peer, struct pl_addr *ret_addr);

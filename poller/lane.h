@@ -18,6 +18,7 @@
 struct g;
 struct lane;
 struct ledger;
+struct list_head;
 struct netpoll_backend;
 
 enum lane_idle {
@@ -52,7 +53,8 @@ void lane_config_init(struct lane_config *cfg);
  * affinity. Does not run anything yet. */
 MUST_USE int lane_create(const struct lane_config *cfg, struct lane **ret_lane);
 /* lane_destroy - gs that are still parked are freed without running; fds they held are
- * the conn layer's to close (conn_lane_fini). */
+ * the conn layer's to close: lane_destroy calls conn_lane_fini() first, while the backends
+ * still work. */
 void lane_destroy(struct lane *l);
 
 /* lane_add_backend - the lane polls nb every turn (stack) or as step 7 says (epoll: made by
@@ -87,6 +89,10 @@ struct netpoll_backend *lane_epoll_backend(const struct lane *l); /* NULL in vir
 struct ledger *lane_ledger(struct lane *l);
 /* lane_nr_g - goroutines alive. */
 uint32_t lane_nr_g(const struct lane *l);
+
+/* lane_conns - the list of the lane's open conns (pl_conn.link). Initialised by lane_create,
+ * otherwise the conn layer's alone. */
+struct list_head *lane_conns(struct lane *l);
 
 /* lane_alloc/free - zeroed memory on the lane's NUMA node (libnuma where there). */
 MUST_USE void *lane_alloc(struct lane *l, size_t size);

@@ -39,6 +39,15 @@
 		__a > __b ? __a : __b;                                                             \
 	})
 
+/* cpu_relax - tell the core that this is a spin loop. */
+#if defined(__x86_64__)
+#define cpu_relax() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define cpu_relax() __asm__ volatile("yield" ::: "memory")
+#else
+#define cpu_relax() __asm__ volatile("" ::: "memory")
+#endif
+
 /* Relaxed single-copy accesses, for counters and flags that another thread may read. */
 #define READ_ONCE(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)

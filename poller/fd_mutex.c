@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fd_mutex: the slow halves. The rule against lost wakeups is R4's: a waiter enters the
+ * FIFO only in its park's commit, when it is off its stack, and looks there once more at
+ * what came in between (a granted hand-over, or closed).
+ */
+#include "poller/fd_mutex.h"
+
+#include <errno.h>
+
+#include "poller/sched.h"
+#include "stack/base/bug.h"
+
+struct fd_waiter {
+	struct fd_mutex *m;
+	struct fd_waiter *next;
+	struct g *g;
+	enum fdm_dir dir;
+	bool granted; /* lock and reference are ours; else the mutex was closed */
+};
+
+void fd_mutex_init(struct fd_mutex *m, bool local)
+{
+	*m = (struct fd_mutex){.local = local};
+}
+
+static void fdm_spin_lock(struct fd_mutex *m)
+{
+	if (m->local)
+		return;
+	while (__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE))
+		while (READ_ONCE(m->lock))
+			cpu_relax();
+}
+
+static void fdm_spin_unlock(struct fd_mutex *m)
+{
+	if (!m->local)
+		__atomic_store_n(&m->lock, 0, __ATOMIC_RELEASE);
+}
+
+/* fdm_cas - change the word if it is still *old; else *old is what it is now. */
+static bool fdm_cas(struct fd_mutex *m, uint64_t *old, uint64_t new)
+{
+	if (m->local) {
+		m->word = new;
+		return true;
+	}
+	return __atomic_compare_exchange_n(&m->word, old, new, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
+static uint64_t fdm_load(const struct fd_mutex *m)
+{
+	return __atomic_load_n(&m->word, __ATOMIC_ACQUIRE);
+}
+
+/* fdm_commit - R4: on the lane's stack. Pairs with fdm_grant() and fd_mutex_close(), which
+ * change the word first and then take the spin lock. */
+static bool fdm_commit(struct g *g, void *arg)
+{
+	struct fd_waiter *w = arg;
+	struct fd_mutex *m = w->m;
+	struct fdm_queue *q = &m->q[w->dir];
+	bool park = false;
+
+	fdm_spin_lock(m);
+	if (q->granted) {
+		q->granted--;
+		w->granted = true;
+	} else if (!(fdm_load(m) & FDM_CLOSED)) {
+		w->g = g;
+		if (q->tail)
+			q->tail->next = w;
+		else
+			q->head = w;
+		q->tail = w;
+		park = true;
+	}
+	fdm_spin_unlock(m);
+	return park;
+}
+
+static struct fd_waiter *fdm_pop(struct fdm_queue *q)
+{
+	struct fd_waiter *w = q->head;
+
+	if (w) {
+		q->head = w->next;
+		if (!q->head)
+			q->tail = NULL;
+	}
+	return w;
+}
+
+/* fdm_grant - one waiter, whom the word no longer counts, now owns lock and reference. */
+static void fdm_grant(struct fd_mutex *m, enum fdm_dir dir)
+{
+	struct fd_waiter *w;
+	struct g *g = NULL;
+
+	fdm_spin_lock(m);
+	w = fdm_pop(&m->q[dir]);
+	if (w) {
+		w->granted = true;
+		g = w->g;
+	} else {
+		m->q[dir].granted++;
+	}
+	fdm_spin_unlock(m);
+	if (g)
+		sched_ready(g);
+}
+
+bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir)
+{
+	struct fd_waiter w = {.m = m, .dir = dir};
+	uint64_t old = fdm_load(m), new;
+	bool wait;
+
+	do {
+		if (old & FDM_CLOSED)
+			return false;
+		wait = old & FDM_LOCK(dir);
+		BUG_ON((old & FDM_REF_MASK) == FDM_REF_MASK);
+		BUG_ON((old & FDM_WAIT_MASK(dir)) == FDM_WAIT_MASK(dir));
+		new = wait ? old + FDM_WAIT(dir) : (old | FDM_LOCK(dir)) + FDM_REF;
+	} while (!fdm_cas(m, &old, new));
+	if (!wait)
+		return true;
+	sched_park(fdm_commit, &w, WAIT_FD_MUTEX);
+	return w.granted;
+}
+
+bool __fd_mutex_unlock(struct fd_mutex *m, enum fdm_dir dir)
+{
+	uint64_t old = fdm_load(m), new;
+	bool hand_over;
+
+	do {
+		BUG_ON(!(old & FDM_LOCK(dir)) || !(old & FDM_REF_MASK));
+		hand_over = old & FDM_WAIT_MASK(dir);
+		new = hand_over ? old - FDM_WAIT(dir) : (old & ~FDM_LOCK(dir)) - FDM_REF;
+	} while (!fdm_cas(m, &old, new));
+	if (hand_over) {
+		fdm_grant(m, dir);
+		return false;
+	}
+	return (new & (FDM_CLOSED | FDM_REF_MASK)) == FDM_CLOSED;
+}
+
+bool fd_mutex_incref(struct fd_mutex *m)
+{
+	uint64_t old = fdm_load(m);
+
+	do {
+		if (old & FDM_CLOSED)
+			return false;
+		BUG_ON((old & FDM_REF_MASK) == FDM_REF_MASK);
+	} while (!fdm_cas(m, &old, old + FDM_REF));
+	return true;
+}
+
+bool fd_mutex_decref(struct fd_mutex *m)
+{
+	uint64_t old = fdm_load(m), new;
+
+	do {
+		BUG_ON(!(old & FDM_REF_MASK));
+		new = old - FDM_REF;
+	} while (!fdm_cas(m, &old, new));
+	return (new & (FDM_CLOSED | FDM_REF_MASK)) == FDM_CLOSED;
+}
+
+int fd_mutex_close(struct fd_mutex *m)
+{
+	uint64_t old = fdm_load(m), new;
+	struct fd_waiter *w[2], *next;
+
+	do {
+		if (old & FDM_CLOSED)
+			return -EBADF;
+		BUG_ON((old & FDM_REF_MASK) == FDM_REF_MASK);
+		new = (old | FDM_CLOSED) + FDM_REF;
+		new &= ~(FDM_WAIT_MASK(FDM_READ) | FDM_WAIT_MASK(FDM_WRITE));
+	} while (!fdm_cas(m, &old, new));
+
+	fdm_spin_lock(m);
+	for (int dir = 0; dir < 2; dir++) {
+		w[dir] = m->q[dir].head;
+		m->q[dir].head = m->q[dir].tail = NULL;
+	}
+	fdm_spin_unlock(m);
+	for (int dir = 0; dir < 2; dir++) {
+		for (; w[dir]; w[dir] = next) {
+			/* w lives on the stack of a g that may run as soon as it is ready */
+			next = w[dir]->next;
+			sched_ready(w[dir]->g);
+		}
+	}
+	return 0;
+}
+
+struct fdm_close_wait {
+	struct fd_mutex *m;
+	bool last;
+};
+
+/* fdm_commit_close - publish the closer, then drop its reference; nothing of m may be
+ * touched afterwards unless that was the last one. */
+static bool fdm_commit_close(struct g *g, void *arg)
+{
+	struct fdm_close_wait *cw = arg;
+	struct fd_mutex *m = cw->m;
+
+	fdm_spin_lock(m);
+	m->closer = g;
+	fdm_spin_unlock(m);
+	if (!fd_mutex_decref(m))
+		return true;
+	cw->last = true;
+	return false;
+}
+
+bool fd_mutex_close_wait(struct fd_mutex *m)
+{
+	struct fdm_close_wait cw = {.m = m};
+
+	/* A closed mutex gains no reference, so a count of one stays ours. */
+	if ((fdm_load(m) & FDM_REF_MASK) == FDM_REF)
+		return fd_mutex_decref(m);
+	sched_park(fdm_commit_close, &cw, WAIT_SEMA);
+	return cw.last;
+}
+
+struct g *fd_mutex_take_closer(struct fd_mutex *m)
+{
+	struct g *g;
+
+	fdm_spin_lock(m);
+	g = m->closer;
+	m->closer = NULL;
+	fdm_spin_unlock(m);
+	return g;
+}
