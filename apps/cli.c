@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Arguments of the commands. argp does the parsing; its own error text (two lines, no
+ * advice) is switched off and replaced by one line that says what to do.
+ */
+#include "apps/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	KEY_HELP = '?',
+	KEY_VERSION = 0x200,
+};
+
+static _Noreturn void vfail(int status, const char *fmt, va_list ap)
+{
+	fflush(stdout);
+	fputs("parklane: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	exit(status);
+}
+
+void cli_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfail(2, fmt, ap);
+}
+
+void cli_die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfail(1, fmt, ap);
+}
+
+unsigned long cli_uint(const char *option, const char *s, unsigned long lo, unsigned long hi)
+{
+	unsigned long v;
+	char *end;
+
+	errno = 0;
+	v = strtoul(s, &end, 10);
+	if (*s < '0' || *s > '9' || errno || *end || v < lo || v > hi)
+		cli_usage("%s %s: give a number from %lu to %lu", option, s, lo, hi);
+	return v;
+}
+
+double cli_seconds(const char *option, const char *s, double lo, double hi)
+{
+	char *end;
+	double v = strtod(s, &end);
+
+	if (end == s || *end || !(v >= lo && v <= hi))
+		cli_usage("%s %s: give seconds from %g to %g", option, s, lo, hi);
+	return v;
+}
+
+static error_t lane_parse(int key, char *arg, struct argp_state *state)
+{
+	struct lane_args *args = state->input;
+
+	if (key == ARGP_KEY_END) {
+		if (options_end(args))
+			cli_usage("%s", pl_last_error());
+		return 0;
+	}
+	for (const struct argp_option *o = lane_options; o->name; o++) {
+		if (o->key != key)
+			continue;
+		if (options_set(args, key, arg))
+			cli_usage("%s", pl_last_error());
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp lane_argp = {.options = lane_options, .parser = lane_parse};
+const struct argp_child lane_child[] = {{&lane_argp, 0, "Lane options:", 1}, {0}};
+
+struct wrap {
+	const char *name;
+	void *input;
+};
+
+static error_t wrap_parse(int key, char *arg, struct argp_state *state)
+{
+	struct wrap *w = state->input;
+
+	(void)arg;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = w->input;
+		return 0;
+	case KEY_HELP:
+		argp_help(state->root_argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK,
+			  (char *)w->name);
+		exit(0);
+	case KEY_VERSION:
+		puts(CLI_VERSION);
+		exit(0);
+	case ARGP_KEY_ERROR:
+		cli_usage("%s: unknown, incomplete or misplaced; '%s --help' lists the options",
+			  state->argv[state->next > 1 ? state->next - 1 : 0], w->name);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+void cli_parse(const struct argp *argp, const char *name, int argc, char **argv, void *input)
+{
+	static const struct argp_option options[] = {
+		{"help", KEY_HELP, NULL, 0, "This text", -1},
+		{"version", KEY_VERSION, NULL, 0, "The program's version", -1},
+		{0},
+	};
+	const struct argp_child children[] = {{argp, 0, NULL, 0}, {0}};
+	const struct argp outer = {.options = options,
+				   .parser = wrap_parse,
+				   .children = children,
+				   .args_doc = argp->args_doc,
+				   .doc = argp->doc};
+	struct wrap w = {.name = name, .input = input};
+
+	if (argp_parse(&outer, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &w))
+		cli_usage("'%s --help' lists the options", name);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The program: finds the command and hands it the rest of the arguments. Commands live in
+ * files of their own.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/cli.h"
+
+static int cmd_help(int argc, char **argv);
+
+static const struct {
+	const char *name, *does;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"help", "this text", cmd_help},
+};
+
+static void print_help(FILE *f)
+{
+	fputs("usage: parklane COMMAND [OPTION...]\n\n", f);
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].does);
+	fputs("\n'parklane COMMAND --help' lists a command's options; --version prints the version.\n",
+	      f);
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	print_help(stdout);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	/* A reader that goes away (`parklane stat | head`) is an error of write, not our end. */
+	signal(SIGPIPE, SIG_IGN);
+	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
+		return cmd_help(argc, argv);
+	if (!strcmp(name, "--version")) {
+		puts(CLI_VERSION);
+		return 0;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!strcmp(name, commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	}
+	if (!*name)
+		cli_usage("no command given; 'parklane help' lists them");
+	cli_usage("unknown command '%s'; 'parklane help' lists them", name);
+}

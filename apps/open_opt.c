@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The lane options: one table that argp (the program) and getopt_long (pl_options_argv, for
+ * programs of others) both read, and the check of what was given. Opens nothing.
+ */
+#include "apps/open.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack/base/bug.h"
+
+enum {
+	OPT_EPOLL = 0x100,
+	OPT_DEV,
+	OPT_IP,
+	OPT_GW,
+	OPT_MTU,
+	OPT_CPU,
+	OPT_IDLE,
+	OPT_PCAP,
+	OPT_FAULT,
+	OPT_VERBOSE,
+};
+
+#define MTU_MIN    576 /* RFC 791: what every host must take */
+#define MTU_MAX    65535
+#define CPU_MAX    4095
+#define NAP_US_MAX 1000000
+
+const struct argp_option lane_options[] = {
+	{"epoll", OPT_EPOLL, NULL, 0, "Kernel sockets and epoll (the default without --dev)", 0},
+	{"dev", OPT_DEV, "DEVARGS", 0, "DPDK device, such as net_tap0,iface=pl0", 0},
+	{"ip", OPT_IP, "A.B.C.D/LEN", 0, "Parklane's own address on that device", 0},
+	{"gw", OPT_GW, "A.B.C.D", 0, "Gateway for what is not on the link (default: none)", 0},
+	{"mtu", OPT_MTU, "N", 0, "Bytes of an IP packet (default: the device's)", 0},
+	{"cpu", OPT_CPU, "N", 0, "Pin the lane to this cpu (default: not pinned)", 0},
+	{"idle", OPT_IDLE, "spin|nap:US|sleep", 0,
+	 "What a lane without work does (default: sleep where the device has an fd, else nap:50)",
+	 0},
+	{"pcap", OPT_PCAP, "FILE", 0, "Write every frame to FILE", 0},
+	{"fault", OPT_FAULT, "SPEC", 0,
+	 "Lose, duplicate, reorder or corrupt frames, such as loss=0.01,seed=7", 0},
+	{"verbose", OPT_VERBOSE, NULL, 0, "Show what DPDK prints", 0},
+	{0},
+};
+
+static __thread char last_error[256];
+
+int open_error(int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(last_error, sizeof(last_error), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+const char *pl_last_error(void)
+{
+	return last_error;
+}
+
+/* A decimal number and nothing else, lo..hi. */
+static bool parse_uint(const char *s, unsigned long lo, unsigned long hi, unsigned long *ret)
+{
+	unsigned long v;
+	char *end;
+
+	if (*s < '0' || *s > '9')
+		return false;
+	errno = 0;
+	v = strtoul(s, &end, 10);
+	if (errno || *end || v < lo || v > hi)
+		return false;
+	*ret = v;
+	return true;
+}
+
+/* A unicast address that a host can own: not 0/8, 127/8, multicast or above (RFC 1122 3.2.1.3). */
+static bool host_address(uint32_t ip)
+{
+	uint32_t top = ntohl(ip) >> 24;
+
+	return top != 0 && top != 127 && top < 224;
+}
+
+static int parse_cidr(const char *s, uint32_t *ret_ip, unsigned *ret_len)
+{
+	const char *slash = strchr(s, '/');
+	char addr[INET_ADDRSTRLEN];
+	unsigned long len;
+	struct in_addr in;
+	uint32_t host;
+
+	if (!slash || slash - s >= (long)sizeof(addr))
+		return open_error(-EINVAL, "--ip %s: give address and prefix, as in 10.77.0.2/24", s);
+	memcpy(addr, s, (size_t)(slash - s));
+	addr[slash - s] = '\0';
+	if (inet_pton(AF_INET, addr, &in) != 1)
+		return open_error(-EINVAL,
+				  "--ip %s: not an IPv4 address (IPv6 is not supported yet); "
+				  "give it as in 10.77.0.2/24",
+				  s);
+	if (!parse_uint(slash + 1, 1, 32, &len))
+		return open_error(-EINVAL, "--ip %s: the prefix length is 1 to 32", s);
+	host = len == 32 ? 0 : ntohl(in.s_addr) << len;
+	if (!host_address(in.s_addr))
+		return open_error(-EINVAL, "--ip %s: not an address a host can have", s);
+	if (len < 31 && (host == 0 || host == UINT32_MAX << len))
+		return open_error(-EINVAL,
+				  "--ip %s: that is the network's or the broadcast address; choose "
+				  "one between them",
+				  s);
+	*ret_ip = in.s_addr;
+	*ret_len = (unsigned)len;
+	return 0;
+}
+
+static int parse_idle(const char *s, enum lane_idle *ret_idle, uint64_t *ret_nap_ns)
+{
+	unsigned long us;
+
+	*ret_nap_ns = 0;
+	if (!s) {
+		*ret_idle = LANE_IDLE_AUTO;
+	} else if (!strcmp(s, "spin")) {
+		*ret_idle = LANE_IDLE_SPIN;
+	} else if (!strcmp(s, "sleep")) {
+		*ret_idle = LANE_IDLE_SLEEP;
+	} else if (!strncmp(s, "nap:", 4) && parse_uint(s + 4, 1, NAP_US_MAX, &us)) {
+		*ret_idle = LANE_IDLE_NAP;
+		*ret_nap_ns = us * 1000;
+	} else {
+		return open_error(-EINVAL, "--idle %s: it is spin, sleep, or nap:US (1 to %d us)",
+				  s, NAP_US_MAX);
+	}
+	return 0;
+}
+
+int options_set(struct lane_args *args, int key, char *value)
+{
+	struct pl_options *opt = &args->opt;
+	unsigned long v;
+
+	switch (key) {
+	case OPT_EPOLL:
+		args->epoll = true;
+		break;
+	case OPT_DEV:
+		opt->dev = value;
+		break;
+	case OPT_IP:
+		opt->ip = value;
+		break;
+	case OPT_GW:
+		opt->gw = value;
+		break;
+	case OPT_MTU:
+		if (!parse_uint(value, MTU_MIN, MTU_MAX, &v))
+			return open_error(-EINVAL, "--mtu %s: it is %d to %d", value, MTU_MIN,
+					  MTU_MAX);
+		opt->mtu = (unsigned)v;
+		break;
+	case OPT_CPU:
+		if (!parse_uint(value, 0, CPU_MAX, &v))
+			return open_error(-EINVAL, "--cpu %s: give a cpu's number, from 0", value);
+		opt->pin = true;
+		opt->cpu = (int)v;
+		break;
+	case OPT_IDLE:
+		opt->idle = value;
+		break;
+	case OPT_PCAP:
+		opt->pcap = value;
+		break;
+	case OPT_FAULT:
+		opt->fault = value;
+		break;
+	case OPT_VERBOSE:
+		opt->verbose = true;
+		break;
+	default:
+		return open_error(-EINVAL, "option %d is not a lane's", key);
+	}
+	return 0;
+}
+
+int options_end(const struct lane_args *args)
+{
+	struct lane_plan plan;
+
+	if (args->epoll && args->opt.dev)
+		return open_error(-EINVAL, "--epoll and --dev exclude each other: give one");
+	return options_plan(&args->opt, &plan);
+}
+
+static int plan_device(const struct pl_options *opt, struct lane_plan *plan)
+{
+	struct in_addr gw;
+	uint32_t mask;
+	int err;
+
+	if (!opt->ip)
+		return open_error(-EINVAL, "--dev needs --ip A.B.C.D/LEN, Parklane's own address");
+	err = parse_cidr(opt->ip, &plan->ip, &plan->prefix_len);
+	if (err || !opt->gw)
+		return err;
+	if (inet_pton(AF_INET, opt->gw, &gw) != 1 || !host_address(gw.s_addr))
+		return open_error(-EINVAL, "--gw %s: not an IPv4 host address", opt->gw);
+	mask = htonl(UINT32_MAX << (32 - plan->prefix_len));
+	if ((gw.s_addr & mask) != (plan->ip & mask) || gw.s_addr == plan->ip)
+		return open_error(-EINVAL, "--gw %s: must be another address within --ip %s",
+				  opt->gw, opt->ip);
+	plan->gw = gw.s_addr;
+	return 0;
+}
+
+int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
+{
+	static const char needs_dev[] = "%s is about a device: give --dev as well";
+	struct lane_plan plan = {.cpu = opt->pin ? opt->cpu : -1};
+	int err;
+
+	err = parse_idle(opt->idle, &plan.idle, &plan.nap_ns);
+	if (!err && opt->dev)
+		err = plan_device(opt, &plan);
+	else if (!err && opt->ip)
+		err = open_error(-EINVAL, needs_dev, "--ip");
+	else if (!err && opt->gw)
+		err = open_error(-EINVAL, needs_dev, "--gw");
+	else if (!err && opt->mtu)
+		err = open_error(-EINVAL, needs_dev, "--mtu");
+	else if (!err && opt->pcap)
+		err = open_error(-EINVAL, needs_dev, "--pcap");
+	else if (!err && opt->fault)
+		err = open_error(-EINVAL, needs_dev, "--fault");
+	if (err)
+		return err;
+	*ret_plan = plan;
+	return 0;
+}
+
+int pl_options_argv(struct pl_options *opt, int argc, char **argv)
+{
+	struct option longopts[ARRAY_SIZE(lane_options)] = {0};
+	struct lane_args args = {.opt = *opt};
+	int key, err;
+
+	for (unsigned i = 0; lane_options[i].name; i++) {
+		longopts[i].name = lane_options[i].name;
+		longopts[i].has_arg = lane_options[i].arg ? required_argument : no_argument;
+		longopts[i].val = lane_options[i].key;
+	}
+	/* "+" stops at the first argument that is none of ours, ":" tells a missing value. */
+	optind = 0;
+	opterr = 0;
+	while ((key = getopt_long(argc, argv, "+:", longopts, NULL)) != -1) {
+		if (key == ':')
+			return open_error(-EINVAL, "%s needs a value", argv[optind - 1]);
+		if (key == '?') {
+			optind--;
+			break;
+		}
+		err = options_set(&args, key, optarg);
+		if (err)
+			return err;
+	}
+	err = options_end(&args);
+	if (err)
+		return err;
+	*opt = args.opt;
+	return optind;
+}
