@@ -10,6 +10,11 @@
  * Ownership (architecture.md rules 2 and 3): *_input and *_output functions consume.
  * The end is skb_free() (used) or skb_drop() (lost and counted). Bytes that a device or
  * another skb may still see are never written: skb_writable() tells.
+ *
+ * Chains are flat: head->frag->frag->... In the head, len, data_len and truesize speak of
+ * the whole chain; in a fragment, len is its own linear bytes, data_len is 0 and truesize
+ * is its own. skb_trim() and skb_eat() leave truesize alone, so that what a socket was
+ * charged for an skb is what it gets back.
  */
 #ifndef STACK_SKB_H
 #define STACK_SKB_H
@@ -62,7 +67,7 @@ struct sk_buff {
 	uint8_t *head, *data, *tail, *end;
 	uint32_t len;         /* bytes in all, fragments included */
 	uint32_t data_len;    /* bytes that are in fragments; len - data_len are linear */
-	struct sk_buff *frag; /* first further fragment (each owned by its predecessor) */
+	struct sk_buff *frag; /* next fragment, owned by this skb; see "Chains" above */
 	/* cache line 1 */
 	struct skb_cache *cache; /* the current lane's cache; where skb_free returns it */
 	struct netdev *dev;      /* RX: where it came from. TX: where it goes to */
@@ -187,7 +192,9 @@ struct skb_cache {
 	unsigned nr_free;             /* (o) skbs in to_free[] */
 	uint64_t *drops;              /* (o) counters by reason, SKB_DROP_MAX of them */
 	uint64_t alloc_fail;          /* (o) */
-	int64_t outstanding;          /* (o) skbs out minus in, of this lane; may be negative */
+	int64_t outstanding;          /* (o) skb_alloc minus skb_free calls, fragments counted; a
+				       * driver that takes or gives past the cache adjusts it */
+	bool low;                     /* (o) only the pool's reserve was left when last looked */
 	struct sk_buff *slot[SKB_CACHE_SIZE];
 	struct sk_buff *to_free[SKB_CACHE_BULK];
 };
@@ -197,20 +204,6 @@ void skb_cache_init(struct skb_cache *c, struct skb_pool *pool, uint64_t *drops)
 void skb_cache_flush(struct skb_cache *c);
 /* skb_cache_fini - flush and give every cached skb back. */
 void skb_cache_fini(struct skb_cache *c);
-
-/*
- * skb_alloc - an empty skb with `headroom` bytes before data, or NULL (counted in
- * alloc_fail). headroom <= pool->buf_size. Owner lane.
- */
-MUST_USE struct sk_buff *skb_alloc(struct skb_cache *c, unsigned headroom);
-/* skb_alloc_reserved - as skb_alloc, but fails while only the pool's reserve is left: for
- * what may wait, such as a user's payload. */
-MUST_USE struct sk_buff *skb_alloc_reserved(struct skb_cache *c, unsigned headroom);
-
-/* skb_free - the end of an skb that was used; frees its fragments too. Owner lane. */
-void skb_free(struct sk_buff *skb);
-/* skb_drop - the end of an skb that is lost: counts the reason, then as skb_free. */
-void skb_drop(struct sk_buff *skb, enum skb_drop_reason reason);
 
 /* skb_reset_meta - what a driver calls on RX after it set head, data, tail, end, len: all
  * other metadata as new, for lane cache `c`. */
@@ -226,6 +219,52 @@ static inline void skb_reset_meta(struct sk_buff *skb, struct skb_cache *c)
 	skb->hash = 0;
 	skb->truesize = (uint32_t)(skb->end - skb->head) + (uint32_t)sizeof(*skb);
 }
+
+/* __skb_cache_refill - slot[] from the pool; false if it is exhausted (counted). */
+bool __skb_cache_refill(struct skb_cache *c);
+/* __skb_free_slow - skb_free for chains, shared bytes and a full cache. */
+void __skb_free_slow(struct sk_buff *skb);
+
+/*
+ * skb_alloc - an empty skb with `headroom` bytes before data, or NULL (counted in
+ * alloc_fail). headroom <= pool->buf_size. The control block is zeroed; tstamp, hash and
+ * the header offsets are not. Owner lane.
+ */
+MUST_USE static inline struct sk_buff *skb_alloc(struct skb_cache *c, unsigned headroom)
+{
+	struct sk_buff *skb;
+
+	if (unlikely(!c->n) && !__skb_cache_refill(c))
+		return NULL;
+	skb = c->slot[--c->n];
+	c->outstanding++;
+	skb->next = skb->prev = NULL;
+	skb->data = skb->tail = skb->head + headroom;
+	skb->len = 0;
+	memset(&skb->tcp, 0, sizeof(skb->tcp));
+	skb_reset_meta(skb, c);
+	return skb;
+}
+
+/* skb_alloc_reserved - as skb_alloc, but fails while only the pool's reserve is left: for
+ * what may wait, such as a user's payload. */
+MUST_USE struct sk_buff *skb_alloc_reserved(struct skb_cache *c, unsigned headroom);
+
+/* skb_free - the end of an skb that was used; frees its fragments too. Owner lane. */
+static inline void skb_free(struct sk_buff *skb)
+{
+	struct skb_cache *c = skb->cache;
+
+	if (unlikely(skb->frag || (skb->flags & SKB_F_EXT) || c->n == SKB_CACHE_SIZE)) {
+		__skb_free_slow(skb);
+		return;
+	}
+	c->slot[c->n++] = skb;
+	c->outstanding--;
+}
+
+/* skb_drop - the end of an skb that is lost: counts the reason, then as skb_free. */
+COLD void skb_drop(struct sk_buff *skb, enum skb_drop_reason reason);
 
 static inline unsigned skb_headlen(const struct sk_buff *skb)
 {
@@ -270,23 +309,37 @@ static inline void skb_pull(struct sk_buff *skb, unsigned n)
 	skb->len -= n;
 }
 
-/* skb_may_pull - make the first n bytes linear; false if there are fewer or no room. */
-bool skb_may_pull(struct sk_buff *skb, unsigned n);
+bool __skb_may_pull(struct sk_buff *skb, unsigned n);
+/* skb_may_pull - make the first n bytes linear; false if there are fewer, no room behind
+ * the linear part, or that part is shared. */
+static inline bool skb_may_pull(struct sk_buff *skb, unsigned n)
+{
+	return likely(n <= skb_headlen(skb)) || __skb_may_pull(skb, n);
+}
+
 /* skb_trim - cut skb to `len` bytes in all (no-op if shorter); frees whole fragments. */
 void skb_trim(struct sk_buff *skb, unsigned len);
 /* skb_eat - drop n bytes in front, through fragments as well; n <= len. */
 void skb_eat(struct sk_buff *skb, unsigned n);
 /* skb_copy_bits - copy n bytes from offset `off` to dst; 0, or -EINVAL past the end. */
 int skb_copy_bits(const struct sk_buff *skb, unsigned off, void *dst, unsigned n);
-/* skb_append_frag - make `frag` (a chain's head) the last fragment of skb. */
+/* skb_append_frag - hang the chain `frag` behind skb; len, data_len, truesize follow. Consumes
+ * frag. */
 void skb_append_frag(struct sk_buff *skb, struct sk_buff *frag);
 /*
  * skb_ref - a fresh skb that shows bytes [off, off+n) of the chain `skb` without a copy
  * (a chain itself if they span fragments); NULL if the pool is empty. Marks the source
- * SKB_F_EXT. The result is read-only.
+ * SKB_F_EXT. The result is read-only. n > 0, off + n <= len.
  */
 MUST_USE struct sk_buff *skb_ref(struct skb_cache *c, struct sk_buff *skb, unsigned off,
 				 unsigned n);
+/*
+ * skb_copy - a fresh, writable skb with the bytes of the chain `skb` and `headroom` before
+ * them: a chain itself if they do not fit one buffer, ip_summed and gso_size taken over.
+ * NULL if the pool is empty. skb stays the caller's.
+ */
+MUST_USE struct sk_buff *skb_copy(struct skb_cache *c, const struct sk_buff *skb,
+				  unsigned headroom);
 /* skb_writable - true if the linear bytes may be written now. */
 static inline bool skb_writable(const struct sk_buff *skb)
 {

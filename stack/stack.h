@@ -80,8 +80,9 @@ unsigned stack_timers(struct stack *st, uint64_t now);
 /* stack_output - what became sendable in this turn, coalesced ACKs, then one tx_burst.
  * Returns frames handed to the device. */
 unsigned stack_output(struct stack *st, uint64_t now);
-/* stack_next_timer - a lower bound of the next ns at which stack_timers() has work; 0
- * none. */
+/* stack_next_timer - a lower bound of the next ns at which stack_timers() has work, or
+ * stack_rx() has some that no device will announce (the internal loopback, a frame that a
+ * decorator holds); 0 none. */
 uint64_t stack_next_timer(const struct stack *st);
 /* stack_has_output - true if stack_output() would send something now. */
 bool stack_has_output(const struct stack *st);

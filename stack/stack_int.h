@@ -61,6 +61,12 @@ struct route {
 #define STACK_TX_BATCH   256
 #define STACK_LOOP_MAX   1024
 
+/* So many per second on average, so many at once. Integer tokens; see token_take(). */
+struct token_bucket {
+	uint64_t stamp;  /* (o) ns up to which tokens were earned */
+	uint32_t tokens; /* (o) */
+};
+
 struct tcp_shard; /* tcp_int.h */
 struct arp_table; /* arp.h */
 
@@ -70,7 +76,8 @@ struct stack {
 	struct netdev *dev;
 	uint32_t ip;       /* ours */
 	uint32_t mask;     /* network order */
-	uint32_t bcast;    /* directed broadcast */
+	uint32_t bcast;    /* directed broadcast; 255.255.255.255 for /31 and /32 */
+	uint32_t net0;     /* the prefix with host part 0, an old broadcast; 0 for /31, /32 */
 	uint32_t gw;
 	uint16_t queue;
 	uint16_t mtu;
@@ -79,6 +86,7 @@ struct stack {
 	struct skb_cache cache;
 	/* TX batch of the turn */
 	unsigned tx_n;
+	unsigned tx_sent; /* frames that left since stack_output() last told */
 	struct sk_buff *tx_batch[STACK_TX_BATCH];
 	struct sk_buff_head loopq; /* internal loopback, run at the next stack_rx */
 	struct timer_wheel wheel;
@@ -87,13 +95,16 @@ struct stack {
 	struct arp_table *arp;
 	struct stack_config cfg;
 	/* rate limits and randomness */
-	uint64_t icmp_tokens_ns;
-	uint32_t icmp_tokens;
+	struct token_bucket icmp_errors, icmp_echoes;
 	uint64_t rng[4]; /* xoshiro256**, seeded from cfg.seed; not for secrets */
 };
 
+/* stack_random_init - seed the generator from cfg.seed. */
+void stack_random_init(struct stack *st);
 /* stack_random32 - fast, not secret. */
 uint32_t stack_random32(struct stack *st);
+/* token_take - true if a token was there: `per_sec` are earned, `burst` can be saved. */
+bool token_take(struct token_bucket *b, uint64_t now, uint32_t per_sec, uint32_t burst);
 /* siphash24 - keyed hash (128-bit key) of n bytes; for ISN, ports, tables. */
 uint64_t siphash24(const uint8_t key[16], const void *data, size_t n);
 
@@ -102,6 +113,9 @@ MUST_USE void *stack_alloc(struct stack *st, size_t size);
 void stack_mfree(struct stack *st, void *p, size_t size);
 
 /* ---- eth / arp ---- */
+/* loop_xmit - put skb (data at the IP header) on the internal loopback; it comes in at the
+ * next stack_rx. Consumes skb. */
+void loop_xmit(struct stack *st, struct sk_buff *skb);
 /* eth_input - consumes skb (data at the Ethernet header). */
 void eth_input(struct stack *st, struct sk_buff *skb);
 /* eth_xmit - append to the turn's TX batch (flushing it when full). Consumes skb, data at
@@ -143,6 +157,8 @@ void icmp_send(struct stack *st, const struct sk_buff *skb, uint8_t type, uint8_
 uint32_t csum_partial(const void *buf, size_t n, uint32_t sum);
 /* csum_fold - fold and complement; network order, ready to store. */
 uint16_t csum_fold(uint32_t sum);
+/* csum_iphdr - csum_fold of a header of 20 bytes, the common case. */
+uint16_t csum_iphdr(const void *iph);
 /* csum_pseudo - IPv4 pseudo header; l4len and proto in host order. */
 uint32_t csum_pseudo(uint32_t saddr, uint32_t daddr, uint16_t l4len, uint8_t proto);
 /* csum_skb - sum over [off, off+n) of a chain, odd fragment boundaries included. */

@@ -25,6 +25,7 @@ struct timer {
 
 struct timer_wheel {
 	uint64_t tick; /* (o) every tick before this one has been run */
+	uint64_t now;  /* (o) of the last run: what is armed before it is due at once */
 	uint64_t map[WHEEL_LEVELS];
 	struct list_head slots[WHEEL_LEVELS][WHEEL_SLOTS];
 	uint32_t armed;
@@ -54,8 +55,11 @@ void timer_cancel(struct timer_wheel *w, struct timer *t);
  * function re-arms into the past runs at the next call, never in the same one. */
 unsigned timer_wheel_run(struct timer_wheel *w, uint64_t now);
 
-/* timer_wheel_next - lower bound (ns) of the earliest expiry, 0 if none. Waking then is
- * never too late; it may be too early, by less than a slot of that timer's level. */
+/*
+ * timer_wheel_next - lower bound (ns) of the earliest time at which timer_wheel_run() has
+ * work, 0 if none. Whoever runs the wheel then misses nothing; it may find only timers to
+ * move down a level, but always gets on, so that a loop that jumps from bound to bound ends.
+ */
 uint64_t timer_wheel_next(const struct timer_wheel *w);
 
 #endif
