@@ -150,6 +150,18 @@ int stack_attach(struct stack *st, struct netdev *dev, uint16_t queue, uint32_t 
 
 /* ---- the turn ---- */
 
+void stack_set_mark(struct stack *st, void (*fn)(void *ctx, enum stack_step step), void *ctx)
+{
+	st->mark = fn;
+	st->mark_ctx = ctx;
+}
+
+static inline void stack_mark(struct stack *st, enum stack_step step)
+{
+	if (unlikely(st->mark))
+		st->mark(st->mark_ctx, step);
+}
+
 /* Only what is there now: an answer to oneself comes in with the next turn. */
 static unsigned loop_rx(struct stack *st)
 {
@@ -195,8 +207,11 @@ unsigned stack_rx(struct stack *st, uint64_t now, unsigned budget)
 	while (seen < budget) {
 		struct sk_buff *skbs[NETDEV_BURST];
 		unsigned want = min_t(unsigned, budget - seen, NETDEV_BURST);
-		unsigned n = netdev_rx_burst(st->dev, st->queue, &st->cache, skbs, want);
+		unsigned n;
 
+		stack_mark(st, STACK_STEP_DEV_RX);
+		n = netdev_rx_burst(st->dev, st->queue, &st->cache, skbs, want);
+		stack_mark(st, STACK_STEP_RX);
 		if (n)
 			rx_burst_input(st, skbs, n);
 		seen += n;
@@ -221,9 +236,11 @@ static void tx_flush(struct stack *st)
 
 	for (unsigned i = 0; i < n; i++)
 		bytes += st->tx_batch[i]->len;
+	stack_mark(st, STACK_STEP_DEV_TX);
 	sent = netdev_tx_burst(st->dev, st->queue, st->tx_batch, n);
 	if (unlikely(sent < n))
 		sent += netdev_tx_burst(st->dev, st->queue, st->tx_batch + sent, n - sent);
+	stack_mark(st, STACK_STEP_TX);
 	for (unsigned i = sent; i < n; i++) {
 		bytes -= st->tx_batch[i]->len;
 		stat_inc(&st->stats.tx_ring_full);

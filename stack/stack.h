@@ -72,6 +72,18 @@ MUST_USE int stack_attach(struct stack *st, struct netdev *dev, uint16_t queue, 
 
 /* ---- the turn: poller's stack backend calls these in the order of architecture.md ---- */
 
+/* Where a turn's time goes, stamped per burst at the border between stack and device. */
+enum stack_step {
+	STACK_STEP_DEV_RX, /* inside rx_burst */
+	STACK_STEP_RX,
+	STACK_STEP_DEV_TX, /* inside tx_burst */
+	STACK_STEP_TX,
+};
+
+/* stack_set_mark - call fn(ctx, step) whenever the next step begins; NULL = nobody measures,
+ * which costs a predicted branch per burst. For the ledger's sampled turns. */
+void stack_set_mark(struct stack *st, void (*fn)(void *ctx, enum stack_step step), void *ctx);
+
 /* stack_rx - poll the device once (whole bursts, at most `budget` frames) and run them
  * through the stack. Returns frames seen. `now` in ns never goes back. */
 unsigned stack_rx(struct stack *st, uint64_t now, unsigned budget);

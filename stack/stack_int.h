@@ -86,6 +86,8 @@ struct stack {
 	struct skb_cache cache;
 	/* TX batch of the turn */
 	unsigned tx_n;
+	void (*mark)(void *ctx, enum stack_step step); /* (o) stack_set_mark */
+	void *mark_ctx;
 	unsigned tx_sent; /* frames that left since stack_output() last told */
 	struct sk_buff *tx_batch[STACK_TX_BATCH];
 	struct sk_buff_head loopq; /* internal loopback, run at the next stack_rx */
