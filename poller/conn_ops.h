@@ -16,7 +16,7 @@
 struct conn_ops;
 
 struct pl_conn {
-	struct fd_mutex fdmu;         /* (a) R51 */
+	/* cache line 0: what every read and write touches */
 	const struct conn_ops *ops;   /* (c) */
 	struct lane *lane;            /* (c) */
 	struct poll_desc *pd;         /* (c) until destroy */
@@ -25,8 +25,12 @@ struct pl_conn {
 		struct sock *sk;      /* conn_stack */
 	};
 	uint8_t flags;                /* (o) CONN_F_* */
+	struct fd_mutex fdmu;         /* (a) R51; its queues are on line 1 */
 	struct list_head link;        /* (o) lane_conns(), from birth to destroy */
 };
+
+_Static_assert(offsetof(struct pl_conn, fdmu) + offsetof(struct fd_mutex, q) == CACHE_LINE,
+	       "a read or write that does not wait touches one line");
 
 #define CONN_F_LISTENER   0x01u
 #define CONN_F_RD_DRAINED 0x02u /* the last read was short: wait before the next try (R9) */

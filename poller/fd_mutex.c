@@ -218,6 +218,7 @@ static bool fdm_commit_close(struct g *g, void *arg)
 	fdm_spin_unlock(m);
 	if (!fd_mutex_decref(m))
 		return true;
+	m->closer = NULL;
 	cw->last = true;
 	return false;
 }

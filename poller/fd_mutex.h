@@ -41,8 +41,9 @@ struct fdm_queue {
 struct fd_mutex {
 	uint64_t word;            /* (a) R51; (o) if local */
 	struct g *closer;         /* (l) parked in fd_mutex_close_wait */
-	bool local;               /* (c) */
 	uint32_t lock;            /* spin lock of q and closer; unused if local */
+	bool local;               /* (c) */
+	/* a cache line ends here in struct pl_conn: the rest is for those who wait */
 	struct fdm_queue q[2];    /* by enum fdm_dir */
 };
 

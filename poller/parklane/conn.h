@@ -7,7 +7,10 @@
  *
  * Errors common to all calls: -EBADF closed (before or during the call); -ETIME the
  * deadline passed (TCP's own -ETIMEDOUT stays distinct); -ECONNRESET the peer reset;
- * -EPIPE a write after that, or after pl_shutdown (no SIGPIPE); -EHOSTUNREACH, -ENETUNREACH.
+ * -EPIPE a write after that, or after pl_shutdown (no SIGPIPE); -EHOSTUNREACH, -ENETUNREACH;
+ * -EXDEV the conn belongs to another lane, or the caller is on none. Errors stay: after a
+ * reset every read says -ECONNRESET once the bytes that came before it are read, and every
+ * write -EPIPE; after the end of the stream every read says 0.
  */
 #ifndef PARKLANE_CONN_H
 #define PARKLANE_CONN_H
@@ -43,6 +46,9 @@ struct pl_addr {
 
 struct pl_conn;
 
+/* pl_strerror - what an -errno (either sign) of these calls means, in English; static. */
+PL_API const char *pl_strerror(int err);
+
 /* pl_addr_parse - "10.0.0.1:7" or ":7" (any address). 0; -EINVAL; -EAFNOSUPPORT an IPv6
  * address. Host names are not resolved. *ret_addr is untouched on failure. */
 PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr);
@@ -50,19 +56,22 @@ PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr);
 PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size);
 
 /* pl_listen - backlog < 1 means 1024. 0; -EADDRINUSE; -EADDRNOTAVAIL; -EINVAL; -EMFILE;
- * -ENOBUFS; -ENODEV PL_NET_STACK on a lane without a device. The caller owns *ret_conn. */
+ * -ENOBUFS; -ENODEV PL_NET_STACK on a lane without a device, PL_NET_KERNEL in virtual time;
+ * -EACCES a port below 1024 without the right to it. Port 0 is chosen; pl_local_addr tells.
+ * The caller owns *ret_conn. */
 PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
 		     struct pl_conn **ret_conn);
 /* pl_accept - parks until a connection is there. Goes on after -ECONNABORTED (R54).
  * 0; -EMFILE, -ENFILE, -ENOBUFS (try later); the common errors. The caller owns *ret_conn. */
 PL_API int pl_accept(struct pl_conn *listener, struct pl_conn **ret_conn);
-/* pl_dial - connect, parks until it is done. deadline: absolute pl_now() ns, 0 none; in the
- * past it is refused at once with -ETIME. 0; -ECONNREFUSED; -ETIMEDOUT; -EHOSTUNREACH;
- * -ENETUNREACH; -EADDRNOTAVAIL ports exhausted; the common errors (R56). */
+/* pl_dial - connect, parks until it is done. addr 0.0.0.0 means this host, as in Linux.
+ * deadline: absolute pl_now() ns, 0 none; in the past it is refused at once with -ETIME.
+ * 0; -ECONNREFUSED; -ETIMEDOUT; -EHOSTUNREACH; -ENETUNREACH; -EADDRNOTAVAIL ports exhausted;
+ * -EINVAL port 0, broadcast or multicast; -ENODEV as pl_listen; the common errors (R56). */
 PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
 		   struct pl_conn **ret_conn);
-/* pl_read - at least one byte, at most len. Bytes; 0 end of stream; -errno. len 0 returns 0
- * after the lock (R54). */
+/* pl_read - at least one byte, at most len. Bytes; 0 end of stream; -ENOTCONN a listener;
+ * the common errors. len 0 returns 0 after the lock (R54). */
 PL_API ssize_t pl_read(struct pl_conn *c, void *buf, size_t len);
 /* pl_write - all of buf, unless an error comes: then the bytes written so far if any, else
  * -errno (R54). */

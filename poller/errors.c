@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * errtab: the errors of the conn API (R12). Where Linux and our stack say the same thing
+ * with different numbers, the rows of norm[] choose one; both backends pass through them.
+ */
+#include "poller/errors.h"
+
+#include <errno.h>
+#include <parklane/conn.h>
+
+#include "stack/base/compiler.h"
+
+static const struct errtab_entry table[] = {
+#define E(sym, text) {sym, #sym, text}
+	E(EACCES, "not permitted: a port below 1024, or a firewall rule of this machine"),
+	E(EADDRINUSE, "another listener has this address and port"),
+	E(EADDRNOTAVAIL, "not an address of this network, or no free local port is left"),
+	E(EAFNOSUPPORT, "this address family is not supported (IPv4 only for now)"),
+	E(EBADF, "the connection is closed"),
+	E(ECONNABORTED, "the connection was gone before it was accepted"),
+	E(ECONNREFUSED, "nobody listens at that address and port"),
+	E(ECONNRESET, "the peer reset the connection"),
+	E(EHOSTUNREACH, "no way to that host: it does not answer, or a router says so"),
+	E(EINVAL, "an argument is out of its range"),
+	E(EIO, "the poller reported an error of this descriptor"),
+	E(EMFILE, "too many open files in this process"),
+	E(ENETUNREACH, "no route to that network"),
+	E(ENFILE, "too many open files on this machine"),
+	E(ENOBUFS, "out of memory or sockets; try again later"),
+	E(ENODEV, "this lane has no such network"),
+	E(ENOMEM, "out of memory"),
+	E(ENOPROTOOPT, "this network does not know that option"),
+	E(ENOTCONN, "not a connected connection"),
+	E(EPIPE, "write after the peer's reset or after our own shutdown"),
+	E(ETIME, "the deadline passed"),
+	E(ETIMEDOUT, "the peer does not answer (TCP gave up)"),
+	E(EXDEV, "the connection belongs to another lane"),
+#undef E
+};
+
+#define OP(name) (1u << ERRTAB_##name)
+#define OP_ALL   (~0u)
+
+static const struct {
+	unsigned ops; /* OP() of the calls it holds for */
+	int from, to;
+} norm[] = {
+	/* accept(2): Linux hands out errors that wait on the new socket; the listener is fine */
+	{OP(ACCEPT), EPROTO, ECONNABORTED},
+	{OP(ACCEPT), ENOPROTOOPT, ECONNABORTED},
+	{OP(ACCEPT), EOPNOTSUPP, ECONNABORTED},
+	{OP(ACCEPT), ENONET, ECONNABORTED},
+	{OP(ACCEPT), ENETDOWN, ECONNABORTED},
+	{OP(ACCEPT), EHOSTDOWN, ECONNABORTED},
+	{OP(ACCEPT), EHOSTUNREACH, ECONNABORTED},
+	{OP(ACCEPT), ENETUNREACH, ECONNABORTED},
+	{OP(ACCEPT), ETIMEDOUT, ECONNABORTED},
+	/* Linux before 2.6.x and some filters: ports exhausted */
+	{OP(DIAL), EAGAIN, EADDRNOTAVAIL},
+	/* netfilter's REJECT answers connect with it */
+	{OP(DIAL), EPERM, EACCES},
+	/* RST in CLOSE-WAIT: Linux notes EPIPE, which is a writer's word */
+	{OP(READ), EPIPE, ECONNRESET},
+	{OP_ALL, ENOMEM, ENOBUFS},
+	{OP_ALL, EHOSTDOWN, EHOSTUNREACH},
+	{OP_ALL, ENONET, ENETUNREACH},
+	{OP_ALL, ENETDOWN, ENETUNREACH},
+};
+
+const struct errtab_entry *errtab_find(int err)
+{
+	if (err < 0)
+		err = -err;
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+		if (table[i].err == err)
+			return &table[i];
+	return NULL;
+}
+
+int errtab_norm(enum errtab_op op, int err)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(norm); i++)
+		if ((norm[i].ops & (1u << op)) && norm[i].from == -err)
+			return -norm[i].to;
+	return err;
+}
+
+PL_API const char *pl_strerror(int err)
+{
+	const struct errtab_entry *e = errtab_find(err);
+
+	if (e)
+		return e->text;
+	return err ? "unknown error" : "success";
+}
