@@ -9,8 +9,6 @@
 
 #include <parklane/conn.h>
 
-#include "stack/addr.h"
-
 /* parse_num - a decimal number of 1..max_digits digits and at most max; the end, or NULL. */
 static const char *parse_num(const char *s, unsigned max_digits, uint32_t max, uint32_t *ret)
 {
@@ -54,8 +52,10 @@ PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr)
 
 PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size)
 {
+	const uint8_t *o = a->v6; /* the first four bytes are v4's */
+
 	if (a->family == PL_AF_INET)
-		snprintf(buf, size, SK_IP4_FMT ":%u", SK_IP4_ARGS(a->v4), a->port);
+		snprintf(buf, size, "%u.%u.%u.%u:%u", o[0], o[1], o[2], o[3], a->port);
 	else
 		snprintf(buf, size, "?:%u", a->port);
 	return buf;
