@@ -16,7 +16,7 @@ from common import ROOT, Tap, read, sources
 def compiles(cc, flags, lang, path):
     """Lines of the compiler's complaint; empty if none."""
     cmd = cc + ['-x', lang, '-fsyntax-only', '-Wall', '-Wextra', '-Werror', '-I' + ROOT,
-                '-I' + os.path.join(ROOT, 'poller'), '-D_GNU_SOURCE', '-include', path,
+                '-idirafter', os.path.join(ROOT, 'poller'), '-D_GNU_SOURCE', '-include', path,
                 '/dev/null'] + flags
     run = subprocess.run(cmd, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return run.stdout.decode(errors='replace').splitlines()[:5] if run.returncode else []
