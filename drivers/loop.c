@@ -96,6 +96,8 @@ static void slot_fill(struct loop_end *e, struct loop_slot *s, struct sk_buff *s
 	if (e->dev.features & NETDEV_F_TX_HANDOVER) {
 		if (partial)
 			frame_finish_skb(skb);
+		for (struct sk_buff *part = skb; part; part = part->frag)
+			skb->cache->outstanding--;
 		s->skb = skb;
 		return;
 	}
@@ -163,6 +165,7 @@ static struct sk_buff *rehome(struct sk_buff *skb, struct skb_cache *cache)
 		s->frag = frag;
 		s->data_len = data_len;
 		s->flags = ext;
+		cache->outstanding++;
 	}
 	return skb;
 }
