@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * EAL start-up. The arguments are made from our options: one lcore on a cpu that the
+ * caller may use, memory as large as the pools, no files left behind (--in-memory with
+ * hugepages; --no-huge refuses that and gets --no-shconf and a file prefix of its own).
+ */
+#include "drivers/dpdk_eal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+
+#define MIB	     (1024u * 1024u)
+#define CHATTER_SIZE 16384u
+#define EAL_ARGS_MAX 16
+/* EAL's own: malloc heap, ethdev and ring structures, memif and tap queues. */
+#define EAL_OWN_MEM (64u * MIB)
+
+static struct {
+	enum { EAL_NEVER, EAL_RUNNING, EAL_STOPPED } state;
+	bool verbose;
+	FILE *log;	     /* what rte_log writes to */
+	int saved[2], memfd; /* while quiet */
+	size_t len;
+	char chatter[CHATTER_SIZE];
+} eal = {.saved = {-1, -1}, .memfd = -1};
+
+/* Keeps the newest bytes: PMDs may go on talking while the program runs. */
+static void chatter_add(const char *p, size_t n)
+{
+	if (n > CHATTER_SIZE) {
+		p += n - CHATTER_SIZE;
+		n = CHATTER_SIZE;
+	}
+	if (eal.len + n > CHATTER_SIZE) {
+		size_t keep = CHATTER_SIZE - n;
+
+		if (keep > eal.len)
+			keep = eal.len;
+		memmove(eal.chatter, eal.chatter + eal.len - keep, keep);
+		eal.len = keep;
+	}
+	memcpy(eal.chatter + eal.len, p, n);
+	eal.len += n;
+}
+
+static ssize_t log_write(void *cookie, const char *buf, size_t n)
+{
+	(void)cookie;
+	chatter_add(buf, n);
+	if (eal.verbose)
+		(void)!write(STDERR_FILENO, buf, n);
+	return (ssize_t)n;
+}
+
+static void capture_log(void)
+{
+	static const cookie_io_functions_t io = {.write = log_write};
+
+	if (eal.log)
+		return;
+	eal.log = fopencookie(NULL, "w", io);
+	if (!eal.log)
+		return;
+	setvbuf(eal.log, NULL, _IONBF, 0);
+	(void)rte_openlog_stream(eal.log);
+}
+
+void dpdk_quiet_begin(void)
+{
+	if (eal.verbose)
+		return;
+	eal.memfd = memfd_create("parklane-chatter", MFD_CLOEXEC);
+	if (eal.memfd < 0)
+		return;
+	(void)fflush(stdout);
+	(void)fflush(stderr);
+	for (int i = 0; i < 2; i++) {
+		eal.saved[i] = fcntl(i + 1, F_DUPFD_CLOEXEC, 3);
+		if (eal.saved[i] >= 0)
+			(void)dup2(eal.memfd, i + 1);
+	}
+}
+
+void dpdk_quiet_end(void)
+{
+	char buf[1024];
+	ssize_t n;
+
+	if (eal.memfd < 0)
+		return;
+	(void)fflush(stdout);
+	(void)fflush(stderr);
+	for (int i = 0; i < 2; i++) {
+		if (eal.saved[i] < 0)
+			continue;
+		(void)dup2(eal.saved[i], i + 1);
+		(void)close(eal.saved[i]);
+		eal.saved[i] = -1;
+	}
+	(void)lseek(eal.memfd, 0, SEEK_SET);
+	while ((n = read(eal.memfd, buf, sizeof(buf))) > 0)
+		chatter_add(buf, (size_t)n);
+	(void)close(eal.memfd);
+	eal.memfd = -1;
+}
+
+const char *dpdk_last_words(char *buf, size_t len)
+{
+	size_t end = eal.len, start, n;
+
+	while (end && isspace((unsigned char)eal.chatter[end - 1]))
+		end--;
+	for (start = end; start && eal.chatter[start - 1] != '\n';)
+		start--;
+	n = min_t(size_t, end - start, len - 1);
+	for (size_t i = 0; i < n; i++) {
+		char c = eal.chatter[start + i];
+
+		buf[i] = c;
+		if (!isprint((unsigned char)c))
+			buf[i] = ' ';
+	}
+	buf[n] = 0;
+	return buf;
+}
+
+/* Bytes in free hugepages of every size; *ret_page gets the smallest size in KiB. */
+static uint64_t huge_free(unsigned *ret_page)
+{
+	static const unsigned size_kib[] = {2048, 1048576};
+	uint64_t sum = 0;
+
+	*ret_page = size_kib[0];
+	for (unsigned i = 0; i < ARRAY_SIZE(size_kib); i++) {
+		char path[96];
+		uint64_t nr = 0;
+		FILE *f;
+
+		(void)snprintf(path, sizeof(path),
+			       "/sys/kernel/mm/hugepages/hugepages-%ukB/free_hugepages",
+			       size_kib[i]);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fscanf(f, "%" SCNu64, &nr) == 1)
+			sum += nr * size_kib[i] * 1024;
+		(void)fclose(f);
+	}
+	return sum;
+}
+
+/* MemAvailable in bytes; UINT64_MAX if the kernel does not tell. */
+static uint64_t mem_available(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	uint64_t kib = 0, ret = UINT64_MAX;
+	char line[128];
+
+	if (!f)
+		return ret;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
+			ret = kib * 1024;
+	(void)fclose(f);
+	return ret;
+}
+
+/* 1 with hugepages, 0 without, or -errno with a line in err. */
+static int choose_memory(const struct dpdk_eal_config *cfg, uint64_t need, char *err, size_t errlen)
+{
+	unsigned page;
+	uint64_t huge = cfg->huge == DPDK_HUGE_NONE ? 0 : huge_free(&page);
+
+	if (cfg->huge != DPDK_HUGE_NONE && huge >= need)
+		return 1;
+	if (cfg->huge == DPDK_HUGE_NEED) {
+		(void)snprintf(err, errlen,
+			       "hugepages: %" PRIu64 " MiB needed, %" PRIu64
+			       " MiB free; try: echo %" PRIu64
+			       " > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
+			       need / MIB, huge / MIB, need / (2 * MIB) + 1);
+		return -ENOENT;
+	}
+	if (need > mem_available()) {
+		(void)snprintf(err, errlen,
+			       "a pool of %" PRIu64 " MiB does not fit: %" PRIu64
+			       " MiB of memory are available; ask for a smaller pool",
+			       need / MIB, mem_available() / MIB);
+		return -ENOMEM;
+	}
+	if (eal.verbose)
+		(void)fprintf(stderr, "parklane: no free hugepages: running on normal pages\n");
+	return 0;
+}
+
+static int first_cpu(const cpu_set_t *set)
+{
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, set))
+			return i;
+	return 0;
+}
+
+static int run_init(const struct dpdk_eal_config *cfg, uint64_t need, bool huge, int cpu)
+{
+	char lcores[24], mem[24], prefix[32];
+	const char *arg[EAL_ARGS_MAX] = {"parklane", "--lcores",      lcores, "-m",
+					 mem,	     "--file-prefix", prefix, "--no-telemetry"};
+	char *argv[EAL_ARGS_MAX + 1] = {NULL}, *own[EAL_ARGS_MAX];
+	int n = 8, ret;
+
+	(void)snprintf(lcores, sizeof(lcores), "0@%d", cpu);
+	(void)snprintf(mem, sizeof(mem), "%" PRIu64, need / MIB);
+	(void)snprintf(prefix, sizeof(prefix), "parklane%d", (int)getpid());
+	if (huge) {
+		arg[n++] = "--in-memory";
+	} else {
+		arg[n++] = "--no-huge";
+		arg[n++] = "--no-shconf";
+	}
+	if (cfg->pci) {
+		arg[n++] = "-a";
+		arg[n++] = cfg->pci;
+	} else {
+		arg[n++] = "--no-pci";
+	}
+	for (int i = 0; i < n; i++)
+		argv[i] = own[i] = strdup(arg[i]);
+	ret = rte_eal_init(n, argv);
+	/* EAL reorders argv[], and writes into it; it keeps copies of what it needs */
+	for (int i = 0; i < n; i++)
+		free(own[i]);
+	return ret;
+}
+
+int dpdk_eal_start(const struct dpdk_eal_config *cfg, char *err, size_t errlen)
+{
+	uint64_t need = ((uint64_t)cfg->mem_bytes + EAL_OWN_MEM + MIB - 1) / MIB * MIB;
+	char words[160];
+	cpu_set_t cpus;
+	int ret, huge;
+
+	if (eal.state == EAL_RUNNING)
+		return 0;
+	if (eal.state == EAL_STOPPED) {
+		(void)snprintf(err, errlen, "DPDK can be started only once in a process");
+		return -EBUSY;
+	}
+	eal.verbose = cfg->verbose;
+	huge = choose_memory(cfg, need, err, errlen);
+	if (huge < 0)
+		return huge;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		CPU_ZERO(&cpus);
+	capture_log();
+	dpdk_quiet_begin();
+	ret = run_init(cfg, need, huge, first_cpu(&cpus));
+	dpdk_quiet_end();
+	if (CPU_COUNT(&cpus))
+		(void)sched_setaffinity(0, sizeof(cpus), &cpus);
+	if (ret < 0) {
+		eal.state = EAL_STOPPED;
+		(void)snprintf(err, errlen, "DPDK did not start: %s (%s); --verbose shows all",
+			       rte_strerror(rte_errno), dpdk_last_words(words, sizeof(words)));
+		return -EIO;
+	}
+	eal.state = EAL_RUNNING;
+	return 0;
+}
+
+void dpdk_eal_stop(void)
+{
+	if (eal.state != EAL_RUNNING)
+		return;
+	dpdk_quiet_begin();
+	(void)rte_eal_cleanup();
+	dpdk_quiet_end();
+	eal.state = EAL_STOPPED;
+}
+
+int dpdk_thread_register(void)
+{
+	if (eal.state != EAL_RUNNING || rte_lcore_id() != LCORE_ID_ANY)
+		return 0;
+	return rte_thread_register() < 0 ? -ENOMEM : 0;
+}
+
+void dpdk_thread_unregister(void)
+{
+	if (eal.state == EAL_RUNNING && rte_lcore_id() != LCORE_ID_ANY &&
+	    rte_lcore_id() != rte_get_main_lcore())
+		rte_thread_unregister();
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * skb_pool_ops over rte_mempool. Unshared skbs go to and from the mempool raw, in bulk,
+ * without touching the mbuf's second cache line: the invariants of dpdk_mbuf_int.h are
+ * what rte_pktmbuf_reset() would restore. Shared and indirect ones (SKB_F_EXT) take
+ * DPDK's own path, which counts references.
+ */
+#include "drivers/dpdk_mbuf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "drivers/dpdk_mbuf_int.h"
+
+#include <rte_errno.h>
+#include <rte_ring.h>
+
+/* Per thread; the lane's skb_cache stands in front, so this only has to cover the device's
+ * own bursts and what comes back with transmissions. */
+#define POOL_CACHE   256u
+#define POOL_BULK    64u
+#define POOL_BUF_MIN 256u
+#define POOL_PRIV    RTE_ALIGN_CEIL(sizeof(struct sk_buff), CACHE_LINE)
+/* What a mempool element has around the mbuf, and the ring's pointer to it. */
+#define POOL_PER_OBJ		    (RTE_MEMPOOL_HEADER_SIZE_MAX + sizeof(void *))
+#define RTE_MEMPOOL_HEADER_SIZE_MAX 128u
+
+static unsigned pool_alloc_bulk(struct skb_pool *pool, struct sk_buff **skbs, unsigned n)
+{
+	struct rte_mempool *mp = to_dpdk_pool(pool)->mp;
+	unsigned got = 0;
+
+	/* A mempool gives all or nothing: what is left of a nearly empty one is found by
+	 * halving. */
+	while (got < n) {
+		void *m[POOL_BULK];
+		unsigned want = min_t(unsigned, n - got, POOL_BULK);
+
+		while (want && rte_mempool_get_bulk(mp, m, want) < 0)
+			want /= 2;
+		if (!want)
+			break;
+		for (unsigned i = 0; i < want; i++) {
+			struct rte_mbuf *mb = m[i];
+			struct sk_buff *skb = mbuf_to_skb(mb);
+
+			skb->head = skb->data = skb->tail = mb->buf_addr;
+			skb->end = skb->head + mb->buf_len;
+			skb->len = 0;
+			skb->data_len = 0;
+			skb->frag = NULL;
+			skb->flags = 0;
+			skbs[got++] = skb;
+		}
+	}
+	return got;
+}
+
+static void pool_free_bulk(struct skb_pool *pool, struct sk_buff **skbs, unsigned n)
+{
+	struct rte_mempool *mp = to_dpdk_pool(pool)->mp;
+	void *raw[POOL_BULK];
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *m = skb_to_mbuf(skbs[i]);
+
+		if (unlikely(skbs[i]->flags & SKB_F_EXT)) {
+			rte_pktmbuf_free_seg(m);
+			continue;
+		}
+		raw[nr++] = m;
+		if (nr == POOL_BULK) {
+			rte_mempool_put_bulk(mp, raw, nr);
+			nr = 0;
+		}
+	}
+	if (nr)
+		rte_mempool_put_bulk(mp, raw, nr);
+}
+
+static void pool_attach(struct sk_buff *to, struct sk_buff *from)
+{
+	rte_pktmbuf_attach(skb_to_mbuf(to), skb_to_mbuf(from));
+	to->head = from->head;
+	to->data = from->data;
+	to->tail = from->tail;
+	to->end = from->end;
+	to->len = skb_headlen(from);
+	to->data_len = 0;
+	to->flags |= SKB_F_EXT;
+	from->flags |= SKB_F_EXT;
+}
+
+static bool pool_shared(const struct sk_buff *skb)
+{
+	struct rte_mbuf *m = skb_to_mbuf(skb);
+
+	if (RTE_MBUF_CLONED(m))
+		m = rte_mbuf_from_indirect(m);
+	return rte_mbuf_refcnt_read(m) > 1;
+}
+
+/*
+ * Counts the mempool's common ring only, not what the threads' caches hold: low by some
+ * hundreds, but one cache line instead of one per possible thread. dpdk_pool_create() asked
+ * for the ring.
+ */
+static unsigned pool_avail(const struct skb_pool *pool)
+{
+	return rte_ring_count(to_dpdk_pool(pool)->mp->pool_data);
+}
+
+static void pool_destroy(struct skb_pool *pool)
+{
+	struct dpdk_pool *p = to_dpdk_pool(pool);
+
+	rte_mempool_free(p->mp);
+	free(p);
+}
+
+static const struct skb_pool_ops pool_ops = {
+	.alloc_bulk = pool_alloc_bulk,
+	.free_bulk = pool_free_bulk,
+	.attach = pool_attach,
+	.shared = pool_shared,
+	.avail = pool_avail,
+	.destroy = pool_destroy,
+};
+
+size_t dpdk_pool_bytes(uint32_t nr, uint32_t buf_size)
+{
+	size_t obj = sizeof(struct rte_mbuf) + POOL_PRIV + buf_size + POOL_PER_OBJ;
+
+	obj = (obj + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
+	/* elements do not straddle pages: a page loses at most one */
+	return (size_t)nr * obj / 8 * 9;
+}
+
+unsigned dpdk_pool_in_use(const struct skb_pool *pool)
+{
+	return rte_mempool_in_use_count(to_dpdk_pool(pool)->mp);
+}
+
+int dpdk_pool_create(uint32_t nr, uint32_t buf_size, struct skb_pool **ret_pool)
+{
+	static unsigned serial;
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct dpdk_pool *p;
+
+	if (nr < 2 * POOL_CACHE || buf_size < POOL_BUF_MIN || buf_size > UINT16_MAX)
+		return -EINVAL;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	(void)snprintf(name, sizeof(name), "pl_pool%u",
+		       __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED));
+	p->mp = rte_pktmbuf_pool_create_by_ops(name, nr, POOL_CACHE, POOL_PRIV, (uint16_t)buf_size,
+					       SOCKET_ID_ANY, "ring_mp_mc");
+	if (!p->mp) {
+		free(p);
+		return rte_errno == EINVAL ? -EINVAL : -ENOMEM;
+	}
+	p->pool.ops = &pool_ops;
+	p->pool.nr = nr;
+	p->pool.buf_size = buf_size;
+	p->pool.reserve = nr / 8;
+	*ret_pool = &p->pool;
+	return 0;
+}
