@@ -26,10 +26,14 @@ struct gtimer {
 struct gtimer_heap {
 	struct gtimer_slot *slot; /* (o) key beside pointer: sifting stays in the array */
 	uint32_t n, cap;
+	uint32_t reserved; /* (o) timers that gtimer_set() has room for whatever comes */
 };
 
 void gtimer_heap_init(struct gtimer_heap *h);
 void gtimer_heap_fini(struct gtimer_heap *h);
+/* gtimer_reserve - room for n more timers that may be armed at once: gtimer_set() of as many as
+ * were reserved cannot fail. 0; -ENOMEM. */
+MUST_USE int gtimer_reserve(struct gtimer_heap *h, uint32_t n);
 /* gtimer_set - arm or move t to absolute ns `when` (not 0) with seq. 0; -ENOMEM the heap could
  * not grow (t is then as before). */
 MUST_USE int gtimer_set(struct gtimer_heap *h, struct gtimer *t, uint64_t when, uint32_t seq);
@@ -37,7 +41,8 @@ MUST_USE int gtimer_set(struct gtimer_heap *h, struct gtimer *t, uint64_t when, 
  * gtimer_remove(). */
 void gtimer_stop(struct gtimer_heap *h, struct gtimer *t);
 void gtimer_remove(struct gtimer_heap *h, struct gtimer *t);
-/* gtimer_run - run all with when <= now; returns how many. */
+/* gtimer_run - run what is due (when <= now), each function with its timer disarmed and out of
+ * the heap; returns how many. One that is re-armed into the past runs at the next call. */
 unsigned gtimer_run(struct gtimer_heap *h, uint64_t now);
 /* gtimer_next - earliest when (exact, after fixing the top), 0 none. */
 uint64_t gtimer_next(struct gtimer_heap *h);
