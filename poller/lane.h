@@ -18,6 +18,7 @@
 struct g;
 struct lane;
 struct ledger;
+struct ledger_report;
 struct list_head;
 struct netpoll_backend;
 
@@ -57,9 +58,13 @@ MUST_USE int lane_create(const struct lane_config *cfg, struct lane **ret_lane);
  * still work. */
 void lane_destroy(struct lane *l);
 
-/* lane_add_backend - the lane polls nb every turn (stack) or as step 7 says (epoll: made by
- * lane_create itself). At most one of each. */
-void lane_add_backend(struct lane *l, struct netpoll_backend *nb);
+/*
+ * lane_add_backend - the lane polls nb, a stack backend that its owner has initialised, every
+ * turn from now on; at most one. nb stays the caller's and must outlive the lane's last turn.
+ * (The epoll backend is lane_create's.) A backend with a sleep_fd lets the lane sleep; without
+ * one LANE_IDLE_SLEEP naps. 0; -errno of epoll_ctl(2) for that fd, nothing is added then.
+ */
+MUST_USE int lane_add_backend(struct lane *l, struct netpoll_backend *nb);
 
 /* lane_go - start a goroutine from outside of any (before lane_run). */
 MUST_USE int lane_go(struct lane *l, void (*fn)(void *arg), void *arg, const char *name);
@@ -87,6 +92,8 @@ uint64_t lane_now(const struct lane *l);
 struct netpoll_backend *lane_stack_backend(const struct lane *l); /* NULL = no device */
 struct netpoll_backend *lane_epoll_backend(const struct lane *l); /* NULL in virtual time */
 struct ledger *lane_ledger(struct lane *l);
+/* lane_ledger_report - any thread; see ledger.h. */
+void lane_ledger_report(const struct lane *l, struct ledger_report *ret_report);
 /* lane_nr_g - goroutines alive. */
 uint32_t lane_nr_g(const struct lane *l);
 

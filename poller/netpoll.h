@@ -62,7 +62,7 @@ struct poll_desc {
 	uint32_t rseq, wseq;  /* (l) R26 */
 	struct gtimer rt, wt; /* (o) R25: rt serves both where rd == wd */
 	struct poll_desc *free_next; /* cache of free pds (R17) */
-};
+} ALIGNED(CACHE_LINE);
 
 /* What a backend is. All calls on the owner lane's thread unless said. */
 struct netpoll_ops {

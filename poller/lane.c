@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A lane's life and its turn. The turn's steps are those of the house plan; the numbers stand
+ * at the lines. Step 4, messages of other lanes, has no sender yet.
+ */
+#include "poller/lane.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "poller/lane_int.h"
+#include "poller/netpoll_epoll.h"
+#include "stack/base/bug.h"
+#include "stack/base/clock.h"
+
+/* Step 7: a lane with runnable gs looks at its kernel fds after so many gs or so long; one
+ * that only polls its device, every 5 us. */
+#define EPOLL_GS       64u
+#define EPOLL_BUSY_NS  (20 * NSEC_PER_USEC)
+#define EPOLL_QUIET_NS (5 * NSEC_PER_USEC)
+
+/* initial-exec: one load, also in the shared library; the word fits the static TLS reserve. */
+static __thread struct lane *current_lane __attribute__((tls_model("initial-exec")));
+
+/* noipa: a caller must not learn that two calls give the same address (architecture.md). */
+#if defined(__clang__)
+#define LANE_NOIPA __attribute__((noinline, optnone))
+#else
+#define LANE_NOIPA __attribute__((noinline, noipa))
+#endif
+
+LANE_NOIPA struct lane *lane_self(void)
+{
+	return current_lane;
+}
+
+LANE_NOIPA struct lane *lane_enter(struct lane *l)
+{
+	struct lane *old = current_lane;
+
+	current_lane = l;
+	return old;
+}
+
+void lane_config_init(struct lane_config *cfg)
+{
+	*cfg = (struct lane_config){
+		.cpu = -1,
+		.numa_node = -1,
+		.idle = LANE_IDLE_AUTO,
+		.nap_ns = 50 * NSEC_PER_USEC,
+		.stack_size = 64u << 10,
+		.max_g = 1u << 20,
+		.ledger = LEDGER_SAMPLED,
+	};
+}
+
+static int config_check(const struct lane_config *cfg)
+{
+	if (cfg->cpu >= 0 && (cfg->cpu >= CPU_SETSIZE || cfg->cpu >= sysconf(_SC_NPROCESSORS_CONF)))
+		return -EINVAL;
+	if (cfg->max_g == 0 || cfg->nap_ns == 0 || cfg->nap_ns > NSEC_PER_SEC)
+		return -EINVAL;
+	if (cfg->virt && !cfg->clock)
+		return -EINVAL;
+	return 0;
+}
+
+static void bug_to_stderr(const char *msg)
+{
+	(void)!write(STDERR_FILENO, msg, strlen(msg));
+	(void)!write(STDERR_FILENO, "\n", 1);
+}
+
+int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
+{
+	struct lane *l;
+	int err = config_check(cfg);
+
+	if (err)
+		return err;
+	bug_set_handler(bug_to_stderr);
+	l = aligned_alloc(CACHE_LINE, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	memset(l, 0, sizeof(*l));
+	l->cfg = *cfg;
+	l->virt = cfg->virt;
+	l->node = cfg->numa_node >= 0 ? cfg->numa_node : lane_mem_node(cfg->cpu);
+	l->device_fd = -1;
+	list_init(&l->conns);
+	gtimer_heap_init(&l->timers);
+	netpoll_init(&l->np, l);
+	ledger_init(&l->led, cfg->ledger, cfg->virt);
+	if (!cfg->clock)
+		tsc_clock_init(&l->clock);
+	l->now = lane_clock(l);
+	err = sched_init(&l->sched, l, &l->timers, &l->led, cfg->max_g, cfg->stack_size);
+	if (err)
+		goto fail;
+	lane_mem_bind(l, l->sched.arena.base, l->sched.arena.nr_slots * l->sched.arena.slot_size);
+	err = cfg->virt ? 0 : netpoll_epoll_create(l, &l->epoll);
+	if (err) {
+		sched_fini(&l->sched);
+		goto fail;
+	}
+	*ret_lane = l;
+	return 0;
+fail:
+	gtimer_heap_fini(&l->timers);
+	free(l);
+	return err;
+}
+
+/* ---- the thread ---- */
+
+static int pin(struct lane *l)
+{
+	cpu_set_t set, *old;
+
+	if (l->cfg.cpu < 0)
+		return 0;
+	old = malloc(sizeof(*old));
+	if (!old)
+		return -ENOMEM;
+	if (sched_getaffinity(0, sizeof(*old), old)) {
+		free(old);
+		return -errno;
+	}
+	CPU_ZERO(&set);
+	CPU_SET((size_t)l->cfg.cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set)) {
+		free(old);
+		return errno == EINVAL ? -EINVAL : -errno;
+	}
+	l->thr.old_affinity = old;
+	return 0;
+}
+
+/* attach - the calling thread is the lane's from now on. A virtual lane leaves the thread as
+ * it is: one thread runs many. */
+static int attach(struct lane *l)
+{
+	int err;
+
+	if (!l->virt) {
+		err = pin(l);
+		if (err)
+			return err;
+		(void)prctl(PR_SET_TIMERSLACK, 1UL);
+		err = lane_signals_attach(&l->thr);
+		if (err)
+			return err;
+	}
+	sched_attach(&l->sched);
+	l->thr.attached = true;
+	return 0;
+}
+
+static void detach(struct lane *l)
+{
+	if (!l->thr.attached)
+		return;
+	l->thr.attached = false;
+	if (l->virt)
+		return;
+	lane_signals_detach(&l->thr);
+	if (l->thr.old_affinity) {
+		(void)sched_setaffinity(0, sizeof(cpu_set_t), l->thr.old_affinity);
+		free(l->thr.old_affinity);
+		l->thr.old_affinity = NULL;
+	}
+}
+
+void conn_lane_fini(struct lane *l) __attribute__((weak));
+
+void lane_destroy(struct lane *l)
+{
+	if (!l)
+		return;
+	BUG_ON(l->sched.cur);
+	if (conn_lane_fini) /* absent where the conn layer is not linked in: no conns then */
+		conn_lane_fini(l);
+	detach(l);
+	sched_fini(&l->sched);
+	netpoll_epoll_destroy(l->epoll);
+	netpoll_fini(&l->np);
+	gtimer_heap_fini(&l->timers);
+	free(l);
+}
+
+int lane_add_backend(struct lane *l, struct netpoll_backend *nb)
+{
+	int fd = nb->ops->sleep_fd ? nb->ops->sleep_fd(nb) : -EOPNOTSUPP;
+	int err;
+
+	BUG_ON(l->stack);
+	if (fd >= 0 && l->epoll) {
+		err = netpoll_epoll_watch(l->epoll, fd);
+		if (err)
+			return err;
+		l->device_fd = fd;
+	}
+	l->stack = nb;
+	return 0;
+}
+
+int lane_go(struct lane *l, void (*fn)(void *arg), void *arg, const char *name)
+{
+	return sched_go(&l->sched, fn, arg, name);
+}
+
+/* ---- the turn ---- */
+
+/* read_now - step 1: the time, and the account of the turn before, which ends here. */
+static void read_now(struct lane *l)
+{
+	uint64_t tsc;
+
+	if (unlikely(l->cfg.clock)) {
+		l->now = l->cfg.clock(l->cfg.clock_ctx);
+		return;
+	}
+	tsc = ledger_tsc();
+	l->now = tsc_clock_ns(&l->clock, tsc);
+	if (likely(l->led.cycles)) {
+		if (likely(l->tsc))
+			stat_add(l->busy ? &l->led.busy : &l->led.empty, tsc - l->tsc);
+		l->tsc = tsc;
+		ledger_turn_begin(&l->led, tsc);
+	}
+}
+
+/* kernel_poll - step 7. A lane that is about to sleep in epoll does not look before. */
+static unsigned kernel_poll(struct lane *l, unsigned ran, bool will_sleep)
+{
+	uint64_t gap;
+	int n;
+
+	l->epoll_gs += ran;
+	if (!l->epoll || __atomic_load_n(&l->epoll->waiters, __ATOMIC_RELAXED) == 0)
+		return 0;
+	gap = l->now - l->epoll_last;
+	if (sched_runnable(&l->sched) ? l->epoll_gs < EPOLL_GS && gap < EPOLL_BUSY_NS
+				      : will_sleep || gap < EPOLL_QUIET_NS)
+		return 0;
+	ledger_mark(&l->led, LEDGER_KERNEL_POLL);
+	n = l->epoll->ops->poll(l->epoll, 0);
+	l->epoll_last = l->now;
+	l->epoll_gs = 0;
+	return n > 0 ? (unsigned)n : 0;
+}
+
+static unsigned stack_poll(struct lane *l)
+{
+	int n = l->stack->ops->poll(l->stack, 0);
+
+	return n > 0 ? (unsigned)n : 0;
+}
+
+/* input - steps 2 and 3. Returns how much there was. */
+static unsigned input(struct lane *l)
+{
+	unsigned n = 0, fired;
+
+	if (l->stack) {
+		n = stack_poll(l);
+		ledger_mark(&l->led, LEDGER_TIMERS);
+		if (l->stack->ops->timers)
+			n += l->stack->ops->timers(l->stack, l->now);
+	} else {
+		ledger_mark(&l->led, LEDGER_TIMERS);
+	}
+	fired = gtimer_run(&l->timers, l->now);
+	if (fired)
+		ledger_count(&l->led, LEDGER_EV_TIMERS, fired);
+	return n + fired;
+}
+
+/* output - step 6. */
+static unsigned output(struct lane *l)
+{
+	if (!l->stack || !l->stack->ops->output)
+		return 0;
+	ledger_mark(&l->led, LEDGER_STACK_TX);
+	return l->stack->ops->output(l->stack, l->now);
+}
+
+static void account(struct lane *l, bool busy)
+{
+	ledger_count(&l->led, LEDGER_EV_TURNS, 1);
+	if (!busy)
+		ledger_count(&l->led, LEDGER_EV_EMPTY_POLLS, 1);
+	l->busy = busy;
+	ledger_turn_end(&l->led, busy);
+	if (busy)
+		l->empty_since = 0;
+	else if (l->empty_since == 0)
+		l->empty_since = l->now;
+}
+
+static unsigned __lane_turn(struct lane *l, bool may_sleep)
+{
+	unsigned found, ran;
+	bool idle;
+
+	read_now(l);
+	found = input(l);
+	ledger_mark(&l->led, LEDGER_APP);
+	ran = sched_run(&l->sched);
+	if (ran) {
+		ledger_count(&l->led, LEDGER_EV_SWITCHES, ran);
+		l->now = lane_clock(l);
+	}
+	found += ran + output(l);
+	idle = may_sleep && !sched_runnable(&l->sched) && !lane_stopping(l);
+	found += kernel_poll(l, ran, idle && !l->stack);
+	account(l, found != 0);
+	/* Without a device to poll there is no reason for one more empty turn first. */
+	if (idle && (found == 0 || !l->stack) && !sched_runnable(&l->sched) && lane_nr_g(l))
+		lane_idle(l);
+	return ran;
+}
+
+unsigned lane_turn(struct lane *l, bool may_sleep)
+{
+	struct lane *outer = lane_enter(l);
+	unsigned ran;
+
+	BUG_ON(!l->thr.attached && attach(l) != 0);
+	__atomic_store_n(&l->sleeping, false, __ATOMIC_RELAXED);
+	ran = __lane_turn(l, may_sleep);
+	if (!l->in_run && l->led.cycles) {
+		/* What the program does between turns is not the lane's. */
+		stat_add(l->busy ? &l->led.busy : &l->led.empty, ledger_tsc() - l->tsc);
+		l->tsc = 0;
+	}
+	lane_enter(outer);
+	return ran;
+}
+
+int lane_run(struct lane *l)
+{
+	struct lane *outer;
+	int err;
+
+	if (!l->thr.attached) {
+		err = attach(l);
+		if (err)
+			return err;
+	}
+	outer = lane_enter(l);
+	l->in_run = true;
+	l->tsc = 0;
+	while (lane_nr_g(l) != 0 && !lane_stopping(l))
+		__lane_turn(l, true);
+	l->in_run = false;
+	lane_enter(outer);
+	detach(l);
+	return 0;
+}
+
+void lane_stop(struct lane *l)
+{
+	__atomic_store_n(&l->stop, true, __ATOMIC_SEQ_CST);
+	lane_break(l);
+}
+
+bool lane_stopping(const struct lane *l)
+{
+	return READ_ONCE(l->stop);
+}
+
+void lane_break(struct lane *l)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (l->epoll && __atomic_load_n(&l->sleeping, __ATOMIC_SEQ_CST))
+		l->epoll->ops->brk(l->epoll);
+}
+
+/* ---- looking in ---- */
+
+int lane_fd(const struct lane *l)
+{
+	return l->epoll ? netpoll_epoll_fd(l->epoll) : -EOPNOTSUPP;
+}
+
+uint64_t lane_now(const struct lane *l)
+{
+	return l->now;
+}
+
+struct netpoll_backend *lane_stack_backend(const struct lane *l)
+{
+	return l->stack;
+}
+
+struct netpoll_backend *lane_epoll_backend(const struct lane *l)
+{
+	return l->epoll;
+}
+
+struct ledger *lane_ledger(struct lane *l)
+{
+	return &l->led;
+}
+
+void lane_ledger_report(const struct lane *l, struct ledger_report *ret_report)
+{
+	ledger_report(&l->led, ret_report);
+	ret_report->tsc_ghz = l->clock.ghz;
+}
+
+uint32_t lane_nr_g(const struct lane *l)
+{
+	return READ_ONCE(l->sched.nr_g);
+}
+
+struct list_head *lane_conns(struct lane *l)
+{
+	return &l->conns;
+}

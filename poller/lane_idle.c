@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Steps 7 and 8 of a turn: when the kernel's fds are looked at, and what a lane does that has
+ * nothing to do: spin, nap, or sleep in its own epoll (architecture.md, "Idle").
+ *
+ * To sleep: sleeping = true; fence; look once more at what another thread may have set; block.
+ * Who wants a lane to wake does it the other way round (lane_break), so one of the two sees
+ * the other.
+ */
+#include <errno.h>
+
+#include "poller/lane_int.h"
+#include "poller/netpoll_epoll.h"
+#include "stack/base/clock.h"
+
+/* A device with an fd is still spun on for so long after the last packet: an exit from idle
+ * costs some 50 us in a virtual machine, and requests come in trains. */
+#define SPIN_BEFORE_SLEEP_NS (20 * NSEC_PER_USEC)
+#define SPIN_BEFORE_NAP_NS   NSEC_PER_MSEC
+
+uint64_t lane_next_event(struct lane *l)
+{
+	uint64_t a = gtimer_next(&l->timers), b = 0;
+
+	if (l->stack && l->stack->ops->next_timer)
+		b = l->stack->ops->next_timer(l->stack);
+	if (a == 0 || (b != 0 && b < a))
+		return b;
+	return a;
+}
+
+/* sleep_in_epoll - at most `limit` ns (< 0: no limit), and not beyond the next timer. */
+static void sleep_in_epoll(struct lane *l, int64_t limit)
+{
+	uint64_t next = lane_next_event(l), t0 = 0, t1;
+	int64_t delay = limit;
+
+	if (next != 0) {
+		int64_t d = next > l->now ? (int64_t)min_t(uint64_t, next - l->now, INT64_MAX) : 0;
+
+		if (delay < 0 || d < delay)
+			delay = d;
+	}
+	__atomic_store_n(&l->poll_until, delay < 0 ? UINT64_MAX : l->now + (uint64_t)delay,
+			 __ATOMIC_RELAXED); /* R41 */
+	__atomic_store_n(&l->sleeping, true, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST))
+		delay = 0;
+	if (l->led.cycles) {
+		t0 = ledger_tsc();
+		stat_add(l->busy ? &l->led.busy : &l->led.empty, t0 - l->tsc);
+	}
+	ledger_count(&l->led, LEDGER_EV_SLEEPS, 1);
+	if (l->epoll->ops->poll(l->epoll, delay) > 0)
+		l->empty_since = 0;
+	if (l->led.cycles) {
+		t1 = ledger_tsc();
+		stat_add(&l->led.idle, t1 - t0);
+		l->tsc = t1;
+	}
+	__atomic_store_n(&l->sleeping, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&l->poll_until, 0, __ATOMIC_RELAXED);
+	l->now = lane_clock(l);
+	l->epoll_last = l->now; /* R41 */
+	l->epoll_gs = 0;
+}
+
+void lane_idle(struct lane *l)
+{
+	uint64_t empty_for = l->empty_since ? l->now - l->empty_since : 0;
+
+	if (l->virt)
+		return;
+	if (!l->stack) {
+		/* No polled device: nothing can come that epoll does not tell. */
+		sleep_in_epoll(l, -1);
+		return;
+	}
+	if (l->cfg.idle == LANE_IDLE_SPIN)
+		return;
+	if (l->cfg.idle != LANE_IDLE_NAP && l->device_fd >= 0) {
+		if (empty_for >= SPIN_BEFORE_SLEEP_NS)
+			sleep_in_epoll(l, -1);
+		else
+			cpu_relax();
+		return;
+	}
+	if (empty_for >= SPIN_BEFORE_NAP_NS)
+		sleep_in_epoll(l, (int64_t)l->cfg.nap_ns);
+	else
+		cpu_relax();
+}
+
+int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns)
+{
+	uint64_t next;
+
+	if (sched_runnable(&l->sched) || lane_stopping(l))
+		return -EAGAIN;
+	if (!l->virt && l->stack && l->device_fd < 0)
+		return -EOPNOTSUPP;
+	__atomic_store_n(&l->sleeping, true, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST)) {
+		__atomic_store_n(&l->sleeping, false, __ATOMIC_RELAXED);
+		return -EAGAIN;
+	}
+	next = lane_next_event(l);
+	l->now = lane_clock(l);
+	if (next == 0)
+		*ret_timeout_ns = -1;
+	else
+		*ret_timeout_ns = next > l->now ? (int64_t)min_t(uint64_t, next - l->now, INT64_MAX) : 0;
+	return 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of struct lane, for the poller's own files: what the turn, the netpoller and
+ * the scheduler share.
+ */
+#ifndef POLLER_LANE_INT_H
+#define POLLER_LANE_INT_H
+
+#include <signal.h>
+
+#include "poller/gtimer.h"
+#include "poller/lane.h"
+#include "poller/ledger.h"
+#include "poller/netpoll_int.h"
+#include "poller/sched_int.h"
+#include "poller/tsc.h"
+#include "stack/base/list.h"
+
+/* What the thread was before a lane ran on it; lane_signal.c, lane.c. */
+struct lane_thread {
+	bool attached;
+	sigset_t old_mask;
+	void *altstack;      /* ours, or NULL: the thread had one */
+	size_t altstack_size;
+	bool pinned;
+	void *old_affinity;  /* cpu_set_t */
+};
+
+struct lane {
+	/* (o) every turn */
+	uint64_t now;          /* ns, as of the last reading of this turn */
+	uint64_t tsc;          /* the reading that the turn began with */
+	bool busy;             /* the last turn found something */
+	bool in_run;           /* lane_run() goes on; else the turns have gaps between them */
+	bool virt;             /* (c) */
+	struct netpoll_backend *stack; /* (c) NULL: no device */
+	struct netpoll_backend *epoll; /* (c) NULL: virtual time */
+	uint64_t epoll_last;   /* ns of the last look at epoll */
+	uint32_t epoll_gs;     /* gs run since then */
+	uint64_t empty_since;  /* ns of the first empty turn in a row; 0 = the last was busy */
+	struct tsc_clock clock;
+	struct sched sched;
+	struct gtimer_heap timers;
+	struct netpoll np;
+	struct ledger led;
+	/* (a) any thread */
+	bool stop ALIGNED(CACHE_LINE); /* lane_stop(); pairs with `sleeping` */
+	bool sleeping;                 /* seq_cst, see lane_sleep.c */
+	uint64_t poll_until;           /* R41: ns until which the lane sleeps; 0 = it does not */
+	/* cold */
+	struct lane_config cfg ALIGNED(CACHE_LINE);
+	int node;              /* (c) NUMA node, -1 = does not matter */
+	int device_fd;         /* (c) of the stack's device; -1 = must be polled */
+	struct list_head conns; /* lane_conns() */
+	struct lane_thread thr;
+};
+
+/* lane_clock - read the lane's clock, ns. Does not change lane_now(). */
+static inline uint64_t lane_clock(struct lane *l)
+{
+	if (unlikely(l->cfg.clock))
+		return l->cfg.clock(l->cfg.clock_ctx);
+	return tsc_clock_ns(&l->clock, ledger_tsc());
+}
+
+/* lane_enter - make l (or NULL) the current lane of this thread; returns the one before. */
+struct lane *lane_enter(struct lane *l);
+
+/* lane_idle - step 8 (lane_idle.c). */
+void lane_idle(struct lane *l);
+/* lane_next_event - absolute ns of the lane's earliest timer, 0 none. */
+uint64_t lane_next_event(struct lane *l);
+
+/* lane_signals_attach/detach - the alternate stack, the overflow handler and the signal mask of
+ * the calling thread (lane_signal.c). 0; -ENOMEM. */
+MUST_USE int lane_signals_attach(struct lane_thread *t);
+void lane_signals_detach(struct lane_thread *t);
+
+/* lane_mem_bind - put not yet touched memory on the lane's node (lane_mem.c). */
+void lane_mem_bind(const struct lane *l, void *p, size_t size);
+/* lane_mem_node - the node of a cpu, -1 where there is only one or no libnuma. */
+int lane_mem_node(int cpu);
+
+#endif

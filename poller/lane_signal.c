@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Signals on a lane's thread. A goroutine that runs into its guard ends the program with one
+ * line that names it; the handler runs on an alternate stack. All asynchronous signals are
+ * blocked, since a handler on a goroutine's small stack is an accident, apart from those by
+ * which a user ends or stops a program: who handles these gives SA_ONSTACK.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "poller/lane_int.h"
+
+static struct sigaction old_segv;
+static pthread_once_t segv_once = PTHREAD_ONCE_INIT;
+
+/* ---- one line without stdio: the heap may be what broke ---- */
+
+struct line {
+	char buf[256];
+	size_t n;
+};
+
+static void line_str(struct line *ln, const char *s)
+{
+	while (*s && ln->n < sizeof(ln->buf) - 1)
+		ln->buf[ln->n++] = *s++;
+}
+
+static void line_num(struct line *ln, uint64_t v)
+{
+	char d[21];
+	int i = sizeof(d) - 1;
+
+	d[i] = '\0';
+	do {
+		d[--i] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	line_str(ln, &d[i]);
+}
+
+static void report_overflow(const struct g *g)
+{
+	struct line ln = {.n = 0};
+
+	line_str(&ln, "parklane: goroutine ");
+	line_num(&ln, g->id);
+	line_str(&ln, " (");
+	line_str(&ln, g->name ? g->name : "?");
+	line_str(&ln, "): stack overflow, its stack has ");
+	line_num(&ln, (uint64_t)(g->stack.hi - g->stack.lo) / 1024);
+	line_str(&ln, " KiB\n");
+	(void)!write(STDERR_FILENO, ln.buf, ln.n);
+}
+
+/* default_action - the faulting instruction runs again and ends the program. */
+static void default_action(int sig)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+
+	sigaction(sig, &dfl, NULL);
+}
+
+static void on_segv(int sig, siginfo_t *si, void *uc)
+{
+	struct lane *l = lane_self();
+	bool in_guard = false;
+	int64_t slot = -1;
+	struct g *g;
+
+	if (l)
+		slot = coro_arena_slot(&l->sched.arena, (uintptr_t)si->si_addr, &in_guard);
+	g = slot >= 0 && in_guard ? sched_of_slot(&l->sched, (uint32_t)slot) : NULL;
+	if (g) {
+		report_overflow(g);
+		default_action(sig);
+		return;
+	}
+	if (old_segv.sa_flags & SA_SIGINFO)
+		old_segv.sa_sigaction(sig, si, uc);
+	else if (old_segv.sa_handler == SIG_DFL || old_segv.sa_handler == SIG_IGN)
+		default_action(sig);
+	else
+		old_segv.sa_handler(sig);
+}
+
+static void install_segv(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGSEGV, &sa, &old_segv);
+}
+
+static int altstack_put(struct lane_thread *t)
+{
+	stack_t ss = {0};
+	long min = sysconf(_SC_MINSIGSTKSZ);
+
+	if (sigaltstack(NULL, &ss) == 0 && !(ss.ss_flags & SS_DISABLE))
+		return 0; /* a sanitizer's or the program's: it will do */
+	t->altstack_size = (size_t)(min > 0 ? min : MINSIGSTKSZ) + (32u << 10);
+	t->altstack = malloc(t->altstack_size);
+	if (!t->altstack)
+		return -ENOMEM;
+	ss = (stack_t){.ss_sp = t->altstack, .ss_size = t->altstack_size};
+	if (sigaltstack(&ss, NULL)) {
+		free(t->altstack);
+		t->altstack = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What stays open: faults of the code itself, and a user's end, stop and continue. */
+static const int open_signals[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGABRT, SIGSYS,
+				   SIGINT,  SIGTERM, SIGQUIT, SIGHUP,  SIGTSTP, SIGCONT, SIGTTIN,
+				   SIGTTOU, SIGPIPE};
+
+int lane_signals_attach(struct lane_thread *t)
+{
+	sigset_t set;
+	int err;
+
+	err = altstack_put(t);
+	if (err)
+		return err;
+	pthread_once(&segv_once, install_segv);
+	sigfillset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(open_signals); i++)
+		sigdelset(&set, open_signals[i]);
+	pthread_sigmask(SIG_BLOCK, &set, &t->old_mask);
+	return 0;
+}
+
+void lane_signals_detach(struct lane_thread *t)
+{
+	stack_t off = {.ss_flags = SS_DISABLE};
+
+	pthread_sigmask(SIG_SETMASK, &t->old_mask, NULL);
+	if (t->altstack) {
+		sigaltstack(&off, NULL);
+		free(t->altstack);
+		t->altstack = NULL;
+	}
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The netpoller: pds, the semaphores rg and wg, reset and wait, evict and close. Deadlines
+ * are in netpoll_deadline.c, backends in netpoll_stack.c and netpoll_epoll.c.
+ *
+ * rg and wg (R1), and who makes which transition:
+ *
+ *   NIL   -> WAIT    wait (R2): a waiter is about to park
+ *   WAIT  -> g       the park's commit, once the g is off its stack (R4)
+ *   READY -> NIL     wait takes a readiness without parking; reset forgets an old one (R9)
+ *   any   -> READY   an event (R6, R7); from g: that g is made runnable
+ *   g     -> NIL     a deadline or an evict (R6): no token is left
+ *   WAIT  -> NIL     the same, met before the commit: the commit fails and the g goes on
+ *   any   -> NIL     the woken waiter takes what is there (R5)
+ *
+ * pds of stack conns (pd->local) make them with plain accesses. There nothing can come between
+ * WAIT and the commit, so NIL goes straight to g.
+ */
+#include "poller/netpoll.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "poller/lane_int.h"
+#include "poller/netpoll_deadline.h"
+#include "poller/netpoll_int.h"
+#include "poller/sched_int.h"
+#include "stack/base/bug.h"
+
+#define PD_ERR_BITS (PD_INFO_CLOSING | PD_INFO_EVENT_ERR | PD_INFO_RD_EXPIRED | PD_INFO_WR_EXPIRED)
+#define PD_SEQ_MASK 0xfffffu
+
+_Static_assert(offsetof(struct poll_desc, rd) == CACHE_LINE, "events and waiters: one line");
+_Static_assert(sizeof(struct poll_desc) % CACHE_LINE == 0, "pds do not share lines");
+
+/* A block's first line holds its link; the rest is pds. */
+struct pd_block {
+	struct pd_block *next;
+	struct poll_desc pd[] ALIGNED(CACHE_LINE);
+};
+
+#define PDS_PER_BLOCK                                                                              \
+	((NETPOLL_BLOCK - sizeof(struct pd_block)) / sizeof(struct poll_desc))
+
+/* ---- the cache ---- */
+
+void netpoll_init(struct netpoll *np, struct lane *l)
+{
+	*np = (struct netpoll){.lane = l};
+}
+
+void netpoll_fini(struct netpoll *np)
+{
+	while (np->blocks) {
+		struct pd_block *b = np->blocks;
+
+		np->blocks = b->next;
+		free(b);
+	}
+}
+
+static int carve_block(struct netpoll *np)
+{
+	struct pd_block *b;
+
+	if (gtimer_reserve(&np->lane->timers, 2 * PDS_PER_BLOCK))
+		return -ENOMEM;
+	b = aligned_alloc(NETPOLL_BLOCK, NETPOLL_BLOCK);
+	if (!b)
+		return -ENOMEM;
+	memset(b, 0, NETPOLL_BLOCK);
+	b->next = np->blocks;
+	np->blocks = b;
+	for (size_t i = PDS_PER_BLOCK; i-- > 0;) {
+		b->pd[i].fdseq = 1;
+		b->pd[i].free_next = np->free;
+		np->free = &b->pd[i];
+	}
+	np->nr_pds += PDS_PER_BLOCK;
+	return 0;
+}
+
+static struct poll_desc *pd_get(struct netpoll *np)
+{
+	struct poll_desc *pd;
+
+	if (!np->free && carve_block(np))
+		return NULL;
+	pd = np->free;
+	np->free = pd->free_next;
+	np->nr_open++;
+	return pd;
+}
+
+/* pd_put - R21: from here on an event with the old tag is dropped. */
+static void pd_put(struct netpoll *np, struct poll_desc *pd)
+{
+	netpoll_lock(pd);
+	pd->fdseq = (pd->fdseq + 1) & PD_SEQ_MASK;
+	if (pd->fdseq == 0)
+		pd->fdseq = 1;
+	netpoll_publish_info(pd);
+	netpoll_unlock(pd);
+	pd->free_next = np->free;
+	np->free = pd;
+	np->nr_open--;
+}
+
+/* ---- lock and info ---- */
+
+void netpoll_lock(struct poll_desc *pd)
+{
+	if (pd->local)
+		return;
+	while (__atomic_exchange_n(&pd->lock, 1, __ATOMIC_ACQUIRE))
+		while (READ_ONCE(pd->lock))
+			cpu_relax();
+}
+
+void netpoll_unlock(struct poll_desc *pd)
+{
+	if (!pd->local)
+		__atomic_store_n(&pd->lock, 0, __ATOMIC_RELEASE);
+}
+
+/* R19. The event error is not ours to change, so a locked pd keeps it by a CAS loop against
+ * netpoll_set_event_err(). seq_cst: the closer's half of R3's pair, see netpoll_wait(). */
+void netpoll_publish_info(struct poll_desc *pd)
+{
+	uint32_t want = pd->fdseq << PD_INFO_SEQ_SHIFT, old;
+
+	if (pd->closing)
+		want |= PD_INFO_CLOSING;
+	if (pd->rd < 0)
+		want |= PD_INFO_RD_EXPIRED;
+	if (pd->wd < 0)
+		want |= PD_INFO_WR_EXPIRED;
+	old = READ_ONCE(pd->info);
+	if (pd->local) {
+		WRITE_ONCE(pd->info, want | (old & PD_INFO_EVENT_ERR));
+		return;
+	}
+	while (!__atomic_compare_exchange_n(&pd->info, &old, want | (old & PD_INFO_EVENT_ERR), false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+}
+
+void netpoll_set_event_err(struct poll_desc *pd, bool err, uint32_t seq)
+{
+	uint32_t old = READ_ONCE(pd->info), want;
+
+	do {
+		if (seq != 0 && old >> PD_INFO_SEQ_SHIFT != seq)
+			return;
+		want = err ? old | PD_INFO_EVENT_ERR : old & ~PD_INFO_EVENT_ERR;
+		if (want == old)
+			return;
+	} while (!__atomic_compare_exchange_n(&pd->info, &old, want, false, __ATOMIC_SEQ_CST,
+					      __ATOMIC_RELAXED));
+}
+
+/* check_slow - R12: closing before the deadline before the event error, which only readers
+ * are told: a writer learns more from its own write(). */
+static NOINLINE int check_slow(uint32_t info, unsigned mode)
+{
+	if (info & PD_INFO_CLOSING)
+		return -EBADF;
+	if (info & (mode == NETPOLL_READ ? PD_INFO_RD_EXPIRED : PD_INFO_WR_EXPIRED))
+		return -ETIME;
+	if (mode == NETPOLL_READ && (info & PD_INFO_EVENT_ERR))
+		return -EIO;
+	return 0;
+}
+
+int netpoll_check_err(const struct poll_desc *pd, unsigned mode)
+{
+	uint32_t info = __atomic_load_n(&pd->info, __ATOMIC_SEQ_CST);
+
+	if (likely(!(info & PD_ERR_BITS)))
+		return 0;
+	return check_slow(info, mode);
+}
+
+static uintptr_t *pd_word(struct poll_desc *pd, unsigned mode)
+{
+	return mode == NETPOLL_READ ? &pd->rg : &pd->wg;
+}
+
+/* ---- unblock ---- */
+
+static struct g *unblock_local(uintptr_t *w, bool ioready)
+{
+	uintptr_t old = *w;
+
+	if (old == PD_READY)
+		return NULL;
+	*w = ioready ? PD_READY : PD_NIL;
+	return old > PD_WAIT ? (struct g *)old : NULL;
+}
+
+static struct g *unblock_locked(uintptr_t *w, bool ioready)
+{
+	uintptr_t old = __atomic_load_n(w, __ATOMIC_SEQ_CST);
+
+	do {
+		if (old == PD_READY || (old == PD_NIL && !ioready))
+			return NULL;
+	} while (!__atomic_compare_exchange_n(w, &old, ioready ? PD_READY : PD_NIL, false,
+					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+	return old > PD_WAIT ? (struct g *)old : NULL;
+}
+
+struct g *netpoll_unblock(struct poll_desc *pd, unsigned mode, bool ioready)
+{
+	uintptr_t *w = pd_word(pd, mode);
+
+	return pd->local ? unblock_local(w, ioready) : unblock_locked(w, ioready);
+}
+
+static void add_waiters(struct poll_desc *pd, int64_t n)
+{
+	int64_t *w = &pd->backend->waiters;
+
+	if (pd->local)
+		*w += n;
+	else
+		__atomic_fetch_add(w, n, __ATOMIC_RELAXED);
+}
+
+/* netpoll_wake - R31: first runnable, then no longer counted. g may be NULL. */
+void netpoll_wake(struct poll_desc *pd, struct g *g)
+{
+	if (!g)
+		return;
+	__sched_ready(&pd->lane->sched, g);
+	add_waiters(pd, -1);
+}
+
+void netpoll_ready(struct poll_desc *pd, unsigned mode)
+{
+	struct g *rg = NULL, *wg = NULL;
+
+	if (mode & NETPOLL_READ)
+		rg = netpoll_unblock(pd, NETPOLL_READ, true);
+	if (mode & NETPOLL_WRITE)
+		wg = netpoll_unblock(pd, NETPOLL_WRITE, true);
+	if (rg) {
+		ledger_count(&pd->lane->led, LEDGER_EV_WAKEUPS, 1);
+		netpoll_wake(pd, rg);
+	}
+	if (wg) {
+		ledger_count(&pd->lane->led, LEDGER_EV_WAKEUPS, 1);
+		netpoll_wake(pd, wg);
+	}
+}
+
+/* ---- reset and wait ---- */
+
+int netpoll_reset(struct poll_desc *pd, unsigned mode)
+{
+	int err = netpoll_check_err(pd, mode);
+
+	if (unlikely(err))
+		return err;
+	if (pd->local)
+		*pd_word(pd, mode) = PD_NIL;
+	else
+		__atomic_store_n(pd_word(pd, mode), PD_NIL, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static enum wait_reason why_of(unsigned mode)
+{
+	return mode == NETPOLL_READ ? WAIT_IO_READ : WAIT_IO_WRITE;
+}
+
+static bool block_local(struct poll_desc *pd, unsigned mode)
+{
+	struct sched *s = &pd->lane->sched;
+	uintptr_t *w = pd_word(pd, mode), old = *w;
+
+	if (old == PD_READY) {
+		*w = PD_NIL;
+		return true;
+	}
+	if (unlikely(old != PD_NIL))
+		BUG("netpoll: double wait");
+	*w = (uintptr_t)s->cur;
+	pd->backend->waiters++;
+	__sched_park(s, NULL, NULL, why_of(mode));
+	old = *w;
+	*w = PD_NIL;
+	BUG_ON(old > PD_WAIT);
+	return old == PD_READY;
+}
+
+struct block_arg {
+	struct poll_desc *pd;
+	uintptr_t *w;
+};
+
+/* block_commit - R4, off the g's stack. */
+static bool block_commit(struct g *g, void *arg)
+{
+	const struct block_arg *b = arg;
+	uintptr_t old = PD_WAIT;
+
+	if (!__atomic_compare_exchange_n(b->w, &old, (uintptr_t)g, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return false;
+	add_waiters(b->pd, 1);
+	return true;
+}
+
+/* block_locked - waitio: park whatever the error word says (R11). */
+static bool block_locked(struct poll_desc *pd, unsigned mode, bool waitio)
+{
+	struct block_arg b = {.pd = pd, .w = pd_word(pd, mode)};
+	uintptr_t old;
+
+	for (;;) { /* R2 */
+		old = PD_READY;
+		if (__atomic_compare_exchange_n(b.w, &old, PD_NIL, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED))
+			return true;
+		old = PD_NIL;
+		if (__atomic_compare_exchange_n(b.w, &old, PD_WAIT, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED))
+			break;
+		if (old != PD_READY)
+			BUG("netpoll: double wait");
+	}
+	/* R3: WAIT is published, look again. Pairs with publish_info() before unblock(). */
+	if (waitio || netpoll_check_err(pd, mode) == 0)
+		__sched_park(&pd->lane->sched, block_commit, &b, why_of(mode));
+	old = __atomic_exchange_n(b.w, PD_NIL, __ATOMIC_SEQ_CST); /* R5 */
+	BUG_ON(old > PD_WAIT);
+	return old == PD_READY;
+}
+
+int netpoll_wait(struct poll_desc *pd, unsigned mode)
+{
+	int err = netpoll_check_err(pd, mode);
+
+	if (unlikely(err))
+		return err;
+	/* R10: woken without readiness and without an error, a deadline fired and was moved. */
+	while (!(pd->local ? block_local(pd, mode) : block_locked(pd, mode, false))) {
+		err = netpoll_check_err(pd, mode);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+void netpoll_wait_canceled(struct poll_desc *pd, unsigned mode)
+{
+	while (!(pd->local ? block_local(pd, mode) : block_locked(pd, mode, true)))
+		;
+}
+
+/* ---- open, evict, close ---- */
+
+int netpoll_open(struct netpoll_backend *nb, int fd, struct sock *sk, struct poll_desc **ret_pd)
+{
+	struct netpoll *np = &nb->lane->np;
+	struct poll_desc *pd = pd_get(np);
+	int err;
+
+	if (!pd)
+		return -ENOMEM;
+	BUG_ON(pd->rg > PD_READY || pd->wg > PD_READY);
+	pd->local = nb->local;
+	netpoll_lock(pd);
+	pd->lane = nb->lane;
+	pd->backend = nb;
+	if (nb->local)
+		pd->sk = sk;
+	else
+		pd->fd = fd;
+	pd->closing = false;
+	pd->hup = false;
+	pd->rg = PD_NIL;
+	pd->wg = PD_NIL;
+	netpoll_deadline_init(pd);
+	netpoll_set_event_err(pd, false, 0);
+	netpoll_publish_info(pd);
+	netpoll_unlock(pd);
+	err = nb->ops->open(nb, pd);
+	if (err) {
+		pd_put(np, pd);
+		return err;
+	}
+	*ret_pd = pd;
+	return 0;
+}
+
+void netpoll_evict(struct poll_desc *pd)
+{
+	struct g *rg, *wg;
+
+	netpoll_lock(pd);
+	BUG_ON(pd->closing);
+	pd->closing = true;
+	netpoll_deadline_stop(pd);
+	netpoll_publish_info(pd);
+	rg = netpoll_unblock(pd, NETPOLL_READ, false);
+	wg = netpoll_unblock(pd, NETPOLL_WRITE, false);
+	netpoll_unlock(pd);
+	netpoll_wake(pd, rg);
+	netpoll_wake(pd, wg);
+}
+
+void netpoll_close(struct poll_desc *pd)
+{
+	struct netpoll_backend *nb = pd->backend;
+
+	BUG_ON(!pd->closing);
+	BUG_ON(pd->rg > PD_READY || pd->wg > PD_READY);
+	nb->ops->close(nb, pd);
+	pd_put(&nb->lane->np, pd);
+}

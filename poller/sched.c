@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Park, ready, yield, sleep, birth and death of goroutines on one lane. How a switch goes
+ * from g to g is told in sched_int.h.
+ */
+#include "poller/sched_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "poller/lane_int.h"
+#include "poller/ledger.h"
+#include "stack/base/bug.h"
+
+/*
+ * Stack colours: the top lines of all stacks would otherwise fall into the same sets of the
+ * L1 cache (48 KiB, 64 sets, 12 ways here). Half of the top page is given to colours, the
+ * other half holds struct g and the frames of a parked read.
+ */
+#define COLOURS     32u
+#define COLOUR_STEP ((size_t)CACHE_LINE)
+
+#define G_SIZE ((sizeof(struct g) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1))
+
+_Static_assert(offsetof(struct g, fn) <= CACHE_LINE, "park and ready touch one line of a g");
+
+static void sleep_over(struct gtimer *t, uint32_t seq, uint64_t now);
+
+int sched_init(struct sched *s, struct lane *l, struct gtimer_heap *timers, struct ledger *led,
+	       uint32_t max_g, uint32_t stack_size)
+{
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	s->lane = l;
+	s->timers = timers;
+	s->led = led;
+	s->fpu = coro_fpu_current();
+	err = runq_init(&s->q);
+	if (err)
+		return err;
+	err = coro_arena_init(&s->arena, max_g, stack_size);
+	if (err) {
+		runq_fini(&s->q);
+		return err;
+	}
+	s->max_g = s->arena.nr_slots;
+	return 0;
+}
+
+struct g *sched_of_slot(struct sched *s, uint32_t index)
+{
+	struct coro_stack st;
+
+	if (index >= s->arena.nr_carved)
+		return NULL;
+	st = coro_arena_stack(&s->arena, index);
+	return (struct g *)(st.hi - index % COLOURS * COLOUR_STEP - G_SIZE);
+}
+
+void sched_fini(struct sched *s)
+{
+	BUG_ON(s->cur);
+	for (uint32_t i = 0; i < s->arena.nr_carved; i++) {
+		struct g *g = sched_of_slot(s, i);
+
+		if (g->state == G_DEAD)
+			continue;
+		gtimer_remove(s->timers, &g->sleep);
+		coro_san_close(&g->san);
+	}
+	coro_arena_fini(&s->arena);
+	runq_fini(&s->q);
+}
+
+void sched_attach(struct sched *s)
+{
+	coro_san_thread(&s->san);
+}
+
+/* pick - the next g of this turn, or NULL: its budget or its share of the queue is used up. */
+static struct g *pick(struct sched *s)
+{
+	struct g *g = s->run_next;
+
+	if (g) {
+		s->run_next = NULL;
+		if (s->chain < SCHED_CHAIN_MAX && s->budget > 0) {
+			s->chain++;
+			s->budget--;
+			return g;
+		}
+		runq_push(&s->q, g);
+	}
+	if (s->from_q == 0 || s->budget == 0)
+		return NULL;
+	s->from_q--;
+	s->budget--;
+	s->chain = 0;
+	g = runq_pop(&s->q);
+	return g;
+}
+
+/* warm - what the coming switches will touch is fetched while this one goes on: the frames of
+ * the next g, and the struct of the one after. */
+static void warm(const struct sched *s)
+{
+	const struct g *g1 = runq_peek(&s->q, 0), *g2 = runq_peek(&s->q, 1);
+
+	if (g1) {
+		const char *sp = g1->sp;
+
+		__builtin_prefetch(sp);
+		__builtin_prefetch(sp + CACHE_LINE);
+		__builtin_prefetch(sp + 2 * CACHE_LINE);
+	}
+	if (g2)
+		__builtin_prefetch(g2);
+}
+
+static void bury(struct sched *s, struct g *g)
+{
+	coro_san_close(&g->san);
+	g->next = s->dead;
+	s->dead = g;
+	WRITE_ONCE(s->nr_g, s->nr_g - 1);
+}
+
+/* landed - first thing after a switch: what the g that left could not do on its own stack. */
+static NOINLINE void landed(struct sched *s)
+{
+	struct g *g = s->left;
+
+	s->left = NULL;
+	if (g->state == G_DEAD) {
+		bury(s, g);
+		return;
+	}
+	if (s->commit(g, s->commit_arg))
+		return;
+	/* R4: it goes on at once, that is before all others of the queue. */
+	g->state = G_RUNNABLE;
+	g->why = WAIT_NONE;
+	runq_push_head(&s->q, g);
+	s->from_q++;
+}
+
+/*
+ * hop - leave `from` for `to`; NULL is the lane's own stack. The only place that switches: one
+ * return address for all contexts keeps the return predictor right. Nothing thread-local may
+ * be held across the call, only what lies on the caller's own stack.
+ */
+static NOINLINE void hop(struct sched *s, struct g *from, struct g *to)
+{
+	void **save = from ? &from->sp : &s->lane_sp;
+	void *sp = s->lane_sp;
+
+	s->cur = to;
+	if (to) {
+		to->state = G_RUNNING;
+		sp = to->sp;
+		warm(s);
+	}
+	coro_san_leave(from ? &from->san : &s->san, to ? &to->san : &s->san,
+		       from && from->state == G_DEAD);
+	coro_switch(save, sp);
+	coro_san_enter(from ? &from->san : &s->san);
+	if (unlikely(s->left))
+		landed(s);
+}
+
+static void g_main(void *arg)
+{
+	struct g *g = arg;
+	struct sched *s = g->sched;
+
+	coro_san_enter(&g->san);
+	if (unlikely(s->left))
+		landed(s);
+	g->fn(g->arg);
+	BUG_ON(s->cur != g);
+	g->state = G_DEAD;
+	s->left = g;
+	hop(s, g, pick(s));
+	BUG("a dead goroutine was resumed");
+}
+
+/* carve - a g on a stack never used before, and room for it wherever it may stand one day. */
+static struct g *carve(struct sched *s)
+{
+	struct coro_stack st;
+	struct g *g;
+
+	if (runq_reserve(&s->q, s->arena.nr_carved + 1) || gtimer_reserve(s->timers, 1))
+		return NULL;
+	if (coro_arena_carve(&s->arena, &st))
+		return NULL;
+	g = sched_of_slot(s, st.index);
+	memset(g, 0, sizeof(*g));
+	g->sched = s;
+	g->index = st.index;
+	g->stack = st;
+	g->sleep.fn = sleep_over;
+	g->sleep.arg = g;
+	return g;
+}
+
+int sched_go(struct sched *s, void (*fn)(void *arg), void *arg, const char *name)
+{
+	struct g *g = s->dead;
+
+	if (likely(g)) {
+		s->dead = g->next;
+	} else {
+		g = carve(s);
+		if (!g)
+			return -ENOMEM;
+	}
+	g->id = ++s->last_id;
+	g->fn = fn;
+	g->arg = arg;
+	g->name = name;
+	coro_san_open(&g->san, &g->stack);
+	g->sp = coro_prepare(g, s->fpu, g_main, g);
+	g->state = G_RUNNABLE;
+	g->why = WAIT_NONE;
+	WRITE_ONCE(s->nr_g, s->nr_g + 1);
+	runq_push(&s->q, g);
+	ledger_count(s->led, LEDGER_EV_SPAWNS, 1);
+	return 0;
+}
+
+unsigned sched_run(struct sched *s)
+{
+	struct g *g;
+
+	s->from_q = min_t(uint32_t, runq_len(&s->q), SCHED_TURN_BUDGET);
+	s->budget = SCHED_TURN_BUDGET;
+	s->chain = 0;
+	g = pick(s);
+	if (!g)
+		return 0;
+	hop(s, NULL, g);
+	BUG_ON(s->run_next);
+	return SCHED_TURN_BUDGET - s->budget;
+}
+
+void __sched_park(struct sched *s, bool (*commit)(struct g *g, void *arg), void *arg,
+		  enum wait_reason why)
+{
+	struct g *g = s->cur;
+
+	BUG_ON(!g);
+	g->state = G_WAITING;
+	g->why = (uint8_t)why;
+	if (commit) {
+		s->left = g;
+		s->commit = commit;
+		s->commit_arg = arg;
+	}
+	ledger_count(s->led, LEDGER_EV_PARKS, 1);
+	hop(s, g, pick(s));
+}
+
+void __sched_ready(struct sched *s, struct g *g)
+{
+	BUG_ON(g->state != G_WAITING);
+	g->state = G_RUNNABLE;
+	g->why = WAIT_NONE;
+	ledger_count(s->led, LEDGER_EV_READIES, 1);
+	/* Only the first that a running g wakes jumps the queue: the order stays FIFO (R37). */
+	if (s->cur && !s->run_next)
+		s->run_next = g;
+	else
+		runq_push(&s->q, g);
+}
+
+void __sched_yield(struct sched *s)
+{
+	struct g *g = s->cur;
+
+	BUG_ON(!g);
+	g->state = G_RUNNABLE;
+	runq_push(&s->q, g);
+	hop(s, g, pick(s));
+}
+
+static void sleep_over(struct gtimer *t, uint32_t seq, uint64_t now)
+{
+	struct g *g = t->arg;
+
+	(void)seq;
+	(void)now;
+	__sched_ready(g->sched, g);
+}
+
+void __sched_sleep_until(struct sched *s, uint64_t when)
+{
+	struct g *g = s->cur;
+
+	BUG_ON(!g);
+	/* carve() reserved the place. */
+	BUG_ON(gtimer_set(s->timers, &g->sleep, when, 0) != 0);
+	__sched_park(s, NULL, NULL, WAIT_SLEEP);
+}
+
+struct g *sched_self(void)
+{
+	struct lane *l = lane_self();
+
+	return l ? l->sched.cur : NULL;
+}
+
+static struct sched *self_sched(void)
+{
+	struct lane *l = lane_self();
+
+	BUG_ON(!l);
+	return &l->sched;
+}
+
+void sched_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reason why)
+{
+	__sched_park(self_sched(), commit, arg, why);
+}
+
+void sched_ready(struct g *g)
+{
+	__sched_ready(g->sched, g);
+}
+
+void sched_yield_(void)
+{
+	__sched_yield(self_sched());
+}
+
+void sched_sleep(int64_t ns)
+{
+	struct lane *l = lane_self();
+	uint64_t now;
+
+	BUG_ON(!l);
+	if (ns <= 0) {
+		__sched_yield(&l->sched);
+		return;
+	}
+	/* A fresh reading: the turn's may be as old as the gs that ran before, and the promise is
+	 * "at least ns". */
+	now = lane_clock(l);
+	__sched_sleep_until(&l->sched, (uint64_t)ns > UINT64_MAX - now ? UINT64_MAX : now + (uint64_t)ns);
+}

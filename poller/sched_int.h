@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of the scheduler: struct g, struct sched, and the calls of the lane's turn and
+ * of the netpoller, which know their lane already and need no thread-local.
+ *
+ * A g that parks switches straight to the next one; only when the turn's budget or the queue
+ * is at its end does the lane's own stack run again. What must happen once the parked g is
+ * off its stack (its commit R4, or the release of a dead one) is done by whoever runs next,
+ * first thing after the switch: sched_landed().
+ */
+#ifndef POLLER_SCHED_INT_H
+#define POLLER_SCHED_INT_H
+
+#include "poller/coro.h"
+#include "poller/gtimer.h"
+#include "poller/runq.h"
+#include "poller/sched.h"
+
+struct ledger;
+
+/* Step 5 of a lane turn runs at most so many gs, and lets a g that is made ready by a running
+ * one jump the queue at most so often in a row (architecture.md, "One lane turn"). */
+#define SCHED_TURN_BUDGET 64u
+#define SCHED_CHAIN_MAX   16u
+
+/* Lives in the top page of its own stack, so that an idle goroutine is one page. */
+struct g {
+	/* cache line 0: park, ready, switch */
+	void *sp;          /* (o) while it is not running */
+	struct sched *sched; /* (c) */
+	uint8_t state;     /* (o) enum g_state */
+	uint8_t why;       /* (o) enum wait_reason, while G_WAITING */
+	uint32_t index;    /* (c) slot of its stack */
+	uint64_t id;       /* (c) since birth, never used twice in a lane */
+	struct g *next;    /* (o) list of dead gs */
+	/* birth and death */
+	void (*fn)(void *arg);
+	void *arg;
+	const char *name;  /* (c) since birth; borrowed for the g's whole life */
+	struct gtimer sleep;
+	struct coro_stack stack;
+	struct coro_san san;
+};
+
+struct sched {
+	/* hot */
+	struct g *cur;      /* (o) NULL on the lane's own stack */
+	struct g *run_next; /* (o) jumps the queue, see SCHED_CHAIN_MAX */
+	struct runq q;
+	uint32_t from_q;    /* (o) gs of q that still belong to this turn */
+	uint32_t budget;    /* (o) gs that may still run in this turn */
+	uint32_t chain;     /* (o) run-next hops since the last g taken from q */
+	struct g *left;     /* (o) went off its stack just now and wants sched_landed() */
+	bool (*commit)(struct g *g, void *arg);
+	void *commit_arg;
+	void *lane_sp;      /* (o) of the lane's own stack while a g runs */
+	struct ledger *led; /* (c) */
+	/* cold */
+	struct lane *lane;         /* (c) */
+	struct gtimer_heap *timers; /* (c) the lane's */
+	struct coro_arena arena;
+	struct g *dead;            /* (o) LIFO: the warmest stack is reused first */
+	uint32_t nr_g;             /* (o) alive; (a) relaxed readers */
+	uint32_t max_g;            /* (c) */
+	uint64_t last_id;
+	struct coro_fpu fpu;       /* (c) what a new g starts with */
+	struct coro_san san;       /* of the lane's own stack */
+};
+
+/* sched_init - 0; -ENOMEM; -EINVAL. timers and led are borrowed. */
+MUST_USE int sched_init(struct sched *s, struct lane *l, struct gtimer_heap *timers,
+			struct ledger *led, uint32_t max_g, uint32_t stack_size);
+/* sched_fini - gs that are alive are dropped where they stand. */
+void sched_fini(struct sched *s);
+
+/* sched_attach - the calling thread's stack is the lane's own from now on. */
+void sched_attach(struct sched *s);
+
+/* sched_go - a new g at the tail of the run queue. 0; -ENOMEM. */
+MUST_USE int sched_go(struct sched *s, void (*fn)(void *arg), void *arg, const char *name);
+
+/* sched_run - step 5: returns how many gs ran. On the lane's own stack. */
+unsigned sched_run(struct sched *s);
+
+/* sched_runnable - is there something for the next turn? */
+static inline bool sched_runnable(const struct sched *s)
+{
+	return runq_len(&s->q) != 0;
+}
+
+/* __sched_park, __sched_ready, __sched_yield - the public ones, with the scheduler known. */
+void __sched_park(struct sched *s, bool (*commit)(struct g *g, void *arg), void *arg,
+		  enum wait_reason why);
+void __sched_ready(struct sched *s, struct g *g);
+void __sched_yield(struct sched *s);
+/* __sched_sleep_until - park until the lane's clock says `when` (absolute ns, not 0). */
+void __sched_sleep_until(struct sched *s, uint64_t when);
+
+/* sched_of_slot - the g whose stack is slot `index`, or NULL if there is none. For dumps. */
+struct g *sched_of_slot(struct sched *s, uint32_t index);
+
+#endif
