@@ -32,7 +32,7 @@ PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr)
 
 	if (s[0] == '[' || (colon && strchr(colon + 1, ':')))
 		return -EAFNOSUPPORT;
-	for (int i = 0; s != colon && i < 4; i++) {
+	for (int i = colon == s ? 4 : 0; i < 4; i++) {
 		s = parse_num(s, 3, 255, &v);
 		if (!s || *s != (i < 3 ? '.' : ':'))
 			return -EINVAL;
