@@ -18,6 +18,7 @@
 #include "stack/base/compiler.h"
 #include "stack/base/list.h"
 
+struct conn_ops;
 struct g;
 struct lane;
 struct netpoll;
@@ -91,6 +92,8 @@ struct netpoll_ops {
 
 struct netpoll_backend {
 	const struct netpoll_ops *ops; /* (c) */
+	const struct conn_ops *conn_ops; /* (c) of the stack backend: so a program without a
+					  * device does not link the stack in */
 	struct lane *lane;             /* (c) */
 	bool local;                    /* (c) its pds use plain accesses */
 	int64_t waiters;               /* (a) R30: parked gs of this backend; (o) if local */

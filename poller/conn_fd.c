@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Kernel sockets under the conn API: non-blocking, close-on-exec, errors as -errno at once
+ * (errno is thread-local and may not live across a park), EINTR again, never a SIGPIPE.
+ */
+#include "poller/conn_fd.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "poller/lane_int.h"
+
+static void count(struct lane *l, enum ledger_event ev, uint64_t n)
+{
+	ledger_count(&l->led, ev, n);
+}
+
+static void addr_to_sin(const struct pl_addr *a, struct sockaddr_in *sin)
+{
+	*sin = (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_port = htons(a->port),
+		.sin_addr.s_addr = a->v4,
+	};
+}
+
+static int set_opt(int fd, int level, int opt, int val)
+{
+	return setsockopt(fd, level, opt, &val, sizeof(val)) ? -errno : 0;
+}
+
+/* tcp_socket - a fresh socket with TCP_NODELAY, which accepted ones inherit: on by default
+ * as in Go, without a system call per accept. The fd, or -errno. */
+static int tcp_socket(struct lane *l)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	count(l, LEDGER_EV_SYS_OTHER, 2);
+	err = set_opt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* conn_fd_new - wrap fd and register it; closes fd on failure. 0; -ENOMEM; epoll's -errno. */
+static int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t flags,
+		       struct pl_conn **ret_conn)
+{
+	struct pl_conn *c = conn_alloc(nb, &conn_fd_ops);
+	int err = -ENOMEM;
+
+	if (c) {
+		c->fd = fd;
+		c->flags = flags;
+		err = netpoll_open(nb, fd, NULL, &c->pd);
+	}
+	if (err) {
+		if (c)
+			conn_free(c);
+		close(fd);
+		return err;
+	}
+	*ret_conn = c;
+	return 0;
+}
+
+static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlog,
+			  struct pl_conn **ret_conn)
+{
+	struct sockaddr_in sin;
+	int fd = tcp_socket(l);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	addr_to_sin(addr, &sin);
+	count(l, LEDGER_EV_SYS_OTHER, 3);
+	/* a server comes back while its old connections are in TIME-WAIT */
+	err = set_opt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!err && (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) || listen(fd, backlog)))
+		err = -errno;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return conn_fd_new(lane_epoll_backend(l), fd, CONN_F_LISTENER, ret_conn);
+}
+
+static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
+{
+	int fd;
+
+	do {
+		count(c->lane, LEDGER_EV_SYS_ACCEPT, 1);
+		fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return -errno;
+	return conn_fd_new(lane_epoll_backend(c->lane), fd, 0, ret_conn);
+}
+
+static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr,
+			      struct pl_conn **ret_conn)
+{
+	struct sockaddr_in sin;
+	int fd = tcp_socket(l);
+	int err = 0, err_new;
+
+	if (fd < 0)
+		return fd;
+	addr_to_sin(addr, &sin);
+	count(l, LEDGER_EV_SYS_CONNECT, 1);
+	if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)))
+		err = -errno;
+	/* interrupted: the handshake goes on by itself (connect(2)) */
+	if (err == -EINTR)
+		err = -EINPROGRESS;
+	if (err && err != -EINPROGRESS) {
+		close(fd);
+		return err;
+	}
+	err_new = conn_fd_new(lane_epoll_backend(l), fd, 0, ret_conn);
+	return err_new ? err_new : err;
+}
+
+static int fd_addr(int fd, int peer, struct sockaddr_in *ret_sin)
+{
+	socklen_t n = sizeof(*ret_sin);
+	struct sockaddr *sa = (struct sockaddr *)ret_sin;
+
+	return (peer ? getpeername(fd, sa, &n) : getsockname(fd, sa, &n)) ? -errno : 0;
+}
+
+/* conn_fd_dial_check - R56. SO_ERROR 0 does not prove a connection: an early edge says so
+ * too, and then getpeername knows better. */
+static int conn_fd_dial_check(struct pl_conn *c)
+{
+	struct sockaddr_in peer, local;
+	int so_err = 0, err;
+	socklen_t n = sizeof(so_err);
+
+	count(c->lane, LEDGER_EV_SYS_OTHER, 3);
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &so_err, &n))
+		return -errno;
+	if (so_err == EINTR || so_err == EALREADY)
+		so_err = EINPROGRESS;
+	if (so_err && so_err != EISCONN)
+		return -so_err;
+	err = fd_addr(c->fd, 1, &peer);
+	if (err == -ENOTCONN)
+		return -EINPROGRESS;
+	if (!err)
+		err = fd_addr(c->fd, 0, &local);
+	/*
+	 * Dialling a local port of the ephemeral range that nobody listens on can choose that
+	 * very port and connect to itself (RFC 9293 3.5, simultaneous open). Nobody listens,
+	 * so say that.
+	 */
+	if (!err && peer.sin_port == local.sin_port &&
+	    peer.sin_addr.s_addr == local.sin_addr.s_addr)
+		err = -ECONNREFUSED;
+	return err;
+}
+
+static ssize_t conn_fd_read(struct pl_conn *c, void *buf, size_t len)
+{
+	ssize_t n;
+
+	do {
+		count(c->lane, LEDGER_EV_SYS_READ, 1);
+		n = recv(c->fd, buf, len, 0);
+	} while (unlikely(n < 0 && errno == EINTR));
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t conn_fd_write(struct pl_conn *c, const void *buf, size_t len)
+{
+	ssize_t n;
+
+	do {
+		count(c->lane, LEDGER_EV_SYS_WRITE, 1);
+		n = send(c->fd, buf, len, MSG_NOSIGNAL);
+	} while (unlikely(n < 0 && errno == EINTR));
+	return n < 0 ? -errno : n;
+}
+
+static int conn_fd_shutdown(struct pl_conn *c, int how)
+{
+	count(c->lane, LEDGER_EV_SYS_OTHER, 1);
+	return shutdown(c->fd, how) ? -errno : 0;
+}
+
+static void conn_fd_destroy(struct pl_conn *c)
+{
+	count(c->lane, LEDGER_EV_SYS_CLOSE, 1);
+	/* never again on EINTR: Linux has closed it by then (close(2)) */
+	(void)close(c->fd);
+}
+
+static int conn_fd_set_nodelay(struct pl_conn *c, int on)
+{
+	return set_opt(c->fd, IPPROTO_TCP, TCP_NODELAY, on);
+}
+
+static int conn_fd_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
+{
+	struct sockaddr_in sin;
+	int err = fd_addr(c->fd, peer, &sin);
+
+	if (err)
+		return err;
+	*ret_addr = (struct pl_addr){
+		.family = PL_AF_INET,
+		.port = ntohs(sin.sin_port),
+		.v4 = sin.sin_addr.s_addr,
+	};
+	return 0;
+}
+
+const struct conn_ops conn_fd_ops = {
+	.name = "fd",
+	.listen = conn_fd_listen,
+	.accept = conn_fd_accept,
+	.dial_start = conn_fd_dial_start,
+	.dial_check = conn_fd_dial_check,
+	.read = conn_fd_read,
+	.write = conn_fd_write,
+	.shutdown = conn_fd_shutdown,
+	.destroy = conn_fd_destroy,
+	.set_nodelay = conn_fd_set_nodelay,
+	.addr = conn_fd_addr,
+};

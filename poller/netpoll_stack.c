@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The stack backend: one lane's shard of the stack under the netpoller. The callbacks of a
+ * sock map to readiness as the kernel's do to epoll (R34): bytes, a FIN or a connection to
+ * accept -> read; room by Linux's one-third rule, connected -> write; reset -> both.
+ */
+#include "poller/netpoll_stack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "poller/conn_stack.h"
+#include "poller/lane.h"
+#include "poller/ledger.h"
+#include "stack/sock.h"
+#include "stack/stack.h"
+
+/* Frames that one turn takes in before goroutines run. A count, never cycles (replay); four
+ * bursts drain what a client with 64 requests in flight can send in a turn, and keep the time
+ * to the first answer below some 20 us. */
+#define STACK_POLL_BUDGET (4 * NETDEV_BURST)
+
+struct netpoll_stack {
+	struct netpoll_backend nb;
+	struct stack *st; /* (c) */
+	struct ledger *led; /* (c) the lane's */
+	uint16_t queue;   /* (c) of the device */
+};
+
+static struct netpoll_stack *to_ns(const struct netpoll_backend *nb)
+{
+	return container_of(nb, struct netpoll_stack, nb);
+}
+
+struct stack *netpoll_stack_of(const struct netpoll_backend *nb)
+{
+	return to_ns(nb)->st;
+}
+
+/* ---- the sock's callbacks: mark and enqueue (house rule 6) ---- */
+
+static void on_data_ready(struct sock *sk)
+{
+	struct poll_desc *pd = sk->sk_user_data;
+
+	/* Linux's tcp_fin has no callback of its own for the reader either */
+	if (unlikely(sk->sk_shutdown & RCV_SHUTDOWN))
+		pd->hup = true;
+	netpoll_ready(pd, NETPOLL_READ);
+}
+
+static void on_write_space(struct sock *sk)
+{
+	netpoll_ready(sk->sk_user_data, NETPOLL_WRITE);
+}
+
+/* on_state_change - connected = out; FIN = in|rdhup; closed = in|out|hup. A sock that got a FIN
+ * is mostly writable as well: an edge too many is legal (R8). */
+static void on_state_change(struct sock *sk)
+{
+	struct poll_desc *pd = sk->sk_user_data;
+	unsigned mode = NETPOLL_WRITE;
+
+	if ((sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_state == TCP_CLOSE) {
+		pd->hup = true;
+		mode |= NETPOLL_READ;
+	}
+	netpoll_ready(pd, mode);
+}
+
+static void on_error_report(struct sock *sk)
+{
+	struct poll_desc *pd = sk->sk_user_data;
+
+	pd->hup = true;
+	netpoll_ready(pd, NETPOLL_READ | NETPOLL_WRITE);
+}
+
+/* ---- netpoll_ops ---- */
+
+/* netpoll_stack_open - R14. What happened to sk before needs no edge: every first try looks
+ * for itself. Only a hang-up must be known (R9). */
+static int netpoll_stack_open(struct netpoll_backend *nb, struct poll_desc *pd)
+{
+	struct sock *sk = pd->sk;
+
+	(void)nb;
+	if (sk->sk_err || (sk->sk_shutdown & RCV_SHUTDOWN))
+		pd->hup = true;
+	sk->sk_data_ready = on_data_ready;
+	sk->sk_write_space = on_write_space;
+	sk->sk_state_change = on_state_change;
+	sk->sk_error_report = on_error_report;
+	sk->sk_user_data = pd;
+	return 0;
+}
+
+/* netpoll_stack_close - R16: the sock forgets the pd, and may outlive it in FIN-WAIT. */
+static void netpoll_stack_close(struct netpoll_backend *nb, struct poll_desc *pd)
+{
+	(void)nb;
+	pd->sk->sk_user_data = NULL;
+	pd->sk = NULL;
+}
+
+/* mark - the stack enters or leaves its device, in a turn that is sampled. */
+static void mark(void *ctx, enum stack_step step)
+{
+	static const uint8_t map[] = {
+		[STACK_STEP_DEV_RX] = LEDGER_DRIVER_RX,
+		[STACK_STEP_RX] = LEDGER_STACK_RX,
+		[STACK_STEP_DEV_TX] = LEDGER_DRIVER_TX,
+		[STACK_STEP_TX] = LEDGER_STACK_TX,
+	};
+
+	ledger_mark(ctx, map[step]);
+}
+
+static int netpoll_stack_poll(struct netpoll_backend *nb, int64_t delay_ns)
+{
+	struct netpoll_stack *ns = to_ns(nb);
+
+	(void)delay_ns; /* never blocks here: the lane sleeps on sleep_fd() */
+	stack_set_mark(ns->st, unlikely(ns->led->sampling) ? mark : NULL, ns->led);
+	ledger_mark(ns->led, LEDGER_STACK_RX);
+	return (int)stack_rx(ns->st, lane_now(nb->lane), STACK_POLL_BUDGET);
+}
+
+static unsigned netpoll_stack_timers(struct netpoll_backend *nb, uint64_t now)
+{
+	return stack_timers(to_ns(nb)->st, now);
+}
+
+static unsigned netpoll_stack_output(struct netpoll_backend *nb, uint64_t now)
+{
+	struct netpoll_stack *ns = to_ns(nb);
+
+	ledger_mark(ns->led, LEDGER_STACK_TX);
+	return stack_output(ns->st, now);
+}
+
+static uint64_t netpoll_stack_next_timer(struct netpoll_backend *nb)
+{
+	struct netpoll_stack *ns = to_ns(nb);
+
+	if (unlikely(stack_has_output(ns->st)))
+		return max_t(uint64_t, lane_now(nb->lane), 1);
+	return stack_next_timer(ns->st);
+}
+
+static int netpoll_stack_sleep_fd(struct netpoll_backend *nb)
+{
+	struct netpoll_stack *ns = to_ns(nb);
+	struct netdev *dev = stack_netdev(ns->st);
+
+	return dev->ops->get_fd ? dev->ops->get_fd(dev, ns->queue) : -EOPNOTSUPP;
+}
+
+static const struct netpoll_ops netpoll_stack_ops = {
+	.name = "stack",
+	.open = netpoll_stack_open,
+	.close = netpoll_stack_close,
+	.poll = netpoll_stack_poll,
+	.timers = netpoll_stack_timers,
+	.output = netpoll_stack_output,
+	.next_timer = netpoll_stack_next_timer,
+	.sleep_fd = netpoll_stack_sleep_fd,
+};
+
+int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t queue,
+			 struct netpoll_backend **ret_nb)
+{
+	struct netpoll_stack *ns;
+
+	if (!stack_netdev(st))
+		return -EINVAL;
+	ns = malloc(sizeof(*ns));
+	if (!ns)
+		return -ENOMEM;
+	*ns = (struct netpoll_stack){
+		.nb = {
+			.ops = &netpoll_stack_ops,
+			.conn_ops = &conn_stack_ops,
+			.lane = l,
+			.local = true,
+		},
+		.st = st,
+		.led = lane_ledger(l),
+		.queue = queue,
+	};
+	*ret_nb = &ns->nb;
+	return 0;
+}
+
+void netpoll_stack_destroy(struct netpoll_backend *nb)
+{
+	free(to_ns(nb));
+}

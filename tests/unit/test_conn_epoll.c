@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The conn suite over kernel sockets on 127.0.0.1 and the epoll backend, one lane, real time;
+ * and what only that backend has.
+ */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <parklane/go.h>
+
+#include "conn_suite.h"
+#include "poller/lane_int.h"
+
+static int run_lane(struct conn_env *e)
+{
+	return lane_run(e->srv);
+}
+
+static unsigned pds(struct conn_env *e)
+{
+	return e->srv->np.nr_open;
+}
+
+static void env_open(struct conn_env *e)
+{
+	struct lane_config cfg;
+	struct rlimit rl;
+
+	/* a thousand connections have two ends here */
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	rl.rlim_cur = rl.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &rl), 0);
+	lane_config_init(&cfg);
+	memset(e, 0, sizeof(*e));
+	cr_assert_eq(lane_create(&cfg, &e->srv), 0);
+	e->cli = e->srv;
+	e->net = PL_NET_KERNEL;
+	e->run = run_lane;
+	e->pds = pds;
+	memcpy(&e->srv_ip, (uint8_t[]){127, 0, 0, 1}, 4);
+	/* RFC 5737: on nobody's machine */
+	memcpy(&e->foreign_ip, (uint8_t[]){192, 0, 2, 1}, 4);
+}
+
+static int lowest_free_fd(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	close(fd);
+	return fd;
+}
+
+static void run_case(void (*fn)(struct conn_env *e))
+{
+	int fd = lowest_free_fd();
+	struct conn_env e;
+
+	env_open(&e);
+	fn(&e);
+	conn_suite_end(&e);
+	lane_destroy(e.srv);
+	cr_assert_eq(e.nr_fail, 0, "%u failed, first %s", e.nr_fail, e.first_fail);
+	cr_assert_eq(lowest_free_fd(), fd, "an fd is left open");
+}
+
+#define X(name)                                                                                    \
+	Test(conn_epoll, test_conn_epoll_##name, .timeout = 60)                                    \
+	{                                                                                          \
+		run_case(conn_case_##name);                                                        \
+	}
+CONN_SUITE(X)
+#undef X
+
+static void g_left_open(void *arg)
+{
+	struct pl_addr a = {.family = PL_AF_INET};
+	struct pl_conn *l, *c;
+
+	memcpy(&a.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	if (pl_listen(PL_NET_AUTO, &a, 0, &l) || pl_local_addr(l, &a))
+		return;
+	if (pl_dial(PL_NET_KERNEL, &a, 0, &c))
+		return;
+	*(int *)arg = 1;
+	(void)pl_accept(l, &c);
+	(void)pl_accept(l, &c);
+	*(int *)arg = 2; /* never: the lane ends first */
+}
+
+static void g_stop(void *arg)
+{
+	(void)arg;
+	pl_sleep(5000000);
+	pl_lane_stop();
+}
+
+Test(conn_epoll, test_conn_epoll_lane_destroy_closes_what_is_open, .timeout = 60)
+{
+	int fd = lowest_free_fd(), state = 0;
+	struct conn_env e;
+
+	env_open(&e);
+	cr_assert_eq(lane_go(e.srv, g_left_open, &state, "left_open"), 0);
+	cr_assert_eq(lane_go(e.srv, g_stop, NULL, "stop"), 0);
+	cr_assert_eq(lane_run(e.srv), 0);
+	cr_assert_eq(state, 1);
+	lane_destroy(e.srv);
+	cr_assert_eq(lowest_free_fd(), fd);
+}
+
+static void g_no_device(void *arg)
+{
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7};
+	struct pl_conn *c;
+
+	memcpy(&a.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	*(int *)arg = pl_listen(PL_NET_STACK, &a, 0, &c) == -ENODEV &&
+		      pl_dial(PL_NET_STACK, &a, 0, &c) == -ENODEV;
+}
+
+Test(conn_epoll, test_conn_epoll_no_device_says_enodev, .timeout = 60)
+{
+	struct conn_env e;
+	int ok = 0;
+
+	env_open(&e);
+	cr_assert_eq(lane_go(e.srv, g_no_device, &ok, "no_device"), 0);
+	cr_assert_eq(lane_run(e.srv), 0);
+	lane_destroy(e.srv);
+	cr_assert(ok);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fd_mutex over a scheduler made of threads: each g is a thread, park and ready are a
+ * condition variable. So the locked half meets real races (run it under TSan), and the
+ * local half is driven one step at a time.
+ */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "poller/fd_mutex.h"
+#include "poller/sched.h"
+
+struct g {
+	pthread_mutex_t mu;
+	pthread_cond_t cv;
+	bool ready;
+};
+
+static __thread struct g self = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+static int nr_parked; /* (a) */
+
+void sched_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reason why)
+{
+	(void)why;
+	if (!commit(&self, arg))
+		return;
+	__atomic_fetch_add(&nr_parked, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&self.mu);
+	while (!self.ready)
+		pthread_cond_wait(&self.cv, &self.mu);
+	self.ready = false;
+	pthread_mutex_unlock(&self.mu);
+}
+
+void sched_ready(struct g *g)
+{
+	pthread_mutex_lock(&g->mu);
+	cr_assert(!g->ready);
+	g->ready = true;
+	pthread_cond_signal(&g->cv);
+	pthread_mutex_unlock(&g->mu);
+}
+
+struct locker {
+	struct fd_mutex *m;
+	enum fdm_dir dir;
+	pthread_t thread;
+	int *order;  /* (a) how many were granted before */
+	int place;   /* -1 closed */
+	bool hold;   /* keep the lock: the test unlocks */
+	bool destroy;
+};
+
+static void *locker_main(void *arg)
+{
+	struct locker *l = arg;
+
+	if (!fd_mutex_lock(l->m, l->dir)) {
+		l->place = -1;
+		return NULL;
+	}
+	l->place = __atomic_fetch_add(l->order, 1, __ATOMIC_SEQ_CST);
+	if (!l->hold)
+		l->destroy = fd_mutex_unlock(l->m, l->dir);
+	return NULL;
+}
+
+static uint64_t waiters(struct fd_mutex *m, enum fdm_dir dir)
+{
+	return (__atomic_load_n(&m->word, __ATOMIC_ACQUIRE) & FDM_WAIT_MASK(dir)) / FDM_WAIT(dir);
+}
+
+/* start_waiting - start l and return once it is parked. */
+static void start_waiting(struct locker *l)
+{
+	int before = __atomic_load_n(&nr_parked, __ATOMIC_SEQ_CST);
+
+	cr_assert_eq(pthread_create(&l->thread, NULL, locker_main, l), 0);
+	while (__atomic_load_n(&nr_parked, __ATOMIC_SEQ_CST) == before)
+		usleep(100);
+}
+
+static void both(void (*fn)(struct fd_mutex *m))
+{
+	for (int local = 0; local < 2; local++) {
+		struct fd_mutex m;
+
+		fd_mutex_init(&m, local);
+		fn(&m);
+	}
+}
+
+static void read_write_independent(struct fd_mutex *m)
+{
+	cr_assert(fd_mutex_lock(m, FDM_READ));
+	cr_assert(fd_mutex_lock(m, FDM_WRITE));
+	cr_assert_eq(m->word, FDM_LOCK(FDM_READ) | FDM_LOCK(FDM_WRITE) | 2 * FDM_REF);
+	cr_assert(fd_mutex_incref(m));
+	cr_assert(!fd_mutex_decref(m));
+	cr_assert(!fd_mutex_unlock(m, FDM_READ));
+	cr_assert(!fd_mutex_unlock(m, FDM_WRITE));
+	cr_assert_eq(m->word, 0);
+}
+
+Test(fd_mutex, test_fd_mutex_R52_read_and_write_run_together)
+{
+	both(read_write_independent);
+}
+
+static void fifo(struct fd_mutex *m)
+{
+	struct locker l[3];
+	int order = 0;
+
+	cr_assert(fd_mutex_lock(m, FDM_READ));
+	for (int i = 0; i < 3; i++) {
+		l[i] = (struct locker){.m = m, .dir = FDM_READ, .order = &order};
+		start_waiting(&l[i]);
+	}
+	cr_assert_eq(waiters(m, FDM_READ), 3);
+	cr_assert_eq(order, 0);
+	cr_assert(!fd_mutex_unlock(m, FDM_READ));
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(pthread_join(l[i].thread, NULL), 0);
+		cr_assert_eq(l[i].place, i);
+		cr_assert(!l[i].destroy);
+	}
+	cr_assert_eq(m->word, 0);
+}
+
+Test(fd_mutex, test_fd_mutex_R52_waiters_get_it_in_order)
+{
+	both(fifo);
+}
+
+static void close_alone(struct fd_mutex *m)
+{
+	cr_assert_eq(fd_mutex_close(m), 0);
+	cr_assert_eq(fd_mutex_close(m), -EBADF);
+	cr_assert(!fd_mutex_lock(m, FDM_READ));
+	cr_assert(!fd_mutex_lock(m, FDM_WRITE));
+	cr_assert(!fd_mutex_incref(m));
+	cr_assert(fd_mutex_close_wait(m));
+	cr_assert_null(fd_mutex_take_closer(m));
+}
+
+Test(fd_mutex, test_fd_mutex_R53_close_unused_destroys_at_once)
+{
+	both(close_alone);
+}
+
+static void close_wakes(struct fd_mutex *m)
+{
+	struct locker l[4];
+	int order = 0;
+
+	cr_assert(fd_mutex_lock(m, FDM_READ));
+	cr_assert(fd_mutex_lock(m, FDM_WRITE));
+	for (int i = 0; i < 4; i++) {
+		l[i] = (struct locker){.m = m, .dir = i & 1 ? FDM_WRITE : FDM_READ, .order = &order};
+		start_waiting(&l[i]);
+	}
+	cr_assert_eq(fd_mutex_close(m), 0);
+	for (int i = 0; i < 4; i++) {
+		cr_assert_eq(pthread_join(l[i].thread, NULL), 0);
+		cr_assert_eq(l[i].place, -1);
+	}
+	cr_assert(!fd_mutex_unlock(m, FDM_READ));
+	cr_assert(!fd_mutex_unlock(m, FDM_WRITE));
+	cr_assert(fd_mutex_close_wait(m));
+}
+
+Test(fd_mutex, test_fd_mutex_R53_close_wakes_all_waiters)
+{
+	both(close_wakes);
+}
+
+static void *closer_main(void *arg)
+{
+	struct fd_mutex *m = arg;
+
+	return fd_mutex_close_wait(m) ? m : NULL;
+}
+
+static void last_user(struct fd_mutex *m)
+{
+	pthread_t t;
+	void *ret;
+	struct g *closer;
+	int before = nr_parked;
+
+	cr_assert(fd_mutex_lock(m, FDM_READ));
+	cr_assert_eq(fd_mutex_close(m), 0);
+	cr_assert_eq(pthread_create(&t, NULL, closer_main, m), 0);
+	while (__atomic_load_n(&nr_parked, __ATOMIC_SEQ_CST) == before)
+		usleep(100);
+	cr_assert(fd_mutex_unlock(m, FDM_READ));
+	closer = fd_mutex_take_closer(m);
+	cr_assert_not_null(closer);
+	sched_ready(closer);
+	cr_assert_eq(pthread_join(t, &ret), 0);
+	cr_assert_null(ret);
+}
+
+Test(fd_mutex, test_fd_mutex_R53_last_user_destroys_and_close_waits)
+{
+	both(last_user);
+}
+
+/* ---- races: many threads lock and unlock, one closes in the middle ---- */
+
+#define RACERS 6
+#define ROUNDS 40
+
+struct race {
+	struct fd_mutex m;
+	int inside[2];  /* who holds a direction; never above 1 */
+	int destroyed;  /* (a) */
+	pthread_barrier_t start;
+};
+
+static void race_destroy(struct race *r)
+{
+	struct g *closer = fd_mutex_take_closer(&r->m);
+
+	__atomic_fetch_add(&r->destroyed, 1, __ATOMIC_SEQ_CST);
+	if (closer)
+		sched_ready(closer);
+}
+
+static void *racer_main(void *arg)
+{
+	struct race *r = arg;
+	enum fdm_dir dir = (uintptr_t)pthread_self() >> 12 & 1 ? FDM_READ : FDM_WRITE;
+
+	pthread_barrier_wait(&r->start);
+	for (;;) {
+		if (!fd_mutex_lock(&r->m, dir))
+			return NULL;
+		cr_assert_eq(++r->inside[dir], 1);
+		r->inside[dir]--;
+		if (fd_mutex_unlock(&r->m, dir))
+			race_destroy(r);
+		if (fd_mutex_incref(&r->m) && fd_mutex_decref(&r->m))
+			race_destroy(r);
+	}
+}
+
+Test(fd_mutex, test_fd_mutex_R53_races_destroy_exactly_once, .timeout = 60)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		struct race r = {.destroyed = 0};
+		pthread_t t[RACERS];
+
+		fd_mutex_init(&r.m, false);
+		pthread_barrier_init(&r.start, NULL, RACERS + 1);
+		for (int i = 0; i < RACERS; i++)
+			cr_assert_eq(pthread_create(&t[i], NULL, racer_main, &r), 0);
+		pthread_barrier_wait(&r.start);
+		usleep(500);
+		cr_assert_eq(fd_mutex_close(&r.m), 0);
+		if (fd_mutex_close_wait(&r.m))
+			race_destroy(&r);
+		/* what pl_close promises: destroyed by the time it returns */
+		cr_assert_eq(__atomic_load_n(&r.destroyed, __ATOMIC_SEQ_CST), 1);
+		for (int i = 0; i < RACERS; i++)
+			cr_assert_eq(pthread_join(t[i], NULL), 0);
+		cr_assert_eq(r.destroyed, 1);
+		cr_assert_eq(r.m.word, FDM_CLOSED);
+		pthread_barrier_destroy(&r.start);
+	}
+}
