@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The socket calls: argument checks and state rules in POSIX's words, over the tcp_*
+ * functions. Nothing here blocks. Also ICMP's and the neighbour table's bad news, which
+ * end where a socket's user can see them.
+ */
+#include <string.h>
+
+#include "stack/tcp_int.h"
+
+int sock_create(struct stack *st, unsigned family, struct sock **ret_sk)
+{
+	struct tcp_sock *tp;
+
+	if (family != SK_AF_INET)
+		return -EAFNOSUPPORT;
+	tp = tcp_sock_alloc(st);
+	if (!tp)
+		return -ENOBUFS;
+	*ret_sk = &tp->sk;
+	return 0;
+}
+
+int sock_bind(struct sock *sk, const struct sk_addr *addr)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	if (addr->family != SK_AF_INET)
+		return -EAFNOSUPPORT;
+	if (sk->sk_state != TCP_CLOSE || tp->bound)
+		return -EINVAL;
+	if (addr->v4 && addr->v4 != sk->sk_stack->ip)
+		return -EADDRNOTAVAIL;
+	if (addr->port && tcp_lookup_listener(sk->sk_stack->tcp, addr->v4, addr->port))
+		return -EADDRINUSE;
+	sk->sk_local = *addr;
+	tp->bound = true;
+	return 0;
+}
+
+int sock_listen(struct sock *sk, unsigned backlog)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	struct stack *st = sk->sk_stack;
+	int err;
+
+	if (sk->sk_state != TCP_CLOSE || !tp->bound || sk->sk_err)
+		return -EINVAL;
+	if (!sk->sk_local.port) {
+		sk->sk_local.port = tcp_pick_port(st, sk->sk_local.v4, 0, 0);
+		if (!sk->sk_local.port)
+			return -EADDRNOTAVAIL;
+	}
+	err = tcp_listen_insert(st->tcp, tp);
+	if (err)
+		return err;
+	tp->backlog = min_t(unsigned, max_t(unsigned, backlog, 1), TCP_SOMAXCONN);
+	tcp_set_state(tp, TCP_LISTEN);
+	return 0;
+}
+
+int sock_accept(struct sock *sk, struct sock **ret_sk)
+{
+	struct tcp_sock *lp = tcp_sk(sk), *tp;
+
+	if (sk->sk_state != TCP_LISTEN)
+		return -EINVAL;
+	if (list_empty(&lp->accept_queue))
+		return -EAGAIN;
+	tp = list_first_entry(&lp->accept_queue, struct tcp_sock, accept_link);
+	list_del(&tp->accept_link);
+	tp->parent = NULL;
+	tp->in_accept_queue = false;
+	lp->ack_backlog--;
+	*ret_sk = &tp->sk;
+	return 0;
+}
+
+int sock_connect(struct sock *sk, const struct sk_addr *peer)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	if (peer->family != SK_AF_INET)
+		return -EAFNOSUPPORT;
+	switch (sk->sk_state) {
+	case TCP_CLOSE:
+		break;
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECV:
+		return -EALREADY;
+	default:
+		return -EISCONN;
+	}
+	if (tp->iss)
+		return sk->sk_err ? sock_error(sk) : -EISCONN;
+	if (!peer->port || !peer->v4)
+		return -EINVAL;
+	return tcp_connect(tp, peer);
+}
+
+ssize_t sock_recv(struct sock *sk, void *buf, size_t len)
+{
+	return tcp_recv(tcp_sk(sk), buf, len);
+}
+
+ssize_t sock_send(struct sock *sk, const void *buf, size_t len)
+{
+	return tcp_send(tcp_sk(sk), buf, len);
+}
+
+int sock_shutdown(struct sock *sk, unsigned how)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	switch (sk->sk_state) {
+	case TCP_CLOSE:
+	case TCP_LISTEN:
+	case TCP_SYN_SENT:
+		return -ENOTCONN;
+	default:
+		break;
+	}
+	if (how & RCV_SHUTDOWN)
+		sk->sk_shutdown |= RCV_SHUTDOWN;
+	if (how & SEND_SHUTDOWN)
+		tcp_shutdown_send(tp);
+	sk->sk_state_change(sk);
+	return 0;
+}
+
+void sock_close(struct sock *sk)
+{
+	tcp_close(tcp_sk(sk), false);
+}
+
+void sock_abort(struct sock *sk)
+{
+	tcp_close(tcp_sk(sk), true);
+}
+
+int sock_error(struct sock *sk)
+{
+	int err = sk->sk_err;
+
+	sk->sk_err = 0;
+	return -err;
+}
+
+unsigned sock_poll(const struct sock *sk)
+{
+	const struct tcp_sock *tp = container_of(sk, const struct tcp_sock, sk);
+	unsigned mask = 0;
+
+	if (sk->sk_state == TCP_LISTEN)
+		return list_empty(&tp->accept_queue) ? 0 : SK_POLLIN;
+	if (sk->sk_err)
+		mask |= SK_POLLERR;
+	if (sk->sk_state == TCP_CLOSE || sk->sk_shutdown == (RCV_SHUTDOWN | SEND_SHUTDOWN))
+		mask |= SK_POLLHUP;
+	if (sk->sk_shutdown & RCV_SHUTDOWN)
+		mask |= SK_POLLIN | SK_POLLRDHUP;
+	if (!skb_queue_empty(&sk->sk_receive_queue))
+		mask |= SK_POLLIN;
+	if (sk->sk_state == TCP_SYN_SENT || sk->sk_state == TCP_SYN_RECV)
+		return mask;
+	if ((sk->sk_shutdown & SEND_SHUTDOWN) || sk->sk_wmem_queued <= sk->sk_sndbuf / 3 * 2)
+		mask |= SK_POLLOUT;
+	return mask;
+}
+
+int sock_setopt(struct sock *sk, enum sock_opt opt, int64_t val)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	const int64_t buf_min = 8192, buf_max = 64 << 20;
+
+	switch (opt) {
+	case SOCK_OPT_NODELAY:
+		tp->nodelay = val != 0;
+		if (tp->nodelay && tp->send_head)
+			tcp_output_mark(tp);
+		return 0;
+	case SOCK_OPT_SNDBUF:
+		if (val < buf_min || val > buf_max)
+			return -EINVAL;
+		sk->sk_sndbuf = (uint32_t)val;
+		return 0;
+	case SOCK_OPT_RCVBUF:
+		if (val < buf_min || val > buf_max)
+			return -EINVAL;
+		sk->sk_rcvbuf = (uint32_t)val;
+		return 0;
+	default:
+		return -ENOPROTOOPT;
+	}
+}
+
+/* icmp_errno - what a destination-unreachable code says to a connecting socket (RFC 1122
+ * 4.2.3.9); 0 = nothing that ends it. */
+static int icmp_errno(uint8_t type, uint8_t code)
+{
+	static const uint8_t unreach[] = {
+		[0] = ENETUNREACH, [1] = EHOSTUNREACH, [2] = ENOPROTOOPT,  [3] = ECONNREFUSED,
+		[4] = 0,           [5] = EOPNOTSUPP,   [6] = ENETUNREACH,  [7] = EHOSTDOWN,
+		[9] = ENETUNREACH, [10] = EHOSTUNREACH, [13] = EHOSTUNREACH,
+	};
+
+	if (type == 11)
+		return EHOSTUNREACH;
+	return type == 3 && code < ARRAY_SIZE(unreach) ? unreach[code] : 0;
+}
+
+void tcp_v4_err(struct stack *st, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport,
+		uint32_t seq, uint8_t type, uint8_t code, uint32_t mtu)
+{
+	struct tcp_node *n = tcp_lookup(st->tcp, saddr, daddr, sport, dport);
+	struct tcp_sock *tp;
+	int err = icmp_errno(type, code);
+
+	(void)mtu; /* path MTU discovery comes with RFC 1191/4821 support (B25: ignored) */
+	if (!n || n->kind != TCP_NODE_SOCK || !err)
+		return;
+	tp = container_of(n, struct tcp_sock, node);
+	/* RFC 5927 4.1: only about something that is in flight */
+	if (before(seq, tp->snd_una) || !before(seq, tp->snd_nxt))
+		return;
+	/* B24: never ends an established connection; remembered for the timer */
+	if (tp->sk.sk_state == TCP_SYN_SENT)
+		tcp_abort_err(tp, err);
+	else
+		tp->err_soft = err;
+}
+
+void tcp_neigh_failed(struct stack *st, uint32_t next_hop)
+{
+	struct tcp_sock *tp, *tmp;
+
+	list_for_each_entry_safe (tp, tmp, &st->tcp->all, all_link) {
+		if (tp->rt.local || tp->rt.next_hop != next_hop)
+			continue;
+		if (tp->sk.sk_state == TCP_SYN_SENT)
+			tcp_abort_err(tp, EHOSTUNREACH);
+		else if (tp->sk.sk_state != TCP_CLOSE && tp->sk.sk_state != TCP_LISTEN)
+			tp->err_soft = EHOSTUNREACH;
+	}
+}
+
+void tcp_for_each_sock(struct stack *st, bool (*fn)(void *ctx, const struct stack_sock_info *i),
+		       void *ctx)
+{
+	struct tcp_sock *tp;
+
+	list_for_each_entry (tp, &st->tcp->all, all_link) {
+		struct stack_sock_info i = {
+			.local = tp->sk.sk_local,
+			.peer = tp->sk.sk_peer,
+			.state = tp->sk.sk_state,
+			.retransmits = tp->retransmits,
+			.recv_q = tp->sk.sk_state == TCP_LISTEN ? tp->ack_backlog
+								: tp->rcv_nxt - tp->copied_seq - tp->fin_rcvd,
+			.send_q = tp->sk.sk_state == TCP_LISTEN ? tp->backlog
+								: tp->write_seq - tp->snd_una,
+			.cwnd = tp->snd_cwnd / tp->mss_cache,
+			.ssthresh = tp->snd_ssthresh / tp->mss_cache,
+			.srtt_us = tp->srtt_us8 >> 3,
+			.rto_us = (uint32_t)(tp->rto / NSEC_PER_USEC),
+			.mss = tp->mss_cache,
+			.bytes_in = tp->bytes_in,
+			.bytes_out = tp->bytes_out,
+			.retrans = tp->total_retrans,
+		};
+
+		if (!fn(ctx, &i))
+			return;
+	}
+}

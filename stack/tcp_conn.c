@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a connection: its block, the one writer of its state (RFC 9293 3.3.2, a
+ * table of the legal transitions), active open, close, abort, and the end. Passive opens
+ * are in tcp_listen.c, TIME-WAIT in tcp_tw.c.
+ */
+#include <string.h>
+
+#include "stack/tcp_int.h"
+
+#define TO(s) (1u << TCP_##s)
+
+/* Which states may follow which: RFC 9293 figure 5, plus CLOSE from everywhere (reset,
+ * timeout, abort). */
+static const uint16_t tcp_transitions[TCP_STATE_MAX] = {
+	[TCP_CLOSE] = TO(LISTEN) | TO(SYN_SENT) | TO(SYN_RECV),
+	[TCP_LISTEN] = TO(CLOSE),
+	[TCP_SYN_SENT] = TO(SYN_RECV) | TO(ESTABLISHED) | TO(CLOSE),
+	[TCP_SYN_RECV] = TO(ESTABLISHED) | TO(FIN_WAIT1) | TO(CLOSE),
+	[TCP_ESTABLISHED] = TO(FIN_WAIT1) | TO(CLOSE_WAIT) | TO(CLOSE),
+	[TCP_FIN_WAIT1] = TO(FIN_WAIT2) | TO(CLOSING) | TO(CLOSE),
+	[TCP_FIN_WAIT2] = TO(TIME_WAIT) | TO(CLOSE),
+	[TCP_CLOSE_WAIT] = TO(LAST_ACK) | TO(CLOSE),
+	[TCP_CLOSING] = TO(TIME_WAIT) | TO(CLOSE),
+	[TCP_LAST_ACK] = TO(CLOSE),
+	[TCP_TIME_WAIT] = TO(CLOSE),
+};
+
+static bool is_estab(unsigned state)
+{
+	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT;
+}
+
+void tcp_set_state(struct tcp_sock *tp, enum tcp_state state)
+{
+	struct stack_stats *stats = &tcp_stack(tp)->stats;
+	unsigned old = tp->sk.sk_state;
+
+	BUG_ON(!(tcp_transitions[old] & 1u << state));
+	if (is_estab(state) && !is_estab(old))
+		stat_inc(&stats->tcp_curr_estab);
+	else if (is_estab(old) && !is_estab(state))
+		stat_add(&stats->tcp_curr_estab, (uint64_t)-1);
+	tp->sk.sk_state = (uint8_t)state;
+}
+
+const char *tcp_state_name(unsigned state)
+{
+	static const char *const names[TCP_STATE_MAX] = {
+		[TCP_ESTABLISHED] = "ESTABLISHED", [TCP_SYN_SENT] = "SYN-SENT",
+		[TCP_SYN_RECV] = "SYN-RECEIVED",   [TCP_FIN_WAIT1] = "FIN-WAIT-1",
+		[TCP_FIN_WAIT2] = "FIN-WAIT-2",    [TCP_TIME_WAIT] = "TIME-WAIT",
+		[TCP_CLOSE] = "CLOSED",            [TCP_CLOSE_WAIT] = "CLOSE-WAIT",
+		[TCP_LAST_ACK] = "LAST-ACK",       [TCP_LISTEN] = "LISTEN",
+		[TCP_CLOSING] = "CLOSING",
+	};
+
+	return state < TCP_STATE_MAX && names[state] ? names[state] : "?";
+}
+
+static void sock_def_callback(struct sock *sk)
+{
+	(void)sk;
+}
+
+static void set_def_callbacks(struct sock *sk)
+{
+	sk->sk_data_ready = sock_def_callback;
+	sk->sk_write_space = sock_def_callback;
+	sk->sk_state_change = sock_def_callback;
+	sk->sk_error_report = sock_def_callback;
+	sk->sk_user_data = NULL;
+}
+
+struct tcp_sock *tcp_sock_alloc(struct stack *st)
+{
+	struct tcp_sock *tp = tcp_slab_get(st, &st->tcp->socks);
+	uint64_t seq;
+
+	if (!tp)
+		return NULL;
+	seq = tp->sk.sk_seq;
+	memset(tp, 0, sizeof(*tp));
+	tp->sk.sk_seq = seq;
+	tp->sk.sk_stack = st;
+	tp->sk.sk_state = TCP_CLOSE;
+	tp->sk.sk_family = SK_AF_INET;
+	tp->sk.sk_rcvbuf = st->cfg.tcp_rmem;
+	tp->sk.sk_sndbuf = st->cfg.tcp_wmem;
+	skb_queue_init(&tp->sk.sk_receive_queue);
+	skb_queue_init(&tp->sk.sk_write_queue);
+	skb_queue_init(&tp->ofo_queue);
+	list_init(&tp->out_link);
+	list_init(&tp->mem_link);
+	list_init(&tp->accept_queue);
+	list_init(&tp->accept_link);
+	list_init(&tp->reqs);
+	set_def_callbacks(&tp->sk);
+	tp->node.kind = TCP_NODE_SOCK;
+	tp->quickack = TCP_QUICKACKS;
+	tp->advmss = (uint16_t)(st->mtu - IP_HLEN - TCP_HLEN);
+	tp->rcv_mss = TCP_MSS_DEFAULT;
+	tp->peer_mss = TCP_MSS_DEFAULT;
+	tp->ip_id = (uint16_t)stack_random32(st);
+	tcp_init_timers(tp);
+	tcp_sync_mss(tp);
+	tcp_cong_init(tp);
+	list_add_tail(&tp->all_link, &st->tcp->all);
+	stat_inc(&st->stats.socks_in_use);
+	return tp;
+}
+
+static void write_queue_purge(struct tcp_sock *tp)
+{
+	skb_queue_purge(&tp->sk.sk_write_queue);
+	tp->sk.sk_wmem_queued = 0;
+	tp->send_head = NULL;
+	tcp_clear_scoreboard(tp);
+}
+
+void tcp_sock_free(struct tcp_sock *tp)
+{
+	struct stack *st = tcp_stack(tp);
+
+	BUG_ON(tp->sk.sk_state != TCP_CLOSE || tp->node.pprev);
+	tcp_rcv_queues_purge(tp);
+	write_queue_purge(tp);
+	tcp_stop_timers(tp);
+	list_del(&tp->out_link);
+	list_del(&tp->mem_link);
+	list_del(&tp->all_link);
+	tp->sk.sk_seq++;
+	stat_add(&st->stats.socks_in_use, (uint64_t)-1);
+	tcp_slab_put(&st->tcp->socks, tp);
+}
+
+void tcp_done(struct tcp_sock *tp)
+{
+	if (tp->sk.sk_state != TCP_CLOSE)
+		tcp_set_state(tp, TCP_CLOSE);
+	tcp_hash_remove(tcp_stack(tp)->tcp, &tp->node);
+	tcp_stop_timers(tp);
+	write_queue_purge(tp);
+	list_del(&tp->out_link);
+	list_del(&tp->mem_link);
+	tp->ack_pending = 0;
+	tp->fin_wanted = false;
+	tp->sk.sk_shutdown = RCV_SHUTDOWN | SEND_SHUTDOWN;
+	if (tp->sk.sk_dead)
+		tcp_sock_free(tp);
+}
+
+void tcp_abort_err(struct tcp_sock *tp, int err)
+{
+	struct sock *sk = &tp->sk;
+
+	if (sk->sk_dead) {
+		tcp_done(tp);
+		return;
+	}
+	sk->sk_err = err;
+	tcp_done(tp);
+	sk->sk_error_report(sk);
+	sk->sk_state_change(sk);
+}
+
+void tcp_init_transfer(struct tcp_sock *tp)
+{
+	struct stack *st = tcp_stack(tp);
+
+	tcp_sync_mss(tp);
+	tcp_cong_init(tp);
+	tp->snd_sml = tp->snd_una;
+	tp->rcv_mss = (uint16_t)min_t(uint32_t, tp->advmss, TCP_MSS_DEFAULT);
+	neigh_confirm(st, &tp->rt);
+}
+
+/* connect_addr - addresses, route and port of an active open. */
+static int connect_addr(struct tcp_sock *tp, const struct sk_addr *peer)
+{
+	struct stack *st = tcp_stack(tp);
+	struct sock *sk = &tp->sk;
+	int err = ip_route(st, sk->sk_local.v4, peer->v4, &tp->rt);
+
+	if (err)
+		return err;
+	tp->node.laddr = tp->rt.saddr;
+	tp->node.faddr = peer->v4;
+	tp->node.fport = peer->port;
+	if (tp->bound && sk->sk_local.port) {
+		if (tcp_lookup(st->tcp, tp->node.laddr, peer->v4, sk->sk_local.port, peer->port))
+			return -EADDRINUSE;
+		tp->node.lport = sk->sk_local.port;
+	} else {
+		tp->node.lport = tcp_pick_port(st, tp->node.laddr, peer->v4, peer->port);
+		if (!tp->node.lport)
+			return -EADDRNOTAVAIL;
+	}
+	return 0;
+}
+
+int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
+{
+	struct stack *st = tcp_stack(tp);
+	int err = connect_addr(tp, peer);
+
+	if (err)
+		return err;
+	tp->tstamp_ok = st->cfg.timestamps;
+	tp->sack_ok = st->cfg.sack;
+	tp->wscale_ok = st->cfg.window_scaling;
+	tp->tsoffset = tcp_new_tsoffset(st, tp->node.laddr, tp->node.faddr);
+	tcp_init_window(st, tp->sk.sk_rcvbuf, tp->wscale_ok, &tp->rcv_wnd, &tp->rcv_wscale);
+	tp->iss = tcp_new_isn(st, tp->node.laddr, tp->node.faddr, tp->node.lport, tp->node.fport);
+	tp->snd_una = tp->snd_nxt = tp->write_seq = tp->iss;
+	err = tcp_queue_syn(tp);
+	if (err)
+		return err;
+	tp->sk.sk_local.family = SK_AF_INET;
+	tp->sk.sk_local.v4 = tp->node.laddr;
+	tp->sk.sk_local.port = tp->node.lport;
+	tp->sk.sk_peer = *peer;
+	tcp_set_state(tp, TCP_SYN_SENT);
+	tcp_hash_insert(st->tcp, &tp->node);
+	stat_inc(&st->stats.tcp_active_opens);
+	return -EINPROGRESS;
+}
+
+void tcp_shutdown_send(struct tcp_sock *tp)
+{
+	if (tp->sk.sk_shutdown & SEND_SHUTDOWN)
+		return;
+	switch (tp->sk.sk_state) {
+	case TCP_SYN_RECV:
+	case TCP_ESTABLISHED:
+		tcp_set_state(tp, TCP_FIN_WAIT1);
+		break;
+	case TCP_CLOSE_WAIT:
+		tcp_set_state(tp, TCP_LAST_ACK);
+		break;
+	default:
+		return;
+	}
+	tp->sk.sk_shutdown |= SEND_SHUTDOWN;
+	tp->fin_wanted = true;
+	tcp_output_mark(tp);
+}
+
+/* close_open - the user left a connection that is open. */
+static void close_open(struct tcp_sock *tp, bool abort)
+{
+	struct stack *st = tcp_stack(tp);
+
+	/* RFC 2525 2.17: unread bytes mean that the peer believes in a delivery that did not
+	 * happen; tell it */
+	if (abort || !skb_queue_empty(&tp->sk.sk_receive_queue)) {
+		tcp_send_active_reset(tp);
+		tcp_done(tp);
+		return;
+	}
+	tcp_shutdown_send(tp);
+	if (tp->sk.sk_state == TCP_FIN_WAIT2)
+		tcp_arm_retrans(tp, TCP_PEND_ORPHAN, st->cfg.fin_timeout);
+}
+
+void tcp_close(struct tcp_sock *tp, bool abort)
+{
+	tp->sk.sk_dead = 1;
+	set_def_callbacks(&tp->sk);
+	switch (tp->sk.sk_state) {
+	case TCP_LISTEN:
+		tcp_listen_stop(tp);
+		tcp_done(tp);
+		break;
+	case TCP_CLOSE:
+	case TCP_SYN_SENT:
+		tcp_done(tp);
+		break;
+	default:
+		close_open(tp, abort);
+	}
+}
+
+int tcp_shard_init(struct stack *st)
+{
+	struct tcp_shard *sh = stack_alloc(st, sizeof(*sh));
+	int err;
+
+	if (!sh)
+		return -ENOMEM;
+	st->tcp = sh;
+	tcp_slab_init(&sh->socks, sizeof(struct tcp_sock), st->cfg.max_socks);
+	tcp_slab_init(&sh->reqs, sizeof(struct tcp_req), st->cfg.max_syn);
+	tcp_slab_init(&sh->tws, sizeof(struct tcp_tw), st->cfg.max_tw);
+	list_init(&sh->out_list);
+	list_init(&sh->all);
+	list_init(&sh->mem_wait);
+	list_init(&sh->tw_lru);
+	/* Three fifths of this lane's share of the pool may sit unread in sockets: the rest is
+	 * for rings, write queues and ACKs (rule 4). */
+	sh->rmem_limit = (uint64_t)st->cache.pool->nr *
+			 (st->cache.pool->buf_size + sizeof(struct sk_buff)) * 3 / 5 /
+			 max_t(uint32_t, st->cfg.nr_lanes, 1);
+	err = tcp_hash_init(st);
+	if (err)
+		tcp_shard_fini(st);
+	return err;
+}
+
+void tcp_shard_fini(struct stack *st)
+{
+	struct tcp_shard *sh = st->tcp;
+
+	if (!sh)
+		return;
+	while (!list_empty(&sh->all)) {
+		struct tcp_sock *tp = list_first_entry(&sh->all, struct tcp_sock, all_link);
+
+		if (tp->sk.sk_state == TCP_LISTEN)
+			tcp_listen_stop(tp);
+		if (!list_empty(&sh->all) &&
+		    tp == list_first_entry(&sh->all, struct tcp_sock, all_link)) {
+			tp->sk.sk_dead = 1;
+			tcp_done(tp);
+		}
+	}
+	tcp_tw_purge(st);
+	tcp_slab_fini(st, &sh->socks);
+	tcp_slab_fini(st, &sh->reqs);
+	tcp_slab_fini(st, &sh->tws);
+	tcp_hash_fini(st);
+	stack_mfree(st, sh, sizeof(*sh));
+	st->tcp = NULL;
+}
+
+/* wake_mem_waiters - buffers are there again: writers that no ACK would wake may try. */
+static void wake_mem_waiters(struct tcp_shard *sh, struct skb_cache *c)
+{
+	struct skb_pool *pool = c->pool;
+
+	if (likely(list_empty(&sh->mem_wait)) ||
+	    pool->ops->avail(pool) <= pool->reserve + SKB_CACHE_BULK)
+		return;
+	while (!list_empty(&sh->mem_wait)) {
+		struct tcp_sock *tp = list_first_entry(&sh->mem_wait, struct tcp_sock, mem_link);
+
+		list_del(&tp->mem_link);
+		tp->sk.sk_want_write = false;
+		tp->sk.sk_write_space(&tp->sk);
+	}
+}
+
+void tcp_shard_output(struct stack *st)
+{
+	struct tcp_shard *sh = st->tcp;
+	struct list_head work;
+
+	list_init(&work);
+	list_splice_init(&sh->out_list, &work);
+	while (!list_empty(&work)) {
+		struct tcp_sock *tp = list_first_entry(&work, struct tcp_sock, out_link);
+
+		list_del(&tp->out_link);
+		tcp_output_sock(tp);
+	}
+	wake_mem_waiters(sh, &st->cache);
+}
+
+bool tcp_shard_has_output(const struct stack *st)
+{
+	return !list_empty(&st->tcp->out_list);
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The table of 4-tuples, the table of listeners, the choice of ports and initial sequence
+ * numbers, and the slabs that TCP's objects come from. RFC 6056 (ports, algorithm 3),
+ * RFC 6528 (ISN), RFC 7323 7.1 (timestamp offsets). All hashes are keyed.
+ */
+#include <string.h>
+
+#include "stack/tcp_int.h"
+
+#define SLAB_BLOCK (64u * 1024)
+
+struct tcp_slab_block {
+	struct tcp_slab_block *next;
+	uint8_t pad[CACHE_LINE - sizeof(void *)];
+};
+
+/* hash_tuple - two multiplications keyed with secrets: an attacker who sees no hash value
+ * cannot aim at one bucket, and it costs a tenth of SipHash on this path. */
+static inline uint32_t hash_tuple(const struct tcp_shard *sh, uint32_t laddr, uint32_t faddr,
+				  uint32_t ports)
+{
+	uint64_t a = ((uint64_t)laddr << 32 | faddr) ^ sh->hash_key[0];
+	uint64_t b = ((uint64_t)ports | (uint64_t)ports << 32) ^ sh->hash_key[1];
+	__uint128_t m = (__uint128_t)a * b;
+	uint64_t x = ((uint64_t)m ^ (uint64_t)(m >> 64)) * 0x9e3779b97f4a7c15ull;
+
+	return (uint32_t)(x >> 32);
+}
+
+static inline uint32_t ports_of(uint16_t lport, uint16_t fport)
+{
+	return (uint32_t)lport << 16 | fport;
+}
+
+struct tcp_node *tcp_lookup(const struct tcp_shard *sh, uint32_t laddr, uint32_t faddr,
+			    uint16_t lport, uint16_t fport)
+{
+	uint32_t h = hash_tuple(sh, laddr, faddr, ports_of(lport, fport));
+	struct tcp_node *n = sh->table[h & sh->table_mask];
+
+	for (; n; n = n->next)
+		if (n->lport == lport && n->fport == fport && n->faddr == faddr &&
+		    n->laddr == laddr)
+			return n;
+	return NULL;
+}
+
+void tcp_hash_insert(struct tcp_shard *sh, struct tcp_node *n)
+{
+	uint32_t h = hash_tuple(sh, n->laddr, n->faddr, ports_of(n->lport, n->fport));
+	struct tcp_node **b = &sh->table[h & sh->table_mask];
+
+	BUG_ON(n->pprev);
+	n->next = *b;
+	if (n->next)
+		n->next->pprev = &n->next;
+	n->pprev = b;
+	*b = n;
+	sh->nr_nodes++;
+}
+
+void tcp_hash_remove(struct tcp_shard *sh, struct tcp_node *n)
+{
+	if (!n->pprev)
+		return;
+	*n->pprev = n->next;
+	if (n->next)
+		n->next->pprev = n->pprev;
+	n->pprev = NULL;
+	sh->nr_nodes--;
+}
+
+static struct tcp_sock **listen_bucket(struct tcp_shard *sh, uint16_t port)
+{
+	return &sh->listeners[port % TCP_LISTEN_BUCKETS];
+}
+
+struct tcp_sock *tcp_lookup_listener(const struct tcp_shard *sh, uint32_t laddr, uint16_t lport)
+{
+	struct tcp_sock *tp = sh->listeners[lport % TCP_LISTEN_BUCKETS];
+
+	for (; tp; tp = tp->listen_next)
+		if (tp->sk.sk_local.port == lport &&
+		    (tp->sk.sk_local.v4 == 0 || tp->sk.sk_local.v4 == laddr))
+			return tp;
+	return NULL;
+}
+
+int tcp_listen_insert(struct tcp_shard *sh, struct tcp_sock *tp)
+{
+	struct tcp_sock **b = listen_bucket(sh, tp->sk.sk_local.port);
+	struct tcp_sock *o;
+
+	for (o = *b; o; o = o->listen_next)
+		if (o->sk.sk_local.port == tp->sk.sk_local.port &&
+		    (!o->sk.sk_local.v4 || !tp->sk.sk_local.v4 ||
+		     o->sk.sk_local.v4 == tp->sk.sk_local.v4))
+			return -EADDRINUSE;
+	tp->listen_next = *b;
+	*b = tp;
+	return 0;
+}
+
+void tcp_listen_remove(struct tcp_shard *sh, struct tcp_sock *tp)
+{
+	struct tcp_sock **p = listen_bucket(sh, tp->sk.sk_local.port);
+
+	for (; *p; p = &(*p)->listen_next)
+		if (*p == tp) {
+			*p = tp->listen_next;
+			tp->listen_next = NULL;
+			return;
+		}
+}
+
+struct tuple_bytes {
+	uint32_t laddr, faddr, ports;
+} PACKED;
+
+uint32_t tcp_new_isn(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
+		     uint16_t fport)
+{
+	struct tuple_bytes t = {laddr, faddr, ports_of(lport, fport)};
+
+	/* RFC 6528: a clock of 64 ns ticks, as Linux's, plus the keyed hash. */
+	return (uint32_t)siphash24(st->tcp->isn_key, &t, sizeof(t)) + (uint32_t)(st->now >> 6);
+}
+
+uint32_t tcp_new_tsoffset(struct stack *st, uint32_t laddr, uint32_t faddr)
+{
+	struct tuple_bytes t = {laddr, faddr, 0};
+
+	/* Per pair of hosts, so that a reopened 4-tuple's clock never goes back (RFC 6191). */
+	return (uint32_t)siphash24(st->tcp->ts_key, &t, sizeof(t));
+}
+
+/* port_usable - no listener, and the 4-tuple is free or held by a TIME-WAIT that our own
+ * new SYN may replace: one that is a second old and had timestamps (RFC 6191). */
+static bool port_usable(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
+			uint16_t fport)
+{
+	struct tcp_node *n;
+	struct tcp_tw *tw;
+
+	if (tcp_lookup_listener(st->tcp, laddr, lport))
+		return false;
+	n = tcp_lookup(st->tcp, laddr, faddr, lport, fport);
+	if (!n)
+		return true;
+	if (n->kind != TCP_NODE_TW)
+		return false;
+	tw = container_of(n, struct tcp_tw, node);
+	if (!tw->tstamp_ok || st->now - tw->ts_recent_ns < NSEC_PER_SEC)
+		return false;
+	tcp_tw_free(st, tw);
+	return true;
+}
+
+uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport)
+{
+	struct tcp_shard *sh = st->tcp;
+	struct tuple_bytes t = {laddr, faddr, fport};
+	uint32_t lo = st->cfg.port_lo, range = (uint32_t)st->cfg.port_hi - lo + 1;
+	uint32_t offset = (uint32_t)siphash24(sh->port_key, &t, sizeof(t));
+
+	for (uint32_t i = 0; i < range; i++) {
+		uint16_t port = (uint16_t)(lo + (offset + sh->port_next++) % range);
+
+		if (port_usable(st, laddr, faddr, port, fport))
+			return port;
+	}
+	return 0;
+}
+
+void tcp_slab_init(struct tcp_slab *s, uint32_t size, uint32_t max)
+{
+	memset(s, 0, sizeof(*s));
+	s->size = (size + CACHE_LINE - 1) & ~(CACHE_LINE - 1u);
+	s->max = max;
+}
+
+static bool slab_grow(struct stack *st, struct tcp_slab *s)
+{
+	struct tcp_slab_block *b = stack_alloc(st, SLAB_BLOCK);
+	uint8_t *p, *end;
+
+	if (!b)
+		return false;
+	b->next = s->blocks;
+	s->blocks = b;
+	end = (uint8_t *)b + SLAB_BLOCK;
+	for (p = (uint8_t *)(b + 1); p + s->size <= end; p += s->size) {
+		*(void **)p = s->free;
+		s->free = p;
+	}
+	return true;
+}
+
+void *tcp_slab_get(struct stack *st, struct tcp_slab *s)
+{
+	void *obj;
+
+	if (s->nr >= s->max)
+		return NULL;
+	if (!s->free && !slab_grow(st, s))
+		return NULL;
+	obj = s->free;
+	s->free = *(void **)obj;
+	*(void **)obj = NULL;
+	s->nr++;
+	return obj;
+}
+
+void tcp_slab_put(struct tcp_slab *s, void *obj)
+{
+	*(void **)obj = s->free;
+	s->free = obj;
+	s->nr--;
+}
+
+void tcp_slab_fini(struct stack *st, struct tcp_slab *s)
+{
+	struct tcp_slab_block *b;
+
+	while ((b = s->blocks) != NULL) {
+		s->blocks = b->next;
+		stack_mfree(st, b, SLAB_BLOCK);
+	}
+	s->free = NULL;
+	s->nr = 0;
+}
+
+static void derive_key(struct stack *st, const char *label, uint8_t key[16])
+{
+	uint8_t buf[32];
+	uint64_t h[2];
+
+	memcpy(buf, st->cfg.seed, 16);
+	memset(buf + 16, 0, 16);
+	memcpy(buf + 16, label, strlen(label));
+	h[0] = siphash24(st->cfg.seed + 16, buf, sizeof(buf));
+	buf[31] = 1;
+	h[1] = siphash24(st->cfg.seed + 16, buf, sizeof(buf));
+	memcpy(key, h, 16);
+}
+
+int tcp_hash_init(struct stack *st)
+{
+	struct tcp_shard *sh = st->tcp;
+	uint32_t want = st->cfg.max_socks, n = 1024;
+
+	while (n < want && n < (1u << 20))
+		n <<= 1;
+	sh->table = stack_alloc(st, n * sizeof(*sh->table));
+	if (!sh->table)
+		return -ENOMEM;
+	sh->table_mask = n - 1;
+	derive_key(st, "isn", sh->isn_key);
+	derive_key(st, "port", sh->port_key);
+	derive_key(st, "ts", sh->ts_key);
+	derive_key(st, "tuple", (uint8_t *)sh->hash_key);
+	sh->hash_key[1] |= 1;
+	sh->port_next = stack_random32(st);
+	return 0;
+}
+
+void tcp_hash_fini(struct stack *st)
+{
+	struct tcp_shard *sh = st->tcp;
+
+	if (sh->table)
+		stack_mfree(st, sh->table, (sh->table_mask + 1ull) * sizeof(*sh->table));
+	sh->table = NULL;
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Inside TCP: the connection block with the RFC's variable names, the small objects for
+ * half-open and TIME-WAIT connections, and what the tcp_*.c files ask of each other.
+ * All owner-lane only. Sequence numbers are compared by before() and after() alone.
+ * RFCs: 9293, 7323 (window scale, timestamps), 2018 and 6675 (SACK), 6298 (RTO), 5681
+ * and 6582 (congestion control), 5961 (blind attacks), 6528 (ISN), 6056 (ports).
+ */
+#ifndef STACK_TCP_INT_H
+#define STACK_TCP_INT_H
+
+#include <errno.h>
+
+#include "stack/sock.h"
+#include "stack/stack_int.h"
+
+#define TCPF_FIN 0x01u
+#define TCPF_SYN 0x02u
+#define TCPF_RST 0x04u
+#define TCPF_PSH 0x08u
+#define TCPF_ACK 0x10u
+#define TCPF_URG 0x20u
+
+/* tcp_skb_cb.sacked: the scoreboard's tags on a write-queue skb (RFC 6675). */
+#define TCPCB_SACKED  0x01u /* the peer holds it */
+#define TCPCB_LOST    0x02u /* deemed lost */
+#define TCPCB_RETRANS 0x04u /* a retransmission is in flight */
+
+#define TCP_HLEN         20u
+#define TCP_MAX_OPT      40u
+#define TCP_TS_ALIGNED   12u /* nop nop TS */
+#define TCP_MAX_HEADER   (ETH_HLEN + 2 + IP_HLEN + TCP_HLEN + TCP_MAX_OPT)
+#define TCP_MSS_DEFAULT  536u /* RFC 9293 3.7.1 */
+#define TCP_MIN_SND_MSS  48u  /* Linux tcp_min_snd_mss: below, headers eat the link (B17) */
+#define TCP_MAX_WSCALE   14u  /* RFC 7323 2.3 */
+#define TCP_MAX_SACKS    4u
+#define TCP_DUPTHRESH    3u   /* RFC 5681 3.2 */
+#define TCP_INIT_CWND    10u  /* RFC 6928, segments */
+#define TCP_TIMEOUT_INIT NSEC_PER_SEC /* RFC 6298 2.1 */
+#define TCP_QUICKACKS    16u  /* segments acknowledged at once after the start, as Linux */
+#define TCP_SOMAXCONN    4096u /* Linux net.core.somaxconn */
+#define TCP_CHALLENGE_NS (500 * NSEC_PER_MSEC) /* RFC 5961 7, per connection as in Linux */
+
+static inline bool before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static inline bool after(uint32_t a, uint32_t b)
+{
+	return before(b, a);
+}
+
+/* RFC 9293 3.1; multi-byte fields in network order. */
+struct tcphdr_ {
+	uint16_t source, dest;
+	uint32_t seq, ack_seq;
+	uint8_t doff;  /* high four bits: header length in words */
+	uint8_t flags; /* TCPF_* */
+	uint16_t window, check, urg_ptr;
+} PACKED;
+
+enum tcp_node_kind {
+	TCP_NODE_SOCK,
+	TCP_NODE_REQ,
+	TCP_NODE_TW,
+};
+
+/* What stands in the table of 4-tuples. */
+struct tcp_node {
+	struct tcp_node *next, **pprev; /* bucket chain; pprev NULL = not in the table */
+	uint32_t laddr, faddr;          /* network order */
+	uint16_t lport, fport;          /* host order */
+	uint8_t kind;                   /* enum tcp_node_kind */
+};
+
+/* Options as read from a segment, or as agreed on. */
+struct tcp_options {
+	uint16_t mss;      /* 0 = absent */
+	uint8_t snd_wscale; /* the peer's shift */
+	bool wscale_ok, tstamp_ok, sack_ok;
+	bool saw_tstamp;
+	uint32_t ts_val, ts_ecr;
+	uint8_t nr_sacks;
+	struct tcp_sack_block {
+		uint32_t start, end;
+	} sack[TCP_MAX_SACKS];
+};
+
+/* A slab of type-stable objects (architecture.md rule 5): blocks are never given back
+ * before the shard ends. */
+struct tcp_slab {
+	uint32_t size, nr, max; /* bytes of an object; in use; limit */
+	void *free;             /* first free object; the link is its first word */
+	struct tcp_slab_block *blocks;
+};
+
+struct tcp_sock;
+
+struct tcp_congestion_ops {
+	const char *name;
+	void (*init)(struct tcp_sock *tp);
+	/* ssthresh - bytes, on loss (RFC 5681 3.1 equation 4 or the algorithm's own). */
+	uint32_t (*ssthresh)(struct tcp_sock *tp);
+	/* cong_avoid - grow snd_cwnd after `acked` new bytes; only called when cwnd-limited. */
+	void (*cong_avoid)(struct tcp_sock *tp, uint32_t acked);
+};
+
+extern const struct tcp_congestion_ops tcp_reno;
+
+enum tcp_ca_state {
+	TCP_CA_OPEN,
+	TCP_CA_DISORDER, /* dup ACKs or SACKs, fewer than the threshold */
+	TCP_CA_RECOVERY, /* fast retransmit */
+	TCP_CA_LOSS,     /* after an RTO */
+};
+
+/* What the retransmit timer stands for at present. */
+enum tcp_pending {
+	TCP_PEND_NONE,
+	TCP_PEND_RETRANS,
+	TCP_PEND_PROBE, /* zero window (RFC 9293 3.8.6.1) */
+	TCP_PEND_ORPHAN, /* FIN-WAIT-2 without a user */
+};
+
+#define TCP_ACK_SCHED 1u /* something arrived that must be acknowledged in time */
+#define TCP_ACK_NOW   2u /* ... at this turn's output */
+
+struct tcp_sock {
+	struct sock sk; /* first: container_of */
+	struct tcp_node node;
+
+	/* RX, every segment. RFC 9293 3.3.1 names. */
+	uint32_t rcv_nxt, rcv_wnd;
+	uint32_t rcv_wup;    /* rcv_nxt when the window was last advertised = Last.ACK.sent */
+	uint32_t copied_seq; /* the user has read up to here */
+	uint32_t snd_una, snd_nxt, snd_wnd;
+	uint32_t snd_wl1;    /* SEG.SEQ of the last window update; wl2 is snd_una at that time */
+	uint32_t write_seq;  /* end of the write queue */
+	uint32_t ts_recent;
+	uint64_t ts_recent_ns; /* when ts_recent was set (PAWS 24 days) */
+	uint16_t pred_window;  /* SEG.WND as last seen, unscaled */
+	uint8_t hdr_len;       /* bytes of TCP header without SACK: 20 or 32 */
+	uint8_t snd_wscale, rcv_wscale;
+	uint8_t ack_pending; /* TCP_ACK_* */
+	uint8_t quickack;    /* segments still to be acknowledged at once */
+	bool pingpong;       /* interactive: delay ACKs, data will carry them */
+	bool tstamp_ok, sack_ok, wscale_ok;
+	bool nodelay;
+	uint8_t ca_state;    /* enum tcp_ca_state */
+	uint8_t pending;     /* enum tcp_pending */
+	uint8_t retransmits; /* RTOs in a row */
+	uint8_t backoff;
+	uint8_t probes_out;
+	uint16_t mss_cache;  /* payload bytes of a full segment with today's options */
+	uint16_t advmss;     /* what we told the peer */
+	uint16_t peer_mss;   /* what it told us, clamped */
+	uint16_t rcv_mss;    /* what it seems to send: for the ACK-every-second rule */
+	uint32_t tsoffset;
+	uint16_t ip_id;      /* RFC 6864: per flow */
+	struct list_head out_link; /* on tcp_shard.out_list */
+	struct sk_buff *send_head; /* first skb not yet sent; NULL none */
+
+	/* congestion and loss: bytes */
+	uint32_t snd_cwnd, snd_ssthresh;
+	uint32_t cwnd_acked;   /* bytes acknowledged towards the next increase */
+	uint32_t sacked_out;   /* SACKed (or, without SACK, dup ACKs * mss) */
+	uint32_t lost_out, retrans_out;
+	uint32_t recover;      /* RFC 6582: snd_nxt when recovery began */
+	uint32_t max_window;   /* largest snd_wnd seen */
+	uint32_t fackets_end;  /* end_seq of the highest SACKed skb; valid if sacked_out */
+	uint8_t dupacks;
+	bool cwnd_limited;     /* the last output stopped at cwnd (RFC 7661 spirit) */
+	struct sk_buff *highest_sack; /* hint into the write queue, or NULL */
+	struct sk_buff *lost_hint;    /* all before it are judged; NULL = start at the head */
+	uint32_t lost_cnt;            /* SACKed bytes before lost_hint */
+	uint64_t rack_tx_ns;          /* latest transmission known delivered (RFC 8985 6.2) */
+	uint32_t min_rtt_us;
+	struct tcp_sack_block sack_seen[TCP_MAX_SACKS]; /* of the last ACK */
+	struct sk_buff *retrans_hint; /* none before it is lost and unsent; NULL = head */
+	uint32_t snd_sml;             /* end of the last small segment sent (Minshall's Nagle) */
+	const struct tcp_congestion_ops *ca;
+
+	/* RTT (RFC 6298), microseconds; srtt is scaled by 8, rttvar by 4 */
+	uint32_t srtt_us8, rttvar_us4;
+	uint64_t rto; /* ns, backoff not included */
+	uint64_t rto_deadline, ack_deadline; /* absolute; the timers may fire earlier */
+	struct timer retrans_timer, delack_timer;
+
+	/* out-of-order queue and the SACK blocks that we owe, most recent first */
+	struct sk_buff_head ofo_queue;
+	uint8_t nr_sacks;
+	struct tcp_sack_block sacks[TCP_MAX_SACKS];
+
+	struct route rt;
+
+	/* cold */
+	uint32_t iss, irs;
+	uint32_t fin_seq; /* sequence number of the peer's FIN, once queued in order */
+	uint64_t probe_start_ns, challenge_ns;
+	uint64_t bytes_in, bytes_out, total_retrans;
+	bool fin_rcvd, fin_queued; /* the peer's FIN was processed; ours is in the write queue */
+	bool fin_wanted;           /* ours waits for a buffer */
+	bool in_accept_queue;
+	bool bound;                /* sock_bind gave the port */
+	bool mem_waiting;          /* on tcp_shard.mem_wait */
+	int err_soft;              /* what ICMP said; becomes sk_err if the timer gives up */
+	struct list_head all_link; /* tcp_shard.all */
+	struct list_head mem_link;
+	/* listener, or child of one */
+	struct tcp_sock *parent;      /* while in the accept queue */
+	struct list_head accept_queue; /* of all the children, by accept_link */
+	struct list_head accept_link;
+	struct list_head reqs;         /* half-open, by tcp_req.link */
+	struct tcp_sock *listen_next;
+	uint32_t backlog, ack_backlog, nr_reqs;
+};
+
+/* A half-open passive connection: SYN received, SYN-ACK sent. */
+struct tcp_req {
+	struct tcp_node node;
+	struct tcp_sock *listener;
+	struct list_head link;
+	struct timer timer;
+	uint32_t irs, iss, ts_recent, tsoffset;
+	uint32_t rcv_wnd;
+	uint16_t peer_mss;
+	uint8_t snd_wscale, rcv_wscale;
+	bool wscale_ok, tstamp_ok, sack_ok;
+	uint8_t retrans;
+	uint64_t sent_ns;
+};
+
+/* TIME-WAIT: what RFC 9293 3.6 needs and no more. */
+struct tcp_tw {
+	struct tcp_node node;
+	struct stack *stack; /* for the timer */
+	struct list_head lru; /* oldest first */
+	struct timer timer;
+	uint32_t rcv_nxt, snd_nxt, rcv_wnd, ts_recent, tsoffset;
+	uint64_t ts_recent_ns, challenge_ns;
+	uint8_t rcv_wscale;
+	bool tstamp_ok;
+};
+
+#define TCP_LISTEN_BUCKETS 256u
+
+struct tcp_shard {
+	struct tcp_node **table;
+	uint32_t table_mask;
+	uint32_t nr_nodes;
+	struct tcp_sock *listeners[TCP_LISTEN_BUCKETS];
+	uint64_t hash_key[2];
+	uint8_t isn_key[16], port_key[16], ts_key[16];
+	uint32_t port_next; /* RFC 6056 algorithm 3's counter */
+	struct tcp_slab socks, reqs, tws;
+	struct list_head out_list; /* socks with something to send this turn */
+	struct list_head all;      /* every sock, by creation */
+	struct list_head mem_wait; /* writers that wait for buffers */
+	struct list_head tw_lru;
+	uint64_t rmem_total, rmem_limit; /* truesize held by receive queues; the soft bound */
+};
+
+static inline struct tcp_sock *tcp_sk(struct sock *sk)
+{
+	return container_of(sk, struct tcp_sock, sk);
+}
+
+static inline struct stack *tcp_stack(const struct tcp_sock *tp)
+{
+	return tp->sk.sk_stack;
+}
+
+/* tcp_ts_now - the timestamp clock: milliseconds plus the connection's offset (RFC 7323
+ * 5.4). */
+static inline uint32_t tcp_ts_now(const struct stack *st, uint32_t offset)
+{
+	return (uint32_t)(st->now / NSEC_PER_MSEC) + offset;
+}
+
+/* tcp_flight - bytes between snd_una and snd_nxt. */
+static inline uint32_t tcp_flight(const struct tcp_sock *tp)
+{
+	return tp->snd_nxt - tp->snd_una;
+}
+
+/* tcp_pipe - RFC 6675 section 4: bytes thought to be in the network. */
+static inline uint32_t tcp_pipe(const struct tcp_sock *tp)
+{
+	return tcp_flight(tp) - tp->sacked_out - tp->lost_out + tp->retrans_out;
+}
+
+static inline uint32_t tcp_skb_bytes(const struct sk_buff *skb)
+{
+	return skb->tcp.end_seq - skb->tcp.seq;
+}
+
+/* tcp_receive_window - bytes that the peer may still send by what we advertised. */
+static inline uint32_t tcp_receive_window(const struct tcp_sock *tp)
+{
+	int32_t win = (int32_t)(tp->rcv_wup + tp->rcv_wnd - tp->rcv_nxt);
+
+	return win < 0 ? 0 : (uint32_t)win;
+}
+
+static inline const struct iphdr_ *skb_iphdr(const struct sk_buff *skb)
+{
+	return (const struct iphdr_ *)(skb->head + skb->network_header);
+}
+
+static inline const struct tcphdr_ *skb_tcphdr(const struct sk_buff *skb)
+{
+	return (const struct tcphdr_ *)(skb->head + skb->transport_header);
+}
+
+/* ---- tcp_hash.c ---- */
+MUST_USE int tcp_hash_init(struct stack *st);
+void tcp_hash_fini(struct stack *st);
+struct tcp_node *tcp_lookup(const struct tcp_shard *sh, uint32_t laddr, uint32_t faddr,
+			    uint16_t lport, uint16_t fport);
+void tcp_hash_insert(struct tcp_shard *sh, struct tcp_node *n);
+void tcp_hash_remove(struct tcp_shard *sh, struct tcp_node *n);
+struct tcp_sock *tcp_lookup_listener(const struct tcp_shard *sh, uint32_t laddr, uint16_t lport);
+/* tcp_listen_insert - 0; -EADDRINUSE when address and port overlap with another's. */
+MUST_USE int tcp_listen_insert(struct tcp_shard *sh, struct tcp_sock *tp);
+void tcp_listen_remove(struct tcp_shard *sh, struct tcp_sock *tp);
+/* tcp_pick_port - an ephemeral port for (laddr, ?, faddr, fport), 0 if exhausted. A
+ * TIME-WAIT that RFC 6191 lets us reuse is removed for it. */
+uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport);
+/* tcp_new_isn, tcp_new_tsoffset - RFC 6528; RFC 7323 7.1. */
+uint32_t tcp_new_isn(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
+		     uint16_t fport);
+uint32_t tcp_new_tsoffset(struct stack *st, uint32_t laddr, uint32_t faddr);
+void tcp_slab_init(struct tcp_slab *s, uint32_t size, uint32_t max);
+/* tcp_slab_get - zeroed but for what the type keeps; NULL at the limit. */
+MUST_USE void *tcp_slab_get(struct stack *st, struct tcp_slab *s);
+void tcp_slab_put(struct tcp_slab *s, void *obj);
+void tcp_slab_fini(struct stack *st, struct tcp_slab *s);
+
+/* ---- tcp_opt.c ---- */
+/* tcp_parse_options - read the options of skb's header; unknown ones are skipped, a zero,
+ * short or overlong length ends the parse (B15). syn: whether SYN-only options count. */
+void tcp_parse_options(const struct sk_buff *skb, struct tcp_options *ret_opt, bool syn);
+/* tcp_fast_ts - the usual "nop nop TS" layout alone; false if the header is otherwise. */
+bool tcp_fast_ts(struct sk_buff *skb);
+/* tcp_write_syn_options - in Linux's order (T2); returns bytes written (multiple of 4). */
+unsigned tcp_write_syn_options(uint8_t *p, const struct tcp_options *o, uint8_t wscale);
+/* tcp_sacks_that_fit - blocks that go beside `payload` bytes: at most three with a timestamp,
+ * four without (RFC 2018 section 3), none where the segment would outgrow the MTU. */
+unsigned tcp_sacks_that_fit(const struct tcp_sock *tp, unsigned payload);
+/* tcp_options_len, tcp_write_options - TS and nr_sacks blocks of an established segment. */
+unsigned tcp_options_len(const struct tcp_sock *tp, unsigned nr_sacks);
+void tcp_write_options(uint8_t *p, const struct tcp_sock *tp, unsigned nr_sacks);
+
+/* ---- tcp_input.c, tcp_rcv_state.c ---- */
+/* tcp_rcv_segment - RFC 9293 3.10.7.4 for a synchronised state and SYN-RECEIVED. Consumes. */
+void tcp_rcv_segment(struct tcp_sock *tp, struct sk_buff *skb);
+/* tcp_rcv_syn_sent - RFC 9293 3.10.7.3. Consumes. */
+void tcp_rcv_syn_sent(struct tcp_sock *tp, struct sk_buff *skb);
+/* tcp_reset - the peer's RST was acceptable: the connection ends with an error. */
+void tcp_reset(struct tcp_sock *tp);
+
+/* ---- tcp_ack.c ---- */
+/* tcp_ack - step 5 for a synchronised state. False: skb must not be processed further (the
+ * caller drops it with *ret_why). opt may be NULL when the segment has no SACK. */
+bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options *opt,
+	     enum skb_drop_reason *ret_why);
+/* tcp_ack_simple - the fast path's ACK: new data acknowledged, no disorder. */
+void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack);
+void tcp_update_window(struct tcp_sock *tp, const struct sk_buff *skb);
+void tcp_rtt_sample(struct tcp_sock *tp, uint64_t rtt_ns);
+/* tcp_write_unlink - take skb out of the write queue with all hints and counters; the
+ * caller frees it. */
+void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb);
+void tcp_maybe_write_space(struct tcp_sock *tp);
+
+/* ---- tcp_recovery.c ---- */
+/* tcp_sack_tag - apply SACK blocks to the scoreboard; returns bytes newly SACKed. */
+uint32_t tcp_sack_tag(struct tcp_sock *tp, const struct tcp_options *opt);
+/* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK. */
+void tcp_fastretrans(struct tcp_sock *tp, uint32_t acked, uint32_t newly_sacked, bool is_dup);
+/* tcp_enter_loss - after an RTO (RFC 5681 3.1, RFC 6675 5.1). */
+void tcp_enter_loss(struct tcp_sock *tp);
+void tcp_clear_scoreboard(struct tcp_sock *tp);
+
+/* ---- tcp_cong.c ---- */
+void tcp_cong_init(struct tcp_sock *tp);
+void tcp_cong_acked(struct tcp_sock *tp, uint32_t acked);
+
+/* ---- tcp_rcvq.c ---- */
+/* tcp_data_queue - step 7: consumes skb, whose data starts at the payload. A FIN that comes
+ * in order sets fin_rcvd. */
+void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb);
+/* tcp_queue_rcv - append in-order bytes; false and skb untouched if there is no memory. */
+bool tcp_queue_rcv(struct tcp_sock *tp, struct sk_buff *skb);
+/* tcp_select_window - the window to advertise now, unscaled, never shrinking (RFC 9293
+ * 3.8.6.2.2); updates rcv_wnd and rcv_wup. */
+uint32_t tcp_select_window(struct tcp_sock *tp);
+uint32_t tcp_new_window(const struct tcp_sock *tp);
+/* tcp_event_data_recv - delayed-ACK book-keeping after in-order data. */
+void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len);
+ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len);
+void tcp_rcv_queues_purge(struct tcp_sock *tp);
+/* tcp_init_window - rcv_wnd and rcv_wscale for a SYN or SYN-ACK. */
+void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *ret_wnd,
+		     uint8_t *ret_wscale);
+
+/* ---- tcp_output.c, tcp_xmit.c ---- */
+/* tcp_output_mark - send for tp at this turn's output. */
+void tcp_output_mark(struct tcp_sock *tp);
+/* tcp_write_xmit - send what cwnd, rwnd and Nagle allow; returns segments sent. */
+unsigned tcp_write_xmit(struct tcp_sock *tp);
+/* tcp_retransmit_skb - send one write-queue skb again. 0; -ENOBUFS; -EAGAIN no window. */
+int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb);
+void tcp_xmit_retransmit_queue(struct tcp_sock *tp);
+/* tcp_transmit_skb - send a copy (or a reference) of a write-queue skb under fresh headers.
+ * 0; -ENOBUFS. */
+int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb);
+/* tcp_send_empty - a segment without payload and sequence space, flags beside ACK. */
+void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags);
+void tcp_send_ack(struct tcp_sock *tp);
+/* tcp_send_challenge_ack - RFC 5961: one in 500 ms for each connection. */
+void tcp_send_challenge_ack(struct tcp_sock *tp);
+void tcp_send_probe(struct tcp_sock *tp);
+void tcp_send_active_reset(struct tcp_sock *tp);
+/* tcp_send_reset - RST about a segment that has no connection (RFC 9293 3.10.7.1); skb is not
+ * consumed. */
+void tcp_send_reset(struct stack *st, const struct sk_buff *skb);
+void tcp_send_synack(struct stack *st, struct tcp_req *req);
+void tcp_send_tw_ack(struct stack *st, struct tcp_tw *tw);
+ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len);
+/* tcp_output_sock - the turn's output for one sock. */
+void tcp_output_sock(struct tcp_sock *tp);
+/* tcp_queue_fin - our FIN behind what is queued. False: no buffer; try again later. */
+bool tcp_queue_fin(struct tcp_sock *tp);
+MUST_USE int tcp_queue_syn(struct tcp_sock *tp);
+void tcp_sync_mss(struct tcp_sock *tp);
+/* tcp_split - cut a write-queue skb after `len` bytes; false: no buffer. */
+bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len);
+
+/* ---- tcp_timer.c ---- */
+void tcp_init_timers(struct tcp_sock *tp);
+void tcp_stop_timers(struct tcp_sock *tp);
+/* tcp_arm_retrans - (re)start the retransmit timer for `what`, `delay` ns from now. */
+void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay);
+void tcp_rearm_rto(struct tcp_sock *tp);
+void tcp_arm_delack(struct tcp_sock *tp);
+uint64_t tcp_rto_backoff(const struct tcp_sock *tp);
+
+/* ---- tcp_conn.c ---- */
+void tcp_set_state(struct tcp_sock *tp, enum tcp_state state);
+MUST_USE struct tcp_sock *tcp_sock_alloc(struct stack *st);
+/* tcp_done - the connection is over: CLOSE, out of the tables, timers off; freed when the
+ * user let go too. tp may be gone afterwards. */
+void tcp_done(struct tcp_sock *tp);
+/* tcp_abort_err - tcp_done with a pending error and the callbacks. */
+void tcp_abort_err(struct tcp_sock *tp, int err);
+void tcp_sock_free(struct tcp_sock *tp);
+MUST_USE int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer);
+void tcp_shutdown_send(struct tcp_sock *tp);
+void tcp_close(struct tcp_sock *tp, bool abort);
+/* tcp_finish_connect - SYN-SENT became ESTABLISHED or SYN-RECEIVED did. */
+void tcp_init_transfer(struct tcp_sock *tp);
+
+/* ---- tcp_listen.c ---- */
+/* tcp_listen_rcv - RFC 9293 3.10.7.2. Consumes. */
+void tcp_listen_rcv(struct tcp_sock *lp, struct sk_buff *skb);
+/* tcp_req_rcv - a segment for a half-open connection. Consumes. */
+void tcp_req_rcv(struct stack *st, struct tcp_req *req, struct sk_buff *skb);
+void tcp_listen_stop(struct tcp_sock *lp);
+void tcp_req_free(struct stack *st, struct tcp_req *req);
+/* tcp_child_ready - a child reached ESTABLISHED: into the accept queue. */
+void tcp_child_ready(struct tcp_sock *tp);
+
+/* ---- tcp_tw.c ---- */
+/* tcp_time_wait - tp becomes a TIME-WAIT object and is done. */
+void tcp_time_wait(struct tcp_sock *tp);
+/* tcp_tw_rcv - consumes skb. True: a SYN that may reopen; tw is gone, skb is the caller's. */
+bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb);
+void tcp_tw_free(struct stack *st, struct tcp_tw *tw);
+void tcp_tw_purge(struct stack *st);
+
+#endif

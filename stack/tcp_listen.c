@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Passive open, with Linux's two queues: half-open connections as small objects (SYN
+ * queue), established ones that nobody accepted yet (accept queue). RFC 9293 3.10.7.2;
+ * RFC 4987 for why the first kind is small and bounded. SYN cookies come later: a full
+ * SYN queue drops.
+ */
+#include <string.h>
+
+#include "stack/tcp_int.h"
+
+static void req_timer_fn(struct timer *t, uint64_t now)
+{
+	struct tcp_req *req = container_of(t, struct tcp_req, timer);
+	struct stack *st = tcp_stack(req->listener);
+
+	if (req->retrans >= st->cfg.synack_retries) {
+		stat_inc(&st->stats.tcp_attempt_fails);
+		tcp_req_free(st, req);
+		return;
+	}
+	req->retrans++;
+	stat_inc(&st->stats.tcp_retrans_segs);
+	tcp_send_synack(st, req);
+	timer_arm(&st->wheel, t, now + (TCP_TIMEOUT_INIT << req->retrans));
+}
+
+void tcp_req_free(struct stack *st, struct tcp_req *req)
+{
+	tcp_hash_remove(st->tcp, &req->node);
+	timer_cancel(&st->wheel, &req->timer);
+	list_del(&req->link);
+	req->listener->nr_reqs--;
+	tcp_slab_put(&st->tcp->reqs, req);
+}
+
+/* req_options - agree on options: what the SYN offered and our configuration has. */
+static void req_options(struct stack *st, struct tcp_req *req, const struct sk_buff *skb)
+{
+	const struct stack_config *cfg = &st->cfg;
+	struct tcp_options opt;
+
+	tcp_parse_options(skb, &opt, true);
+	req->tstamp_ok = cfg->timestamps && opt.saw_tstamp;
+	req->sack_ok = cfg->sack && opt.sack_ok;
+	req->wscale_ok = cfg->window_scaling && opt.wscale_ok;
+	req->snd_wscale = req->wscale_ok ? opt.snd_wscale : 0;
+	req->ts_recent = req->tstamp_ok ? opt.ts_val : 0;
+	req->peer_mss = opt.mss ? max_t(uint16_t, opt.mss, TCP_MIN_SND_MSS) : TCP_MSS_DEFAULT;
+	tcp_init_window(st, req->listener->sk.sk_rcvbuf, req->wscale_ok, &req->rcv_wnd,
+			&req->rcv_wscale);
+}
+
+static void listen_syn(struct tcp_sock *lp, struct sk_buff *skb)
+{
+	struct stack *st = tcp_stack(lp);
+	const struct iphdr_ *ip = skb_iphdr(skb);
+	const struct tcphdr_ *th = skb_tcphdr(skb);
+	struct tcp_req *req = NULL;
+
+	if (lp->ack_backlog >= lp->backlog) {
+		stat_inc(&st->stats.tcp_accept_overflow);
+		skb_drop(skb, SKB_DROP_TCP_LISTEN_OVERFLOW);
+		return;
+	}
+	if (lp->nr_reqs < lp->backlog)
+		req = tcp_slab_get(st, &st->tcp->reqs);
+	if (!req) {
+		stat_inc(&st->stats.tcp_syn_overflow);
+		skb_drop(skb, SKB_DROP_TCP_SYN_OVERFLOW);
+		return;
+	}
+	memset(req, 0, sizeof(*req));
+	req->listener = lp;
+	req->node.kind = TCP_NODE_REQ;
+	req->node.laddr = ip->daddr;
+	req->node.faddr = ip->saddr;
+	req->node.lport = be16(th->dest);
+	req->node.fport = be16(th->source);
+	req->irs = skb->tcp.seq;
+	req->iss = tcp_new_isn(st, ip->daddr, ip->saddr, req->node.lport, req->node.fport);
+	req->tsoffset = tcp_new_tsoffset(st, ip->daddr, ip->saddr);
+	req_options(st, req, skb);
+	tcp_hash_insert(st->tcp, &req->node);
+	list_add_tail(&req->link, &lp->reqs);
+	lp->nr_reqs++;
+	timer_init(&req->timer, req_timer_fn);
+	timer_arm(&st->wheel, &req->timer, st->now + TCP_TIMEOUT_INIT);
+	tcp_send_synack(st, req);
+	/* data on the SYN is not taken: the peer sends it again (B34) */
+	skb_free(skb);
+}
+
+void tcp_listen_rcv(struct tcp_sock *lp, struct sk_buff *skb)
+{
+	uint8_t flags = skb->tcp.tcp_flags;
+
+	/* First, RST; second, ACK; third, SYN; fourth, anything else. */
+	if (flags & TCPF_RST) {
+		skb_drop(skb, SKB_DROP_TCP_RESET);
+		return;
+	}
+	if (flags & TCPF_ACK) {
+		tcp_send_reset(tcp_stack(lp), skb);
+		skb_drop(skb, SKB_DROP_TCP_NO_SOCKET);
+		return;
+	}
+	/* SYN with FIN is nobody's honest segment (B8) */
+	if (!(flags & TCPF_SYN) || (flags & TCPF_FIN)) {
+		skb_drop(skb, SKB_DROP_TCP_FLAGS);
+		return;
+	}
+	listen_syn(lp, skb);
+}
+
+/* child_create - the full socket of req, in SYN-RECEIVED, taking its place in the table. */
+static struct tcp_sock *child_create(struct stack *st, struct tcp_req *req)
+{
+	struct tcp_sock *lp = req->listener, *tp = tcp_sock_alloc(st);
+
+	if (!tp)
+		return NULL;
+	if (ip_route(st, req->node.laddr, req->node.faddr, &tp->rt) != 0) {
+		tp->sk.sk_dead = 1;
+		tcp_done(tp);
+		return NULL;
+	}
+	tp->parent = lp;
+	tp->sk.sk_rcvbuf = lp->sk.sk_rcvbuf;
+	tp->sk.sk_sndbuf = lp->sk.sk_sndbuf;
+	tp->nodelay = lp->nodelay;
+	tp->node.laddr = req->node.laddr;
+	tp->node.faddr = req->node.faddr;
+	tp->node.lport = req->node.lport;
+	tp->node.fport = req->node.fport;
+	tp->sk.sk_local = (struct sk_addr){.family = SK_AF_INET, .port = tp->node.lport};
+	tp->sk.sk_local.v4 = tp->node.laddr;
+	tp->sk.sk_peer = (struct sk_addr){.family = SK_AF_INET, .port = tp->node.fport};
+	tp->sk.sk_peer.v4 = tp->node.faddr;
+	tp->iss = req->iss;
+	tp->irs = req->irs;
+	tp->rcv_nxt = tp->rcv_wup = tp->copied_seq = req->irs + 1;
+	tp->rcv_wnd = req->rcv_wnd;
+	tp->snd_una = req->iss;
+	tp->snd_nxt = tp->write_seq = req->iss + 1;
+	tp->tstamp_ok = req->tstamp_ok;
+	tp->sack_ok = req->sack_ok;
+	tp->wscale_ok = req->wscale_ok;
+	tp->snd_wscale = req->snd_wscale;
+	tp->rcv_wscale = req->rcv_wscale;
+	tp->tsoffset = req->tsoffset;
+	tp->ts_recent = req->ts_recent;
+	tp->ts_recent_ns = st->now;
+	tp->peer_mss = req->peer_mss;
+	tcp_sync_mss(tp);
+	if (!req->retrans)
+		tcp_rtt_sample(tp, st->now - req->sent_ns);
+	tcp_set_state(tp, TCP_SYN_RECV);
+	tcp_req_free(st, req);
+	tcp_hash_insert(st->tcp, &tp->node);
+	stat_inc(&st->stats.tcp_passive_opens);
+	return tp;
+}
+
+/* req_acceptable - sequence, RST, SYN and ACK as RFC 9293 3.10.7.4 has them for
+ * SYN-RECEIVED. False: skb was dropped (and req maybe freed). */
+static bool req_acceptable(struct stack *st, struct tcp_req *req, struct sk_buff *skb)
+{
+	struct tcp_skb_cb *cb = &skb->tcp;
+	uint32_t nxt = req->irs + 1;
+	bool in_window = !before(cb->seq, nxt) && !after(cb->seq, nxt + req->rcv_wnd);
+
+	if ((cb->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN && cb->seq == req->irs) {
+		/* its SYN again: our SYN-ACK was lost */
+		tcp_send_synack(st, req);
+		skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
+		return false;
+	}
+	if (cb->tcp_flags & TCPF_RST) {
+		bool exact = cb->seq == nxt;
+
+		skb_drop(skb, SKB_DROP_TCP_RESET);
+		if (exact)
+			tcp_req_free(st, req);
+		return false;
+	}
+	if (!in_window || (cb->tcp_flags & TCPF_SYN)) {
+		tcp_send_synack(st, req);
+		skb_drop(skb, SKB_DROP_TCP_INVALID_SEQ);
+		return false;
+	}
+	if (!(cb->tcp_flags & TCPF_ACK)) {
+		skb_drop(skb, SKB_DROP_TCP_FLAGS);
+		return false;
+	}
+	if (cb->ack_seq != req->iss + 1) {
+		tcp_send_reset(st, skb);
+		skb_drop(skb, SKB_DROP_TCP_BAD_ACK);
+		return false;
+	}
+	return true;
+}
+
+void tcp_req_rcv(struct stack *st, struct tcp_req *req, struct sk_buff *skb)
+{
+	struct tcp_sock *lp = req->listener, *tp;
+
+	if (!req_acceptable(st, req, skb))
+		return;
+	if (lp->ack_backlog >= lp->backlog) {
+		/* B12: bounded; the SYN-ACK goes out again later, and with it another chance */
+		stat_inc(&st->stats.tcp_accept_overflow);
+		skb_drop(skb, SKB_DROP_TCP_LISTEN_OVERFLOW);
+		return;
+	}
+	tp = child_create(st, req);
+	if (!tp) {
+		skb_drop(skb, SKB_DROP_NO_MEM);
+		return;
+	}
+	tcp_rcv_segment(tp, skb);
+}
+
+void tcp_child_ready(struct tcp_sock *tp)
+{
+	struct tcp_sock *lp = tp->parent;
+
+	tp->in_accept_queue = true;
+	list_add_tail(&tp->accept_link, &lp->accept_queue);
+	lp->ack_backlog++;
+	lp->sk.sk_data_ready(&lp->sk);
+}
+
+void tcp_listen_stop(struct tcp_sock *lp)
+{
+	struct stack *st = tcp_stack(lp);
+
+	tcp_listen_remove(st->tcp, lp);
+	while (!list_empty(&lp->reqs))
+		tcp_req_free(st, list_first_entry(&lp->reqs, struct tcp_req, link));
+	while (!list_empty(&lp->accept_queue)) {
+		struct tcp_sock *tp =
+			list_first_entry(&lp->accept_queue, struct tcp_sock, accept_link);
+
+		list_del(&tp->accept_link);
+		tp->parent = NULL;
+		tp->in_accept_queue = false;
+		tp->sk.sk_dead = 1;
+		if (tp->sk.sk_state != TCP_CLOSE)
+			tcp_send_active_reset(tp);
+		tcp_done(tp);
+	}
+	lp->ack_backlog = 0;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The sending side: the user's bytes into the write queue, and what of it may go: cwnd
+ * (RFC 5681, pipe of RFC 6675), the peer's window (RFC 9293 3.8.6), Nagle in Minshall's
+ * form, retransmissions first. All at the turn's output step, so that several writes and
+ * the ACK that is owed become as few segments as possible.
+ */
+#include "stack/tcp_int.h"
+
+void tcp_output_mark(struct tcp_sock *tp)
+{
+	if (list_empty(&tp->out_link))
+		list_add_tail(&tp->out_link, &tcp_stack(tp)->tcp->out_list);
+}
+
+void tcp_sync_mss(struct tcp_sock *tp)
+{
+	struct stack *st = tcp_stack(tp);
+	uint32_t mss = min_t(uint32_t, tp->peer_mss, st->mtu - IP_HLEN - TCP_HLEN);
+
+	tp->hdr_len = tp->tstamp_ok ? TCP_HLEN + TCP_TS_ALIGNED : TCP_HLEN;
+	mss -= tp->hdr_len - TCP_HLEN;
+	/* a device that takes no fragments: header and payload share one buffer */
+	if (!(st->features & NETDEV_F_TX_SG))
+		mss = min_t(uint32_t, mss,
+			    st->cache.pool->buf_size - st->dev->headroom - TCP_MAX_HEADER);
+	tp->mss_cache = (uint16_t)mss;
+}
+
+bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
+{
+	struct stack *st = tcp_stack(tp);
+	struct sk_buff *rest = skb_ref(&st->cache, skb, len, skb->len - len);
+	uint32_t old = skb->truesize, cut = skb->tcp.seq + len;
+
+	if (!rest)
+		return false;
+	rest->tcp = skb->tcp;
+	rest->tcp.seq = cut;
+	skb_trim(skb, len);
+	skb->tcp.end_seq = cut;
+	skb->tcp.tcp_flags &= (uint8_t)~(TCPF_FIN | TCPF_PSH);
+	skb_queue_after(&tp->sk.sk_write_queue, skb, rest);
+	tp->sk.sk_wmem_queued += skb->truesize - old + rest->truesize;
+	return true;
+}
+
+/* may_append - the unsent tail of the write queue can take more bytes. */
+static struct sk_buff *append_target(struct tcp_sock *tp)
+{
+	struct sk_buff *tail;
+
+	if (!tp->send_head)
+		return NULL;
+	tail = skb_peek_tail(&tp->sk.sk_write_queue);
+	if (tail->len >= tp->mss_cache || (tail->flags & SKB_F_EXT) ||
+	    (tail->tcp.tcp_flags & (TCPF_FIN | TCPF_SYN)))
+		return NULL;
+	return tail;
+}
+
+/* append_bytes - copy up to n bytes behind tail, in its own room or a further fragment's.
+ * Returns bytes taken. */
+static uint32_t append_bytes(struct tcp_sock *tp, struct sk_buff *tail, const void *buf, size_t n)
+{
+	uint32_t take = (uint32_t)min_t(size_t, n, tp->mss_cache - tail->len);
+	uint32_t room = skb_tailroom(tail), old = tail->truesize;
+	struct sk_buff *frag;
+
+	if (!room) {
+		frag = skb_alloc_reserved(&tcp_stack(tp)->cache, 0);
+		if (!frag)
+			return 0;
+		take = min_t(uint32_t, take, skb_tailroom(frag));
+		memcpy(skb_put(frag, take), buf, take);
+		skb_append_frag(tail, frag);
+		tp->sk.sk_wmem_queued += tail->truesize - old;
+	} else {
+		take = min_t(uint32_t, take, room);
+		memcpy(skb_put(tail, take), buf, take);
+	}
+	return take;
+}
+
+static struct sk_buff *new_tail(struct tcp_sock *tp, uint8_t flags, bool reserved)
+{
+	struct stack *st = tcp_stack(tp);
+	struct sk_buff *skb = reserved ? skb_alloc_reserved(&st->cache, 0)
+				       : skb_alloc(&st->cache, 0);
+
+	if (unlikely(!skb))
+		return NULL;
+	memset(&skb->tcp, 0, sizeof(skb->tcp));
+	skb->tcp.seq = skb->tcp.end_seq = tp->write_seq;
+	skb->tcp.tcp_flags = flags;
+	skb_queue_tail(&tp->sk.sk_write_queue, skb);
+	tp->sk.sk_wmem_queued += skb->truesize;
+	if (!tp->send_head)
+		tp->send_head = skb;
+	return skb;
+}
+
+/* send_state_err - 0 if the state takes data. */
+static int send_state_err(struct tcp_sock *tp)
+{
+	if (unlikely(tp->sk.sk_err))
+		return sock_error(&tp->sk);
+	if (likely(!(tp->sk.sk_shutdown & SEND_SHUTDOWN) &&
+		   (tp->sk.sk_state == TCP_ESTABLISHED || tp->sk.sk_state == TCP_CLOSE_WAIT)))
+		return 0;
+	if (tp->sk.sk_shutdown & SEND_SHUTDOWN)
+		return -EPIPE;
+	if (tp->sk.sk_state == TCP_SYN_SENT || tp->sk.sk_state == TCP_SYN_RECV)
+		return -EAGAIN;
+	return tp->iss ? -EPIPE : -ENOTCONN;
+}
+
+/* wait_for_room - the writer will be told: by ACKs if something of its own is queued, else
+ * when the lane has buffers again. */
+static void wait_for_room(struct tcp_sock *tp)
+{
+	tp->sk.sk_want_write = true;
+	if (skb_queue_empty(&tp->sk.sk_write_queue) && list_empty(&tp->mem_link))
+		list_add_tail(&tp->mem_link, &tcp_stack(tp)->tcp->mem_wait);
+}
+
+ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len)
+{
+	const uint8_t *p = buf;
+	struct sk_buff *tail = NULL;
+	size_t done = 0;
+	int err = send_state_err(tp);
+
+	if (unlikely(err)) {
+		if (err == -EAGAIN)
+			tp->sk.sk_want_write = true;
+		return err;
+	}
+	while (done < len) {
+		uint32_t n;
+
+		tail = append_target(tp);
+		if (!tail) {
+			if (tp->sk.sk_wmem_queued >= tp->sk.sk_sndbuf)
+				break;
+			tail = new_tail(tp, 0, true);
+			if (!tail)
+				break;
+		}
+		n = append_bytes(tp, tail, p + done, len - done);
+		if (!n)
+			break;
+		done += n;
+		tp->write_seq += n;
+		tail->tcp.end_seq = tp->write_seq;
+	}
+	if (likely(done)) {
+		tail = skb_peek_tail(&tp->sk.sk_write_queue);
+		tail->tcp.tcp_flags |= TCPF_PSH;
+		tp->bytes_out += done;
+		/* it answers: ACKs may wait for data to ride on */
+		tp->pingpong = true;
+		stat_add(&tcp_stack(tp)->stats.bytes_from_user, done);
+		tcp_output_mark(tp);
+	}
+	if (unlikely(done < len))
+		wait_for_room(tp);
+	return done ? (ssize_t)done : len ? -EAGAIN : 0;
+}
+
+bool tcp_queue_fin(struct tcp_sock *tp)
+{
+	struct sk_buff *tail = skb_peek_tail(&tp->sk.sk_write_queue);
+
+	if (!tail || !tp->send_head || (tail->tcp.tcp_flags & TCPF_SYN)) {
+		tail = new_tail(tp, 0, false);
+		if (!tail)
+			return false;
+	}
+	tail->tcp.tcp_flags |= TCPF_FIN;
+	tail->tcp.end_seq++;
+	tp->write_seq++;
+	tp->fin_queued = true;
+	tcp_output_mark(tp);
+	return true;
+}
+
+int tcp_queue_syn(struct tcp_sock *tp)
+{
+	struct sk_buff *skb = new_tail(tp, TCPF_SYN, false);
+
+	if (!skb)
+		return -ENOBUFS;
+	skb->tcp.end_seq++;
+	tp->write_seq++;
+	tcp_output_mark(tp);
+	return 0;
+}
+
+/* window_allows - bytes of skb that the peer's window takes now; all of it if it fits. With
+ * sender-side silly-window avoidance (RFC 9293 3.8.6.2.1). */
+static uint32_t window_allows(const struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	int32_t avail = (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq);
+
+	if (avail <= 0)
+		return 0;
+	if ((uint32_t)avail >= tcp_skb_bytes(skb))
+		return skb->len;
+	if ((uint32_t)avail >= skb->len)
+		return skb->len; /* only the FIN is beyond: it takes no buffer space */
+	if ((uint32_t)avail >= tp->mss_cache || (uint32_t)avail >= tp->max_window / 2)
+		return (uint32_t)avail;
+	return 0;
+}
+
+/* nagle_holds - RFC 9293 3.7.4 with Minshall: a small segment waits only while a small one is
+ * unacknowledged. */
+static bool nagle_holds(const struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	if (tp->nodelay || skb->len >= tp->mss_cache || (skb->tcp.tcp_flags & (TCPF_FIN | TCPF_SYN)))
+		return false;
+	return tcp_flight(tp) && after(tp->snd_sml, tp->snd_una) &&
+	       !skb_queue_next(&tp->sk.sk_write_queue, skb);
+}
+
+/* send_one - transmit send_head and move it to the sent side. 0 or -ENOBUFS. */
+static int send_one(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	int err = tcp_transmit_skb(tp, skb);
+
+	if (unlikely(err))
+		return err;
+	skb->tcp.first_ns = skb->tcp.tx_ns;
+	tp->send_head = skb_queue_next(&tp->sk.sk_write_queue, skb);
+	tp->snd_nxt = skb->tcp.end_seq;
+	if (skb->len < tp->mss_cache)
+		tp->snd_sml = skb->tcp.end_seq;
+	return 0;
+}
+
+unsigned tcp_write_xmit(struct tcp_sock *tp)
+{
+	struct sk_buff *skb;
+	unsigned sent = 0;
+
+	while ((skb = tp->send_head) != NULL) {
+		uint32_t pipe = tcp_pipe(tp), n;
+
+		if (pipe && pipe + skb->len > tp->snd_cwnd) {
+			tp->cwnd_limited = true;
+			break;
+		}
+		n = window_allows(tp, skb);
+		if ((!n && tcp_skb_bytes(skb) && !(skb->tcp.tcp_flags & TCPF_SYN) &&
+		     (skb->len || !tp->snd_wnd)) || nagle_holds(tp, skb))
+			break;
+		if (n < skb->len && !(skb->tcp.tcp_flags & TCPF_SYN) && !tcp_split(tp, skb, n))
+			break;
+		if (send_one(tp, skb))
+			break;
+		sent++;
+	}
+	if (!tp->send_head)
+		tp->cwnd_limited = false;
+	if (sent && tp->pending != TCP_PEND_RETRANS)
+		tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
+	if (tp->send_head && !tcp_flight(tp) && tp->pending == TCP_PEND_NONE)
+		tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_rto_backoff(tp));
+	return sent;
+}
+
+int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	struct stack *st = tcp_stack(tp);
+	int err;
+
+	/* a window that shrank: only the very first byte is still worth a try */
+	if (!before(skb->tcp.seq, tp->snd_una + tp->snd_wnd) && skb->tcp.seq != tp->snd_una &&
+	    !(skb->tcp.tcp_flags & TCPF_SYN))
+		return -EAGAIN;
+	if (skb->len > tp->mss_cache && !tcp_split(tp, skb, tp->mss_cache))
+		return -ENOBUFS;
+	err = tcp_transmit_skb(tp, skb);
+	if (err)
+		return err;
+	if (skb->tcp.retrans < 255)
+		skb->tcp.retrans++;
+	if (!(skb->tcp.sacked & TCPCB_RETRANS)) {
+		skb->tcp.sacked |= TCPCB_RETRANS;
+		tp->retrans_out += tcp_skb_bytes(skb);
+	}
+	tp->total_retrans++;
+	stat_inc(&st->stats.tcp_retrans_segs);
+	return 0;
+}
+
+void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
+{
+	struct sk_buff_head *q = &tp->sk.sk_write_queue;
+	struct sk_buff *skb = tp->retrans_hint ? tp->retrans_hint : skb_peek(q);
+
+	for (; skb && skb != tp->send_head; skb = skb_queue_next(q, skb)) {
+		if ((skb->tcp.sacked & (TCPCB_LOST | TCPCB_RETRANS | TCPCB_SACKED)) != TCPCB_LOST)
+			continue;
+		if (tcp_pipe(tp) && tcp_pipe(tp) + skb->len > tp->snd_cwnd) {
+			tp->cwnd_limited = true;
+			break;
+		}
+		if (tcp_retransmit_skb(tp, skb))
+			break;
+	}
+	tp->retrans_hint = skb == tp->send_head ? NULL : skb;
+}
+
+void tcp_send_probe(struct tcp_sock *tp)
+{
+	struct sk_buff *skb = tp->send_head;
+	int32_t avail;
+
+	stat_inc(&tcp_stack(tp)->stats.tcp_probes);
+	if (skb && skb->len) {
+		avail = (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq);
+		/* a window that is open, if less than we like: the override timer of RFC 9293
+		 * 3.8.6.2.1 */
+		if (avail > 0 && ((uint32_t)avail >= skb->len ||
+				  tcp_split(tp, skb, (uint32_t)avail))) {
+			if (send_one(tp, skb) == 0) {
+				tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
+				return;
+			}
+		}
+	}
+	/* an old sequence number makes the peer tell its window (as Linux and BSD probe) */
+	tcp_send_empty(tp, tp->snd_una - 1, 0);
+}
+
+void tcp_output_sock(struct tcp_sock *tp)
+{
+	if (unlikely(tp->fin_wanted) && tcp_queue_fin(tp))
+		tp->fin_wanted = false;
+	if (unlikely(tp->lost_out > tp->retrans_out))
+		tcp_xmit_retransmit_queue(tp);
+	if (tp->send_head)
+		(void)tcp_write_xmit(tp);
+	if (tp->ack_pending & TCP_ACK_NOW)
+		tcp_send_ack(tp);
+	if (unlikely(tp->fin_wanted))
+		tcp_output_mark(tp);
+}

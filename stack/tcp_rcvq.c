@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The receiving side: the in-order queue, the out-of-order queue, the SACK blocks that we
+ * owe (RFC 2018 section 4), the window that we offer (RFC 9293 3.8.6), delayed ACKs (RFC
+ * 1122 4.2.3.2, 9293 3.8.6.3), and the copy into the user's buffer. Memory is accounted by
+ * truesize, per socket and for the lane (architecture.md rule 4).
+ */
+#include "stack/tcp_int.h"
+
+/* Under pressure a socket that holds this much gets no more; one that holds less may still
+ * work, so that 1,000 unread sockets do not stop a new one. */
+#define RMEM_MIN (16u * 1024)
+
+/* rmem_fits - may `n` more bytes of truesize be pinned by tp? */
+static bool rmem_fits(const struct tcp_sock *tp, uint32_t n)
+{
+	const struct tcp_shard *sh = tcp_stack(tp)->tcp;
+
+	if (tp->sk.sk_rmem_alloc && tp->sk.sk_rmem_alloc + n > tp->sk.sk_rcvbuf)
+		return false;
+	if (sh->rmem_total + n <= sh->rmem_limit)
+		return true;
+	return tp->sk.sk_rmem_alloc + n <= RMEM_MIN &&
+	       sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 4;
+}
+
+static void rmem_charge(struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	tp->sk.sk_rmem_alloc += skb->truesize;
+	tcp_stack(tp)->tcp->rmem_total += skb->truesize;
+}
+
+static void rmem_uncharge(struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	tp->sk.sk_rmem_alloc -= skb->truesize;
+	tcp_stack(tp)->tcp->rmem_total -= skb->truesize;
+}
+
+/* try_coalesce - copy skb behind the last unread one if it fits there: a slow reader of small
+ * segments then pins little more than their bytes. skb is freed on success. */
+static bool try_coalesce(struct sk_buff_head *q, struct sk_buff *skb)
+{
+	struct sk_buff *tail = skb_peek_tail(q);
+
+	if (!tail || skb->frag || skb->len > skb_tailroom(tail) || (tail->flags & SKB_F_EXT) ||
+	    tail->tcp.end_seq != skb->tcp.seq)
+		return false;
+	memcpy(skb_put(tail, skb->len), skb->data, skb->len);
+	tail->tcp.end_seq = skb->tcp.end_seq;
+	tail->tcp.tcp_flags |= skb->tcp.tcp_flags;
+	skb_free(skb);
+	return true;
+}
+
+/* advance - in-order bytes up to `seq` have arrived. */
+static void rcv_advance(struct tcp_sock *tp, uint32_t end_seq)
+{
+	tp->bytes_in += end_seq - tp->rcv_nxt;
+	tp->rcv_nxt = end_seq;
+}
+
+bool tcp_queue_rcv(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	uint32_t end_seq = skb->tcp.end_seq;
+
+	if (!try_coalesce(&tp->sk.sk_receive_queue, skb)) {
+		if (unlikely(!rmem_fits(tp, skb->truesize)))
+			return false;
+		rmem_charge(tp, skb);
+		skb_queue_tail(&tp->sk.sk_receive_queue, skb);
+	}
+	rcv_advance(tp, end_seq);
+	return true;
+}
+
+void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len)
+{
+	if (unlikely(len > tp->rcv_mss))
+		tp->rcv_mss = (uint16_t)min_t(uint32_t, len, tp->advmss);
+	tp->ack_pending |= TCP_ACK_SCHED;
+	if (tp->quickack && !tp->pingpong) {
+		tp->quickack--;
+		tp->ack_pending |= TCP_ACK_NOW;
+	} else if (tp->rcv_nxt - tp->rcv_wup > tp->rcv_mss) {
+		/* more than one full segment: RFC 1122 4.2.3.2 "at least every second" */
+		tp->ack_pending |= TCP_ACK_NOW;
+	}
+	if (tp->ack_pending & TCP_ACK_NOW)
+		tcp_output_mark(tp);
+	else
+		tcp_arm_delack(tp);
+}
+
+/* ---- out of order ---- */
+
+/* sack_new - [start, end) arrived out of order: merge with the blocks that it touches and put
+ * the result first (RFC 2018 section 4). */
+static void sack_new(struct tcp_sock *tp, uint32_t start, uint32_t end)
+{
+	struct tcp_sack_block out[TCP_MAX_SACKS];
+	unsigned n = 1;
+
+	for (unsigned i = 0; i < tp->nr_sacks; i++) {
+		struct tcp_sack_block *b = &tp->sacks[i];
+
+		if (!after(b->start, end) && !before(b->end, start)) {
+			if (before(b->start, start))
+				start = b->start;
+			if (after(b->end, end))
+				end = b->end;
+		} else if (n < TCP_MAX_SACKS) {
+			out[n++] = *b;
+		}
+	}
+	out[0].start = start;
+	out[0].end = end;
+	memcpy(tp->sacks, out, n * sizeof(out[0]));
+	tp->nr_sacks = (uint8_t)n;
+}
+
+/* sack_trim - rcv_nxt moved: blocks below it are owed no more. */
+static void sack_trim(struct tcp_sock *tp)
+{
+	unsigned n = 0;
+
+	if (skb_queue_empty(&tp->ofo_queue)) {
+		tp->nr_sacks = 0;
+		return;
+	}
+	for (unsigned i = 0; i < tp->nr_sacks; i++)
+		if (after(tp->sacks[i].start, tp->rcv_nxt))
+			tp->sacks[n++] = tp->sacks[i];
+	tp->nr_sacks = (uint8_t)n;
+}
+
+/* trim_front, trim_end - make skb begin at `seq`, or end there (a FIN goes with the end). */
+static void trim_front(struct sk_buff *skb, uint32_t seq)
+{
+	uint32_t n = seq - skb->tcp.seq;
+
+	skb_eat(skb, min_t(uint32_t, n, skb->len));
+	skb->tcp.seq = seq;
+}
+
+static void trim_end(struct sk_buff *skb, uint32_t seq)
+{
+	skb_trim(skb, seq - skb->tcp.seq);
+	skb->tcp.end_seq = seq;
+	skb->tcp.tcp_flags &= (uint8_t)~TCPF_FIN;
+}
+
+/* ofo_prev - the last queued skb that does not start after seq; NULL = none. Looked for from
+ * the end, where new arrivals mostly belong, unless seq is before the first. */
+static struct sk_buff *ofo_prev(struct tcp_sock *tp, uint32_t seq)
+{
+	struct sk_buff *skb = skb_peek(&tp->ofo_queue);
+
+	if (!skb || after(skb->tcp.seq, seq))
+		return NULL;
+	for (skb = skb_peek_tail(&tp->ofo_queue); skb && after(skb->tcp.seq, seq);)
+		skb = skb_queue_prev(&tp->ofo_queue, skb);
+	return skb;
+}
+
+/* ofo_insert_one - queue skb behind prev, which does not overlap it any more. */
+static void ofo_insert_one(struct tcp_sock *tp, struct sk_buff *prev, struct sk_buff *skb)
+{
+	if (!rmem_fits(tp, skb->truesize)) {
+		skb_drop(skb, SKB_DROP_TCP_OFO_DROP);
+		return;
+	}
+	stat_inc(&tcp_stack(tp)->stats.tcp_ofo_queued);
+	rmem_charge(tp, skb);
+	if (tp->sack_ok)
+		sack_new(tp, skb->tcp.seq, skb->tcp.end_seq);
+	if (prev)
+		skb_queue_after(&tp->ofo_queue, prev, skb);
+	else
+		skb_queue_head(&tp->ofo_queue, skb);
+}
+
+/*
+ * ofo_insert - keep skb until the hole before it is filled. Of overlapping bytes the first
+ * copy wins (B21): skb is cut around what is there already.
+ */
+static void ofo_insert(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	struct skb_cache *cache = &tcp_stack(tp)->cache;
+
+	while (skb) {
+		struct sk_buff *prev = ofo_prev(tp, skb->tcp.seq), *rest = NULL, *next;
+
+		if (prev && after(prev->tcp.end_seq, skb->tcp.seq)) {
+			if (!before(prev->tcp.end_seq, skb->tcp.end_seq)) {
+				skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
+				return;
+			}
+			trim_front(skb, prev->tcp.end_seq);
+			continue;
+		}
+		next = prev ? skb_queue_next(&tp->ofo_queue, prev) : skb_peek(&tp->ofo_queue);
+		if (next && after(skb->tcp.end_seq, next->tcp.seq)) {
+			uint32_t off = next->tcp.end_seq - skb->tcp.seq;
+
+			if (after(skb->tcp.end_seq, next->tcp.end_seq) && off < skb->len) {
+				rest = skb_ref(cache, skb, off, skb->len - off);
+				if (rest) {
+					rest->tcp = skb->tcp;
+					rest->tcp.seq = next->tcp.end_seq;
+				}
+			}
+			trim_end(skb, next->tcp.seq);
+		}
+		ofo_insert_one(tp, prev, skb);
+		skb = rest;
+	}
+}
+
+/* fin_in_order - everything before the peer's FIN is here. */
+static void fin_in_order(struct tcp_sock *tp)
+{
+	tp->fin_rcvd = true;
+	tp->fin_seq = tp->rcv_nxt;
+	tp->rcv_nxt++;
+	while (!skb_queue_empty(&tp->ofo_queue)) {
+		struct sk_buff *skb = skb_dequeue(&tp->ofo_queue);
+
+		rmem_uncharge(tp, skb);
+		skb_drop(skb, SKB_DROP_TCP_AFTER_FIN);
+	}
+}
+
+/* queue_in_order - append skb, which starts at rcv_nxt, honouring its FIN. */
+static bool queue_in_order(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	bool fin = skb->tcp.tcp_flags & TCPF_FIN;
+
+	if (fin)
+		skb->tcp.end_seq--;
+	if (skb->len == 0)
+		skb_free(skb);
+	else if (!tcp_queue_rcv(tp, skb))
+		return false;
+	if (fin)
+		fin_in_order(tp);
+	return true;
+}
+
+/* ofo_drain - move what has become in order. */
+static void ofo_drain(struct tcp_sock *tp)
+{
+	struct sk_buff *skb;
+
+	while (!tp->fin_rcvd && (skb = skb_peek(&tp->ofo_queue)) != NULL &&
+	       !after(skb->tcp.seq, tp->rcv_nxt)) {
+		skb_unlink(&tp->ofo_queue, skb);
+		rmem_uncharge(tp, skb);
+		if (!after(skb->tcp.end_seq, tp->rcv_nxt)) {
+			skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
+			continue;
+		}
+		trim_front(skb, tp->rcv_nxt);
+		if (!queue_in_order(tp, skb))
+			skb_drop(skb, SKB_DROP_TCP_RCVBUF);
+	}
+	sack_trim(tp);
+}
+
+/* ofo_prune - memory for in-order bytes is worth more than what lies beyond a hole: give up
+ * the farthest until n bytes fit (RFC 2018 section 8 allows it). */
+static void ofo_prune(struct tcp_sock *tp, uint32_t n)
+{
+	while (!rmem_fits(tp, n) && !skb_queue_empty(&tp->ofo_queue)) {
+		struct sk_buff *skb = skb_peek_tail(&tp->ofo_queue);
+
+		skb_unlink(&tp->ofo_queue, skb);
+		rmem_uncharge(tp, skb);
+		skb_drop(skb, SKB_DROP_TCP_OFO_DROP);
+		tp->nr_sacks = 0;
+	}
+}
+
+static void ack_now(struct tcp_sock *tp)
+{
+	tp->ack_pending |= TCP_ACK_NOW;
+	tcp_output_mark(tp);
+}
+
+static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	uint32_t before_nxt = tp->rcv_nxt;
+	bool hole = !skb_queue_empty(&tp->ofo_queue);
+
+	if (before(skb->tcp.seq, tp->rcv_nxt))
+		trim_front(skb, tp->rcv_nxt);
+	if (hole && !rmem_fits(tp, skb->truesize))
+		ofo_prune(tp, skb->truesize);
+	if (!queue_in_order(tp, skb)) {
+		skb_drop(skb, SKB_DROP_TCP_RCVBUF);
+		ack_now(tp);
+		return;
+	}
+	if (hole)
+		ofo_drain(tp);
+	tcp_event_data_recv(tp, tp->rcv_nxt - before_nxt);
+	/* RFC 5681 4.2: a segment that fills a hole is acknowledged at once */
+	if (hole)
+		ack_now(tp);
+	tp->sk.sk_data_ready(&tp->sk);
+}
+
+void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	uint32_t wnd_end = tp->rcv_nxt + tcp_receive_window(tp);
+
+	if (!after(skb->tcp.end_seq, tp->rcv_nxt)) {
+		/* sent again: our ACK was lost, or a zero-window probe */
+		ack_now(tp);
+		skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
+		return;
+	}
+	if (!before(skb->tcp.seq, wnd_end) && skb->len) {
+		ack_now(tp);
+		skb_drop(skb, SKB_DROP_TCP_ZEROWINDOW);
+		return;
+	}
+	if (after(skb->tcp.end_seq, wnd_end) && skb->len > 0 &&
+	    after(skb->tcp.end_seq - !!(skb->tcp.tcp_flags & TCPF_FIN), wnd_end))
+		trim_end(skb, wnd_end);
+	if (!after(skb->tcp.seq, tp->rcv_nxt)) {
+		data_in_order(tp, skb);
+		return;
+	}
+	ofo_insert(tp, skb);
+	/* RFC 5681 4.2: a duplicate ACK for each out-of-order segment, not coalesced */
+	stat_inc(&tcp_stack(tp)->stats.tcp_dup_acks_out);
+	tcp_send_ack(tp);
+}
+
+/* ---- window ---- */
+
+void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *ret_wnd,
+		     uint8_t *ret_wscale)
+{
+	uint32_t space = rcvbuf / 2;
+	uint8_t scale = 0;
+
+	(void)st;
+	/* the scale is for ever: leave room for the buffer to grow sixteenfold */
+	while (wscale && scale < TCP_MAX_WSCALE && (65535u << scale) < (uint64_t)space * 16)
+		scale++;
+	*ret_wscale = scale;
+	*ret_wnd = min_t(uint32_t, space, 65535);
+}
+
+/*
+ * tcp_new_window - what the buffers would allow. Half of the free truesize: an mbuf of 2 KiB
+ * that carries a full segment is about so well used. Avoids silly windows (RFC 9293
+ * 3.8.6.2.2): either a full segment (or a good part of the buffer) or nothing.
+ */
+uint32_t tcp_new_window(const struct tcp_sock *tp)
+{
+	const struct tcp_shard *sh = tcp_stack(tp)->tcp;
+	uint32_t used = tp->sk.sk_rmem_alloc, buf = tp->sk.sk_rcvbuf, space;
+
+	if (sh->rmem_total > sh->rmem_limit / 2)
+		buf = min_t(uint32_t, buf, max_t(uint32_t, 4 * RMEM_MIN, buf / 16));
+	if (used >= buf)
+		return 0;
+	space = (buf - used) / 2;
+	if (space < min_t(uint32_t, tp->advmss, buf / 4))
+		return 0;
+	if (!tp->rcv_wscale)
+		return min_t(uint32_t, space, 65535);
+	return min_t(uint32_t, space & ~((1u << tp->rcv_wscale) - 1), 65535u << tp->rcv_wscale);
+}
+
+uint32_t tcp_select_window(struct tcp_sock *tp)
+{
+	uint32_t cur = tcp_receive_window(tp);
+	uint32_t wnd = tcp_new_window(tp);
+
+	if (wnd < cur) {
+		uint32_t unit = 1u << tp->rcv_wscale;
+
+		wnd = (cur + unit - 1) & ~(unit - 1);
+	}
+	tp->rcv_wnd = wnd;
+	tp->rcv_wup = tp->rcv_nxt;
+	return wnd >> tp->rcv_wscale;
+}
+
+/* after_read - the user made room: tell the peer if the window can at least double. */
+static void after_read(struct tcp_sock *tp)
+{
+	uint32_t cur = tcp_receive_window(tp);
+
+	if (likely(cur >= tp->sk.sk_rcvbuf / 4) || tp->sk.sk_state == TCP_CLOSE ||
+	    tp->fin_rcvd)
+		return;
+	if (tcp_new_window(tp) >= 2 * max_t(uint32_t, cur, 1))
+		ack_now(tp);
+}
+
+static ssize_t recv_nothing(struct tcp_sock *tp)
+{
+	if (tp->sk.sk_err)
+		return sock_error(&tp->sk);
+	if (tp->sk.sk_shutdown & RCV_SHUTDOWN)
+		return 0;
+	switch (tp->sk.sk_state) {
+	case TCP_CLOSE:
+		return tp->irs || tp->iss ? 0 : -ENOTCONN;
+	case TCP_LISTEN:
+		return -ENOTCONN;
+	default:
+		return -EAGAIN;
+	}
+}
+
+ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len)
+{
+	struct sk_buff_head *q = &tp->sk.sk_receive_queue;
+	size_t copied = 0;
+
+	while (copied < len) {
+		struct sk_buff *skb = skb_peek(q);
+		uint32_t n;
+
+		if (!skb)
+			break;
+		n = (uint32_t)min_t(size_t, len - copied, skb->len);
+		if (likely(!skb->frag))
+			memcpy((uint8_t *)buf + copied, skb->data, n);
+		else
+			BUG_ON(skb_copy_bits(skb, 0, (uint8_t *)buf + copied, n));
+		copied += n;
+		if (n < skb->len) {
+			skb_eat(skb, n);
+			skb->tcp.seq += n;
+			break;
+		}
+		skb_unlink(q, skb);
+		rmem_uncharge(tp, skb);
+		skb_free(skb);
+	}
+	if (unlikely(!copied))
+		return recv_nothing(tp);
+	tp->copied_seq += (uint32_t)copied;
+	stat_add(&tcp_stack(tp)->stats.bytes_to_user, copied);
+	after_read(tp);
+	return (ssize_t)copied;
+}
+
+void tcp_rcv_queues_purge(struct tcp_sock *tp)
+{
+	struct sk_buff *skb;
+
+	while ((skb = skb_dequeue(&tp->sk.sk_receive_queue)) != NULL) {
+		rmem_uncharge(tp, skb);
+		skb_free(skb);
+	}
+	while ((skb = skb_dequeue(&tp->ofo_queue)) != NULL) {
+		rmem_uncharge(tp, skb);
+		skb_free(skb);
+	}
+	tp->nr_sacks = 0;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A connection's two timers. The wheel's entry may fire before the deadline that counts:
+ * moving a deadline later, which every ACK does, then costs a store and no list work.
+ * RFC 6298 5 (retransmission), 9293 3.8.6.1 (zero-window probes), 1122 4.2.3.2 (delayed
+ * ACK).
+ */
+#include "stack/tcp_int.h"
+
+uint64_t tcp_rto_backoff(const struct tcp_sock *tp)
+{
+	uint64_t max = tcp_stack(tp)->cfg.rto_max;
+	unsigned shift = min_t(unsigned, tp->backoff, 20);
+
+	return min_t(uint64_t, tp->rto << shift, max);
+}
+
+void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay)
+{
+	struct stack *st = tcp_stack(tp);
+
+	tp->pending = (uint8_t)what;
+	if (what == TCP_PEND_NONE) {
+		tp->rto_deadline = 0;
+		return;
+	}
+	tp->rto_deadline = st->now + delay;
+	if (!timer_pending(&tp->retrans_timer) || tp->retrans_timer.expires > tp->rto_deadline)
+		timer_arm(&st->wheel, &tp->retrans_timer, tp->rto_deadline);
+}
+
+void tcp_rearm_rto(struct tcp_sock *tp)
+{
+	if (tcp_flight(tp))
+		tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
+	else
+		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
+}
+
+void tcp_arm_delack(struct tcp_sock *tp)
+{
+	struct stack *st = tcp_stack(tp);
+
+	if (tp->ack_deadline)
+		return;
+	tp->ack_deadline = st->now + st->cfg.delack;
+	if (!timer_pending(&tp->delack_timer))
+		timer_arm(&st->wheel, &tp->delack_timer, tp->ack_deadline);
+}
+
+/* retries_left - may the timer try once more? */
+static bool retries_left(const struct tcp_sock *tp)
+{
+	const struct stack_config *cfg = &tcp_stack(tp)->cfg;
+	unsigned max = tp->sk.sk_dead ? cfg->orphan_retries : cfg->retries2;
+
+	if (tp->sk.sk_state == TCP_SYN_SENT)
+		max = cfg->syn_retries;
+	else if (tp->sk.sk_state == TCP_SYN_RECV)
+		max = cfg->synack_retries;
+	return tp->retransmits <= max;
+}
+
+static void rto_expired(struct tcp_sock *tp)
+{
+	struct sk_buff *head = skb_peek(&tp->sk.sk_write_queue);
+
+	if (!tcp_flight(tp) || !head || head == tp->send_head) {
+		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
+		return;
+	}
+	tp->retransmits++;
+	if (!retries_left(tp)) {
+		tcp_abort_err(tp, tp->err_soft ? tp->err_soft : ETIMEDOUT);
+		return;
+	}
+	stat_inc(&tcp_stack(tp)->stats.tcp_timeouts);
+	if (tp->sk.sk_state != TCP_SYN_SENT && tp->sk.sk_state != TCP_SYN_RECV)
+		tcp_enter_loss(tp);
+	head->tcp.sacked &= (uint8_t)~TCPCB_RETRANS;
+	(void)tcp_retransmit_skb(tp, head);
+	if (tp->backoff < 30)
+		tp->backoff++;
+	tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
+}
+
+/* probe_expired - B29: a peer that answers may keep its window shut for as long as its socket
+ * here has a user; one that does not answer, or an orphan, is given up. */
+static void probe_expired(struct tcp_sock *tp)
+{
+	const struct stack_config *cfg = &tcp_stack(tp)->cfg;
+	unsigned max = tp->sk.sk_dead ? cfg->orphan_retries : cfg->retries2;
+
+	if (!tp->send_head) {
+		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
+		return;
+	}
+	if (tp->probes_out > max || (tp->sk.sk_dead && tp->backoff > max)) {
+		stat_inc(&tcp_stack(tp)->stats.tcp_persist_drops);
+		if (tp->sk.sk_dead)
+			tcp_send_active_reset(tp);
+		tcp_abort_err(tp, ETIMEDOUT);
+		return;
+	}
+	tp->probes_out++;
+	if (tp->backoff < 30)
+		tp->backoff++;
+	tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_rto_backoff(tp));
+	tcp_send_probe(tp);
+}
+
+static void retrans_timer_fn(struct timer *t, uint64_t now)
+{
+	struct tcp_sock *tp = container_of(t, struct tcp_sock, retrans_timer);
+
+	if (!tp->rto_deadline)
+		return;
+	if (now < tp->rto_deadline) {
+		timer_arm(&tcp_stack(tp)->wheel, t, tp->rto_deadline);
+		return;
+	}
+	switch (tp->pending) {
+	case TCP_PEND_RETRANS:
+		rto_expired(tp);
+		break;
+	case TCP_PEND_PROBE:
+		probe_expired(tp);
+		break;
+	case TCP_PEND_ORPHAN:
+		tcp_done(tp);
+		break;
+	default:
+		break;
+	}
+}
+
+static void delack_timer_fn(struct timer *t, uint64_t now)
+{
+	struct tcp_sock *tp = container_of(t, struct tcp_sock, delack_timer);
+
+	if (!tp->ack_deadline || !tp->ack_pending)
+		return;
+	if (now < tp->ack_deadline) {
+		timer_arm(&tcp_stack(tp)->wheel, t, tp->ack_deadline);
+		return;
+	}
+	tp->ack_deadline = 0;
+	/* the answer did not come in time to carry the ACK: not a dialogue */
+	tp->pingpong = false;
+	stat_inc(&tcp_stack(tp)->stats.tcp_delayed_acks);
+	tcp_send_ack(tp);
+}
+
+void tcp_init_timers(struct tcp_sock *tp)
+{
+	timer_init(&tp->retrans_timer, retrans_timer_fn);
+	timer_init(&tp->delack_timer, delack_timer_fn);
+	tp->rto = TCP_TIMEOUT_INIT;
+}
+
+void tcp_stop_timers(struct tcp_sock *tp)
+{
+	struct timer_wheel *w = &tcp_stack(tp)->wheel;
+
+	timer_cancel(w, &tp->retrans_timer);
+	timer_cancel(w, &tp->delack_timer);
+	tp->pending = TCP_PEND_NONE;
+	tp->rto_deadline = tp->ack_deadline = 0;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TIME-WAIT as a small object (RFC 9293 3.6.1, 3.10.7.4): it answers old segments, ignores
+ * RST (RFC 1337), and makes way for a new SYN that is provably newer (RFC 6191, 1122
+ * 4.2.2.13). Bounded: the oldest goes when the table is full.
+ */
+#include <string.h>
+
+#include "stack/tcp_int.h"
+
+void tcp_tw_free(struct stack *st, struct tcp_tw *tw)
+{
+	tcp_hash_remove(st->tcp, &tw->node);
+	timer_cancel(&st->wheel, &tw->timer);
+	list_del(&tw->lru);
+	stat_add(&st->stats.tcp_tw_count, (uint64_t)-1);
+	tcp_slab_put(&st->tcp->tws, tw);
+}
+
+static void tw_timer_fn(struct timer *t, uint64_t now)
+{
+	struct tcp_tw *tw = container_of(t, struct tcp_tw, timer);
+
+	(void)now;
+	tcp_tw_free(tw->stack, tw);
+}
+
+static struct tcp_tw *tw_alloc(struct stack *st)
+{
+	struct tcp_shard *sh = st->tcp;
+
+	if (sh->tws.nr >= sh->tws.max && !list_empty(&sh->tw_lru)) {
+		stat_inc(&st->stats.tcp_tw_overflow);
+		tcp_tw_free(st, list_first_entry(&sh->tw_lru, struct tcp_tw, lru));
+	}
+	return tcp_slab_get(st, &sh->tws);
+}
+
+void tcp_time_wait(struct tcp_sock *tp)
+{
+	struct stack *st = tcp_stack(tp);
+	struct tcp_tw *tw = tw_alloc(st);
+	struct sock *sk = &tp->sk;
+	bool dead = sk->sk_dead;
+
+	if (tp->ack_pending)
+		tcp_send_ack(tp);
+	tcp_set_state(tp, TCP_TIME_WAIT);
+	tcp_hash_remove(st->tcp, &tp->node);
+	if (tw) {
+		memset(tw, 0, sizeof(*tw));
+		tw->stack = st;
+		tw->node = tp->node;
+		tw->node.kind = TCP_NODE_TW;
+		tw->node.pprev = NULL;
+		tw->rcv_nxt = tp->rcv_nxt;
+		tw->snd_nxt = tp->snd_nxt;
+		tw->rcv_wnd = tcp_receive_window(tp);
+		tw->rcv_wscale = tp->rcv_wscale;
+		tw->tstamp_ok = tp->tstamp_ok;
+		tw->ts_recent = tp->ts_recent;
+		tw->ts_recent_ns = st->now;
+		tw->tsoffset = tp->tsoffset;
+		tcp_hash_insert(st->tcp, &tw->node);
+		list_add_tail(&tw->lru, &st->tcp->tw_lru);
+		timer_init(&tw->timer, tw_timer_fn);
+		timer_arm(&st->wheel, &tw->timer, st->now + st->cfg.msl2);
+		stat_inc(&st->stats.tcp_tw_count);
+	}
+	tcp_done(tp);
+	if (!dead)
+		sk->sk_state_change(sk);
+}
+
+/* may_reopen - a SYN that cannot be an old duplicate. */
+static bool may_reopen(const struct tcp_tw *tw, const struct sk_buff *skb)
+{
+	struct tcp_options opt;
+
+	if ((skb->tcp.tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) != TCPF_SYN)
+		return false;
+	tcp_parse_options(skb, &opt, true);
+	if (tw->tstamp_ok && opt.saw_tstamp)
+		return after(opt.ts_val, tw->ts_recent) ||
+		       (opt.ts_val == tw->ts_recent && after(skb->tcp.seq, tw->rcv_nxt));
+	return after(skb->tcp.seq, tw->rcv_nxt);
+}
+
+bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb)
+{
+	bool fresh_fin;
+
+	if (skb->tcp.tcp_flags & TCPF_RST) {
+		skb_drop(skb, SKB_DROP_TCP_RESET);
+		return false;
+	}
+	if (may_reopen(tw, skb)) {
+		tcp_tw_free(st, tw);
+		return true;
+	}
+	/* the peer's FIN again: our last ACK was lost, the 2 MSL start anew */
+	fresh_fin = (skb->tcp.tcp_flags & TCPF_FIN) && skb->tcp.end_seq == tw->rcv_nxt;
+	if (fresh_fin)
+		timer_arm(&st->wheel, &tw->timer, st->now + st->cfg.msl2);
+	if (skb->tcp.end_seq != skb->tcp.seq || skb->tcp.seq != tw->rcv_nxt) {
+		if (fresh_fin || !tw->challenge_ns ||
+		    st->now - tw->challenge_ns >= TCP_CHALLENGE_NS) {
+			tw->challenge_ns = st->now;
+			tcp_send_tw_ack(st, tw);
+		}
+	}
+	skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
+	return false;
+}
+
+void tcp_tw_purge(struct stack *st)
+{
+	while (!list_empty(&st->tcp->tw_lru))
+		tcp_tw_free(st, list_first_entry(&st->tcp->tw_lru, struct tcp_tw, lru));
+}

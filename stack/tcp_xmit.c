@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Segments onto the wire: headers, options, checksum, by us or by the device. Every
+ * transmission has fresh headers in an skb of its own; small payloads are copied behind
+ * them, large ones shared (architecture.md rule 3), so nothing that a device may still
+ * hold is ever written.
+ */
+#include "stack/tcp_int.h"
+
+/* What a segment says of itself; numbers in host order. */
+struct seg {
+	uint32_t laddr, faddr; /* network order */
+	uint16_t lport, fport;
+	uint32_t seq, ack;
+	uint8_t flags;
+	uint16_t window; /* as it stands in the header */
+};
+
+static struct sk_buff *xmit_alloc(struct stack *st)
+{
+	return skb_alloc(&st->cache, st->dev->headroom + TCP_MAX_HEADER);
+}
+
+/* set_csum - RFC 9293 3.1; the internal loopback needs none. */
+static void set_csum(struct stack *st, struct sk_buff *skb, struct tcphdr_ *th,
+		     const struct seg *s, bool local)
+{
+	uint32_t pseudo;
+
+	if (local) {
+		skb->ip_summed = CHECKSUM_GOOD;
+		return;
+	}
+	pseudo = csum_pseudo(s->laddr, s->faddr, (uint16_t)skb->len, IPPROTO_TCP_);
+	if (st->features & NETDEV_F_TX_TCP_CSUM) {
+		stat_inc(&st->stats.csum_hw_tx);
+		th->check = (uint16_t)~csum_fold(pseudo);
+		skb->ip_summed = CHECKSUM_PARTIAL;
+		return;
+	}
+	stat_inc(&st->stats.csum_sw_tx);
+	skb->ip_summed = CHECKSUM_UNKNOWN;
+	th->check = csum_fold(csum_skb(skb, 0, skb->len, pseudo));
+}
+
+/* xmit - put the header with optlen bytes of options (written already, right behind where the
+ * header goes) in front of skb and send it. Consumes skb. */
+static void xmit(struct stack *st, struct sk_buff *skb, const struct seg *s, unsigned optlen,
+		 struct route *rt, uint16_t id)
+{
+	struct tcphdr_ *th = (struct tcphdr_ *)skb_push(skb, TCP_HLEN);
+
+	th->source = be16(s->lport);
+	th->dest = be16(s->fport);
+	th->seq = be32(s->seq);
+	th->ack_seq = be32(s->ack);
+	th->doff = (uint8_t)((TCP_HLEN + optlen) / 4 << 4);
+	th->flags = s->flags;
+	th->window = be16(s->window);
+	th->check = 0;
+	th->urg_ptr = 0;
+	skb->transport_header = (uint16_t)(skb->data - skb->head);
+	set_csum(st, skb, th, s, rt->local);
+	stat_inc(&st->stats.tcp_out_segs);
+	ip_output(st, skb, rt, IPPROTO_TCP_, 64, 0, id);
+}
+
+static void seg_of(const struct tcp_sock *tp, struct seg *s)
+{
+	s->laddr = tp->node.laddr;
+	s->faddr = tp->node.faddr;
+	s->lport = tp->node.lport;
+	s->fport = tp->node.fport;
+}
+
+/* put_options - the options of tp's next segment in front of skb's payload. */
+static unsigned put_options(struct tcp_sock *tp, struct sk_buff *skb, bool syn)
+{
+	uint8_t buf[TCP_MAX_OPT];
+	unsigned n, nr_sacks;
+
+	if (syn) {
+		struct tcp_options o = {
+			.mss = tp->advmss,
+			.tstamp_ok = tp->tstamp_ok,
+			.sack_ok = tp->sack_ok,
+			.wscale_ok = tp->wscale_ok,
+			.ts_val = tcp_ts_now(tcp_stack(tp), tp->tsoffset),
+			.ts_ecr = tp->ts_recent,
+		};
+
+		n = tcp_write_syn_options(buf, &o, tp->rcv_wscale);
+		memcpy(skb_push(skb, n), buf, n);
+		return n;
+	}
+	nr_sacks = tcp_sacks_that_fit(tp, skb->len);
+	n = tcp_options_len(tp, nr_sacks);
+	if (n)
+		tcp_write_options(skb_push(skb, n), tp, nr_sacks);
+	return n;
+}
+
+/* ack_sent - a segment with ACK left: nothing is owed any more. */
+static void ack_sent(struct tcp_sock *tp)
+{
+	tp->ack_pending = 0;
+	tp->ack_deadline = 0;
+}
+
+/* add_payload - skb's bytes into t, by copy or by reference; false: no buffer. */
+static bool add_payload(struct stack *st, struct sk_buff *t, struct sk_buff *skb, bool local)
+{
+	struct sk_buff *ref;
+
+	if (skb->len <= skb_tailroom(t) &&
+	    (skb->len <= st->dev->tx_copybreak || !(local || st->features & NETDEV_F_TX_SG))) {
+		uint8_t *p = skb_put(t, skb->len);
+
+		if (likely(!skb->frag))
+			memcpy(p, skb->data, skb->len);
+		else
+			BUG_ON(skb_copy_bits(skb, 0, p, skb->len));
+		return true;
+	}
+	ref = skb_ref(&st->cache, skb, 0, skb->len);
+	if (!ref)
+		return false;
+	skb_append_frag(t, ref);
+	return true;
+}
+
+int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	struct stack *st = tcp_stack(tp);
+	bool syn = skb->tcp.tcp_flags & TCPF_SYN;
+	struct sk_buff *t = xmit_alloc(st);
+	struct seg s;
+	unsigned optlen;
+
+	if (unlikely(!t))
+		return -ENOBUFS;
+	if (skb->len && unlikely(!add_payload(st, t, skb, tp->rt.local))) {
+		skb_free(t);
+		return -ENOBUFS;
+	}
+	seg_of(tp, &s);
+	s.seq = skb->tcp.seq;
+	s.flags = skb->tcp.tcp_flags;
+	if (unlikely(syn)) {
+		s.window = (uint16_t)min_t(uint32_t, tp->rcv_wnd, 65535);
+		s.ack = s.flags & TCPF_ACK ? tp->rcv_nxt : 0;
+		tp->rcv_wup = tp->rcv_nxt;
+	} else {
+		s.flags |= TCPF_ACK;
+		s.ack = tp->rcv_nxt;
+		s.window = (uint16_t)tcp_select_window(tp);
+	}
+	optlen = put_options(tp, t, syn);
+	ack_sent(tp);
+	skb->tcp.tx_ns = st->now;
+	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
+	return 0;
+}
+
+void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags)
+{
+	struct stack *st = tcp_stack(tp);
+	struct sk_buff *t = xmit_alloc(st);
+	struct seg s;
+	unsigned optlen;
+
+	if (unlikely(!t)) {
+		/* an ACK that is owed stays owed: the timer tries again */
+		tp->ack_pending |= TCP_ACK_SCHED;
+		tcp_arm_delack(tp);
+		return;
+	}
+	seg_of(tp, &s);
+	s.seq = seq;
+	s.flags = flags | TCPF_ACK;
+	s.ack = tp->rcv_nxt;
+	s.window = (uint16_t)tcp_select_window(tp);
+	optlen = put_options(tp, t, false);
+	ack_sent(tp);
+	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
+}
+
+void tcp_send_ack(struct tcp_sock *tp)
+{
+	if (tp->sk.sk_state == TCP_CLOSE || tp->sk.sk_state == TCP_LISTEN)
+		return;
+	stat_inc(&tcp_stack(tp)->stats.tcp_pure_acks_out);
+	tcp_send_empty(tp, tp->snd_nxt, 0);
+}
+
+void tcp_send_challenge_ack(struct tcp_sock *tp)
+{
+	struct stack *st = tcp_stack(tp);
+
+	if (tp->challenge_ns && st->now - tp->challenge_ns < TCP_CHALLENGE_NS)
+		return;
+	tp->challenge_ns = st->now;
+	stat_inc(&st->stats.tcp_challenge_acks);
+	tcp_send_ack(tp);
+}
+
+void tcp_send_active_reset(struct tcp_sock *tp)
+{
+	stat_inc(&tcp_stack(tp)->stats.tcp_out_rsts);
+	tcp_send_empty(tp, tp->snd_nxt, TCPF_RST);
+}
+
+void tcp_send_reset(struct stack *st, const struct sk_buff *skb)
+{
+	const struct iphdr_ *ip = skb_iphdr(skb);
+	const struct tcphdr_ *th = skb_tcphdr(skb);
+	struct seg s = {.laddr = ip->daddr, .faddr = ip->saddr, .flags = TCPF_RST};
+	struct sk_buff *t;
+	struct route rt;
+
+	if (skb->tcp.tcp_flags & TCPF_RST)
+		return;
+	if (ip_route(st, ip->daddr, ip->saddr, &rt) != 0)
+		return;
+	t = xmit_alloc(st);
+	if (!t)
+		return;
+	s.lport = be16(th->dest);
+	s.fport = be16(th->source);
+	/* RFC 9293 3.10.7.1 */
+	if (skb->tcp.tcp_flags & TCPF_ACK) {
+		s.seq = skb->tcp.ack_seq;
+	} else {
+		s.ack = skb->tcp.end_seq;
+		s.flags |= TCPF_ACK;
+	}
+	stat_inc(&st->stats.tcp_out_rsts);
+	xmit(st, t, &s, 0, &rt, 0);
+}
+
+void tcp_send_synack(struct stack *st, struct tcp_req *req)
+{
+	struct tcp_options o = {
+		.mss = (uint16_t)(st->mtu - IP_HLEN - TCP_HLEN),
+		.tstamp_ok = req->tstamp_ok,
+		.sack_ok = req->sack_ok,
+		.wscale_ok = req->wscale_ok,
+		.ts_val = tcp_ts_now(st, req->tsoffset),
+		.ts_ecr = req->ts_recent,
+	};
+	struct seg s = {
+		.laddr = req->node.laddr,
+		.faddr = req->node.faddr,
+		.lport = req->node.lport,
+		.fport = req->node.fport,
+		.seq = req->iss,
+		.ack = req->irs + 1,
+		.flags = TCPF_SYN | TCPF_ACK,
+		.window = (uint16_t)min_t(uint32_t, req->rcv_wnd, 65535),
+	};
+	uint8_t opt[TCP_MAX_OPT];
+	struct sk_buff *t;
+	struct route rt;
+	unsigned n;
+
+	if (ip_route(st, req->node.laddr, req->node.faddr, &rt) != 0)
+		return;
+	t = xmit_alloc(st);
+	if (!t)
+		return;
+	n = tcp_write_syn_options(opt, &o, req->rcv_wscale);
+	memcpy(skb_push(t, n), opt, n);
+	req->sent_ns = st->now;
+	xmit(st, t, &s, n, &rt, 0);
+}
+
+void tcp_send_tw_ack(struct stack *st, struct tcp_tw *tw)
+{
+	struct seg s = {
+		.laddr = tw->node.laddr,
+		.faddr = tw->node.faddr,
+		.lport = tw->node.lport,
+		.fport = tw->node.fport,
+		.seq = tw->snd_nxt,
+		.ack = tw->rcv_nxt,
+		.flags = TCPF_ACK,
+		.window = (uint16_t)(tw->rcv_wnd >> tw->rcv_wscale),
+	};
+	struct sk_buff *t;
+	struct route rt;
+	unsigned n = 0;
+
+	if (ip_route(st, tw->node.laddr, tw->node.faddr, &rt) != 0)
+		return;
+	t = xmit_alloc(st);
+	if (!t)
+		return;
+	if (tw->tstamp_ok) {
+		uint32_t ts[3] = {be32(0x0101080au), be32(tcp_ts_now(st, tw->tsoffset)),
+				  be32(tw->ts_recent)};
+
+		n = sizeof(ts);
+		memcpy(skb_push(t, n), ts, n);
+	}
+	xmit(st, t, &s, n, &rt, 0);
+}
