@@ -103,7 +103,7 @@ static struct g *pick(struct sched *s)
 
 /* warm - what the coming switches will touch is fetched while this one goes on: the frames of
  * the next g, and the struct of the one after. */
-static void warm(const struct sched *s)
+static ALWAYS_INLINE void warm(const struct sched *s)
 {
 	const struct g *g1 = runq_peek(&s->q, 0), *g2 = runq_peek(&s->q, 1);
 
