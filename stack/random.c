@@ -60,15 +60,31 @@ uint64_t siphash24(const uint8_t key[16], const void *data, size_t n)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+/* siphash of half the seed, keyed by the other half: one block per label and number. */
+static uint64_t derive(const struct stack *st, const char *label, uint8_t nr)
+{
+	uint8_t in[16 + 24] = {0};
+	size_t n = min_t(size_t, strlen(label), 22);
+
+	memcpy(in, st->cfg.seed + 16, 16);
+	memcpy(in + 16, label, n);
+	in[sizeof(in) - 1] = nr;
+	return siphash24(st->cfg.seed, in, sizeof(in));
+}
+
+void stack_key(const struct stack *st, const char *label, uint8_t ret_key[16])
+{
+	for (uint8_t i = 0; i < 2; i++) {
+		uint64_t v = derive(st, label, i);
+
+		memcpy(ret_key + 8 * i, &v, sizeof(v));
+	}
+}
+
 void stack_random_init(struct stack *st)
 {
-	for (uint8_t i = 0; i < 4; i++) {
-		uint8_t in[17];
-
-		memcpy(in, st->cfg.seed + 16, 16);
-		in[16] = i;
-		st->rng[i] = siphash24(st->cfg.seed, in, sizeof(in));
-	}
+	for (uint8_t i = 0; i < 4; i++)
+		st->rng[i] = derive(st, "xoshiro", i);
 	/* The one state that xoshiro never leaves. */
 	if (!(st->rng[0] | st->rng[1] | st->rng[2] | st->rng[3]))
 		st->rng[0] = 1;
@@ -95,12 +111,11 @@ bool token_take(struct token_bucket *b, uint64_t now, uint32_t per_sec, uint32_t
 	uint64_t earned = (now - b->stamp) / ns_per_token;
 
 	if (earned) {
-		b->tokens = (uint32_t)min_t(uint64_t, b->tokens + min_t(uint64_t, earned, burst),
-					    burst);
+		b->spent -= (uint32_t)min_t(uint64_t, earned, b->spent);
 		b->stamp += earned * ns_per_token;
 	}
-	if (!b->tokens)
+	if (b->spent >= burst)
 		return false;
-	b->tokens--;
+	b->spent++;
 	return true;
 }

@@ -61,10 +61,10 @@ struct route {
 #define STACK_TX_BATCH   256
 #define STACK_LOOP_MAX   1024
 
-/* So many per second on average, so many at once. Integer tokens; see token_take(). */
+/* So many per second on average, so many at once; all zero is a full bucket. */
 struct token_bucket {
-	uint64_t stamp;  /* (o) ns up to which tokens were earned */
-	uint32_t tokens; /* (o) */
+	uint64_t stamp; /* (o) ns up to which tokens were earned */
+	uint32_t spent; /* (o) tokens that are missing */
 };
 
 struct tcp_shard; /* tcp_int.h */
@@ -103,6 +103,8 @@ struct stack {
 
 /* stack_random_init - seed the generator from cfg.seed. */
 void stack_random_init(struct stack *st);
+/* stack_key - a hash key of its own for each use, derived from cfg.seed by the label. */
+void stack_key(const struct stack *st, const char *label, uint8_t ret_key[16]);
 /* stack_random32 - fast, not secret. */
 uint32_t stack_random32(struct stack *st);
 /* token_take - true if a token was there: `per_sec` are earned, `burst` can be saved. */
@@ -148,6 +150,12 @@ void ip_output(struct stack *st, struct sk_buff *skb, struct route *rt, uint8_t 
 	       uint8_t tos, uint16_t id);
 
 /* ---- icmp ---- */
+#define ICMP_UNREACH_          3 /* type: destination unreachable; its codes: */
+#define ICMP_UNREACH_NET       0
+#define ICMP_UNREACH_HOST      1
+#define ICMP_UNREACH_PROTO     2
+#define ICMP_UNREACH_PORT      3
+#define ICMP_UNREACH_NEEDFRAG  4
 void icmp_input(struct stack *st, struct sk_buff *skb);
 /* icmp_send - an error about skb (data at its IP header; not consumed), rate-limited, never
  * about broadcasts, fragments or ICMP errors (RFC 1122 3.2.2). info in host order. */
@@ -172,8 +180,11 @@ void tcp_shard_fini(struct stack *st);
 /* tcp_v4_rcv - consumes skb: data at the TCP header, len = L4 length, network_header set,
  * the IP header validated. */
 void tcp_v4_rcv(struct stack *st, struct sk_buff *skb);
-/* tcp_v4_err - an ICMP error quotes a segment of ours: the quoted addresses and ports are
- * (saddr, sport) ours, (daddr, dport) the peer's; seq in host order; mtu for type 3 code 4. */
+/*
+ * tcp_v4_err - an ICMP error quotes a segment of ours: the quoted addresses and ports are
+ * (saddr, sport) ours, (daddr, dport) the peer's; seq in host order. mtu for type 3 code 4:
+ * NETDEV_MTU_MIN <= mtu < the device's; else 0.
+ */
 void tcp_v4_err(struct stack *st, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport,
 		uint32_t seq, uint8_t type, uint8_t code, uint32_t mtu);
 /* tcp_neigh_failed - ARP gave up on next_hop: connecting socks over it get EHOSTUNREACH. */

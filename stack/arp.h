@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The neighbour cache of one stack, and the packets that wait in it. Inside stack/ only;
+ * what other layers call stands in stack_int.h. Owner lane only.
+ *
+ *   state       has a MAC   leaves by
+ *   FREE        no          a packet of ours, or an ARP request to us -> INCOMPLETE, STALE
+ *   INCOMPLETE  no          answer -> REACHABLE; 3 broadcasts, 1 s apart, unanswered -> FREE
+ *   REACHABLE   yes         30 s without answer or progress of TCP -> STALE
+ *   STALE       yes         use -> PROBE; 10 min unused -> FREE
+ *   PROBE       yes, used   answer or progress -> REACHABLE; 3 unicasts unanswered -> INCOMPLETE
+ */
+#ifndef STACK_ARP_H
+#define STACK_ARP_H
+
+#include "stack/stack_int.h"
+
+#define NEIGH_PENDING_MAX  16 /* skbs that wait for one neighbour */
+#define NEIGH_TRIES        3
+#define NEIGH_RETRANS      (1 * NSEC_PER_SEC)
+#define NEIGH_REACHABLE_NS (30 * NSEC_PER_SEC)
+#define NEIGH_GC_NS        (600 * NSEC_PER_SEC)
+#define NEIGH_LOCKTIME     (1 * NSEC_PER_SEC)  /* a fresh MAC is not changed by hearsay */
+#define ARP_DEFEND_NS      (10 * NSEC_PER_SEC) /* RFC 5227 1.1 DEFEND_INTERVAL */
+
+enum neigh_state {
+	NEIGH_FREE,
+	NEIGH_INCOMPLETE,
+	NEIGH_REACHABLE,
+	NEIGH_STALE,
+	NEIGH_PROBE,
+};
+
+/* Type-stable: lives as long as the table, so that a route may keep a pointer; neigh_gen
+ * tells a route that its MAC is no longer sure. */
+struct neigh {
+	uint32_t ip;      /* (o) network order */
+	uint8_t state;    /* (o) enum neigh_state */
+	uint8_t tries;    /* (o) requests sent in this state */
+	bool wanted;      /* (o) a packet of ours has asked for it; not only hearsay */
+	uint8_t mac[ETH_ALEN];
+	uint64_t used;      /* (o) ns of the last packet sent to it */
+	uint64_t confirmed; /* (o) ns of the last proof that it hears us */
+	struct sk_buff_head pending; /* (o) data at the IP header; only while INCOMPLETE */
+	struct neigh *hash_next;
+	struct list_head lru; /* (o) on free, hearsay, idle, or on none while it is live */
+	struct timer timer;
+	struct stack *st;     /* (c) */
+};
+
+struct arp_table {
+	struct neigh *entries;   /* (c) nr of them */
+	struct neigh **buckets;  /* (c) mask + 1 of them */
+	uint32_t nr, mask;       /* (c) */
+	uint8_t key[16];         /* (c) of the hash */
+	uint32_t pending, pending_max; /* (o) skbs that wait, in all; (c) their bound */
+	/* (o) STALE entries by age: those that nobody here asked for go first. */
+	struct list_head free, hearsay, idle;
+	uint64_t defended; /* (o) ns of the last defence of our address; 0 never */
+};
+
+#endif
