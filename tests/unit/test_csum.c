@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The checksum against RFC 1071's example and a byte-wise one, on random chains. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "stack/stack_int.h"
+
+/* Big-endian words, one at a time, as the RFC defines it; result in host order. */
+static uint16_t naive(const uint8_t *p, size_t n)
+{
+	uint64_t s = 0;
+
+	for (size_t i = 0; i < n; i++)
+		s += i & 1 ? p[i] : (uint64_t)p[i] << 8;
+	while (s >> 16)
+		s = (s & 0xffff) + (s >> 16);
+	return (uint16_t)~s;
+}
+
+Test(csum, test_csum_rfc1071_example_matches)
+{
+	static const uint8_t b[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
+
+	cr_assert_eq(csum_fold(csum_partial(b, sizeof(b), 0)), be16((uint16_t)~0xddf2));
+}
+
+Test(csum, test_csum_random_lengths_match_naive)
+{
+	uint8_t b[2100];
+	unsigned seed = 71;
+
+	for (int round = 0; round < 20000; round++) {
+		size_t off = (size_t)rand_r(&seed) % 16, n = (size_t)rand_r(&seed) % 2000;
+		int kind = rand_r(&seed) % 3;
+
+		for (size_t i = 0; i < n; i++)
+			b[off + i] = (uint8_t)(kind ? rand_r(&seed) : 0xff);
+		cr_assert_eq(csum_fold(csum_partial(b + off, n, 0)), be16(naive(b + off, n)),
+			     "seed 71 round %d n %zu", round, n);
+	}
+}
+
+Test(csum, test_csum_iphdr_matches_naive)
+{
+	uint8_t b[21];
+	unsigned seed = 72;
+
+	for (int round = 0; round < 10000; round++) {
+		for (size_t i = 0; i < sizeof(b); i++)
+			b[i] = (uint8_t)rand_r(&seed);
+		cr_assert_eq(csum_iphdr(b + 1), be16(naive(b + 1, 20)));
+	}
+}
+
+Test(csum, test_csum_pseudo_matches_naive)
+{
+	uint8_t ph[12] = {10, 0, 0, 1, 192, 168, 255, 254, 0, 6, 0x12, 0x34};
+	uint32_t s, d;
+
+	memcpy(&s, ph, 4);
+	memcpy(&d, ph + 4, 4);
+	cr_assert_eq(csum_fold(csum_pseudo(s, d, 0x1234, 6)), be16(naive(ph, sizeof(ph))));
+}
+
+Test(csum, test_csum_skb_odd_fragments_match_naive)
+{
+	struct skb_pool *pool = skb_heap_pool_create(64, 512);
+	uint64_t drops[SKB_DROP_MAX] = {0};
+	static struct skb_cache c;
+	unsigned seed = 73;
+
+	skb_cache_init(&c, pool, drops);
+	for (int round = 0; round < 5000; round++) {
+		uint8_t flat[4096];
+		struct sk_buff *head = NULL;
+		int pieces = 1 + rand_r(&seed) % 8;
+		unsigned off, n;
+
+		for (int i = 0; i < pieces; i++) {
+			unsigned len = (unsigned)rand_r(&seed) % 100;
+			struct sk_buff *skb = skb_alloc(&c, (unsigned)rand_r(&seed) % 8);
+			uint8_t *p = skb_put(skb, len);
+
+			for (unsigned k = 0; k < len; k++)
+				p[k] = (uint8_t)rand_r(&seed);
+			if (head)
+				skb_append_frag(head, skb);
+			else
+				head = skb;
+		}
+		off = (unsigned)rand_r(&seed) % (head->len + 1);
+		n = (unsigned)rand_r(&seed) % (head->len - off + 1);
+		cr_assert_eq(skb_copy_bits(head, off, flat, n), 0);
+		cr_assert_eq(csum_fold(csum_skb(head, off, n, 0)), be16(naive(flat, n)),
+			     "seed 73 round %d off %u n %u", round, off, n);
+		skb_free(head);
+	}
+	skb_cache_fini(&c);
+	skb_pool_destroy(pool);
+}
