@@ -252,7 +252,7 @@ static void neigh_park(struct stack *st, struct neigh *n, struct sk_buff *skb)
 {
 	struct arp_table *tb = st->arp;
 
-	if (n->pending.qlen == NEIGH_PENDING_MAX) {
+	if (n->pending.qlen >= tb->pending_one) {
 		tb->pending--;
 		skb_drop(skb_dequeue(&n->pending), SKB_DROP_NEIGH_QUEUE_FULL);
 	} else if (tb->pending >= tb->pending_max) {
@@ -441,7 +441,10 @@ int arp_init(struct stack *st)
 	st->arp = tb;
 	tb->nr = nr;
 	tb->mask = size - 1;
-	tb->pending_max = max_t(uint32_t, 4 * NEIGH_PENDING_MAX, st->cache.pool->nr / 16);
+	/* A client that opens 1,000 connections at once must not lose SYNs to the first ARP and
+	 * wait a second for them: the bound is memory, not a handful of packets. */
+	tb->pending_max = max_t(uint32_t, 64, st->cache.pool->nr / 16);
+	tb->pending_one = tb->pending_max / 2;
 	stack_key(st, "arp", tb->key);
 	list_init(&tb->free);
 	list_init(&tb->hearsay);

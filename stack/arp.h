@@ -15,7 +15,6 @@
 
 #include "stack/stack_int.h"
 
-#define NEIGH_PENDING_MAX  16 /* skbs that wait for one neighbour */
 #define NEIGH_TRIES        3
 #define NEIGH_RETRANS      (1 * NSEC_PER_SEC)
 #define NEIGH_REACHABLE_NS (30 * NSEC_PER_SEC)
@@ -54,6 +53,7 @@ struct arp_table {
 	uint32_t nr, mask;       /* (c) */
 	uint8_t key[16];         /* (c) of the hash */
 	uint32_t pending, pending_max; /* (o) skbs that wait, in all; (c) their bound */
+	uint32_t pending_one; /* (c) of them for one neighbour */
 	/* (o) STALE entries by age: those that nobody here asked for go first. */
 	struct list_head free, hearsay, idle;
 	uint64_t defended; /* (o) ns of the last defence of our address; 0 never */
