@@ -50,6 +50,32 @@ void conn_case_read_in_reset_says_econnreset(struct conn_env *e)
 	run_pair(e, srv_reset, cli_read_in_reset);
 }
 
+static void srv_fin_then_reset(struct pair *p)
+{
+	EQ(p->e, pl_shutdown(p->s, 1), 0);
+	while (!p->a && !p->e->nr_fail)
+		pl_sleep(MS);
+	pl_sleep(10 * MS);
+}
+
+static void cli_eof_then_reset(struct pair *p)
+{
+	char buf[10];
+
+	EQ(p->e, pl_read(p->c, buf, sizeof(buf)), 0);
+	EQ(p->e, pl_write(p->c, "x", 1), 1);
+	p->a = 1;
+	pl_sleep(40 * MS);
+	EQ(p->e, pl_read(p->c, buf, sizeof(buf)), 0);
+	EQ(p->e, pl_write(p->c, "x", 1), -EPIPE);
+	EQ(p->e, pl_read(p->c, buf, sizeof(buf)), 0);
+}
+
+void conn_case_end_of_stream_outlives_reset(struct conn_env *e)
+{
+	run_pair(e, srv_fin_then_reset, cli_eof_then_reset);
+}
+
 static void cli_parked_write_in_reset(struct pair *p)
 {
 	size_t n = 32 * MIB;

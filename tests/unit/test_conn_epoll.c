@@ -134,3 +134,46 @@ Test(conn_epoll, test_conn_epoll_no_device_says_enodev, .timeout = 60)
 	lane_destroy(e.srv);
 	cr_assert(ok);
 }
+
+static void g_fds_exhausted(void *arg)
+{
+	struct pl_addr a = {.family = PL_AF_INET};
+	struct pl_conn *l, *c1, *c2, *s1, *s2;
+	struct rlimit rl, old;
+	int *ok = arg;
+
+	memcpy(&a.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	if (pl_listen(PL_NET_KERNEL, &a, 0, &l) || pl_local_addr(l, &a) ||
+	    pl_dial(PL_NET_KERNEL, &a, 0, &c1) || pl_accept(l, &s1) ||
+	    pl_dial(PL_NET_KERNEL, &a, 0, &c2))
+		return;
+	getrlimit(RLIMIT_NOFILE, &old);
+	rl = old;
+	rl.rlim_cur = (rlim_t)lowest_free_fd();
+	setrlimit(RLIMIT_NOFILE, &rl);
+	*ok = pl_accept(l, &s2) == -EMFILE;
+	*ok &= pl_dial(PL_NET_KERNEL, &a, 0, &s2) == -EMFILE;
+	*ok &= pl_listen(PL_NET_KERNEL, &a, 0, &s2) == -EMFILE;
+	pl_close(s1);
+	/* the connection still waits: no edge is lost by the failed try */
+	*ok &= pl_accept(l, &s2) == 0;
+	setrlimit(RLIMIT_NOFILE, &old);
+	pl_close(s2);
+	pl_close(c1);
+	pl_close(c2);
+	pl_close(l);
+}
+
+Test(conn_epoll, test_conn_epoll_fds_exhausted_says_emfile_and_recovers, .timeout = 60)
+{
+	struct conn_env e;
+	int ok = 0;
+
+	env_open(&e);
+	cr_assert_eq(lane_go(e.srv, g_fds_exhausted, &ok, "fds_exhausted"), 0);
+	cr_assert_eq(lane_run(e.srv), 0);
+	conn_suite_end(&e);
+	lane_destroy(e.srv);
+	cr_assert_eq(e.nr_fail, 0, "%s", e.first_fail);
+	cr_assert(ok);
+}

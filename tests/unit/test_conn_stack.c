@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The conn suite over Parklane's own stack in virtual time: two lanes in one thread over a
+ * loop pair, and one lane that talks to its own address by the internal loopback. After each
+ * case every sock is gone or orphaned, and every skb comes back to its pool.
+ */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include <parklane/go.h>
+
+#include "conn_suite.h"
+#include "drivers/loop.h"
+#include "poller/lane_int.h"
+#include "poller/netpoll_stack.h"
+#include "stack/sock.h"
+#include "stack/stack.h"
+
+/* Nothing in the suite lasts longer; who is still there then waits for ever. */
+#define WORLD_END_NS (600 * NSEC_PER_SEC)
+#define NR_SKBS      16384u
+#define TURN_NS      1000u
+
+struct node {
+	struct skb_pool *pool;
+	struct netdev *dev;
+	struct stack *st;
+	struct lane *lane;
+	struct netpoll_backend *nb;
+};
+
+struct world {
+	struct conn_env e;
+	uint64_t now;
+	unsigned nr; /* nodes that have a lane; the other end of the pair is deaf if 1 */
+	struct node node[2];
+};
+
+static uint64_t world_clock(void *ctx)
+{
+	return ((struct world *)ctx)->now;
+}
+
+/* turn - one turn of every lane; false once nothing happened and no timer is set. */
+static bool turn(struct world *w)
+{
+	uint64_t next = 0, at;
+	bool busy = false;
+
+	for (unsigned i = 0; i < w->nr; i++) {
+		(void)lane_turn(w->node[i].lane, false);
+		busy |= w->node[i].lane->busy;
+	}
+	for (unsigned i = 0; i < w->nr && !busy; i++) {
+		at = lane_next_event(w->node[i].lane);
+		if (at && (!next || at < next))
+			next = at;
+	}
+	if (!busy && !next)
+		return false;
+	w->now = max_t(uint64_t, w->now + TURN_NS, next);
+	return w->now < WORLD_END_NS;
+}
+
+static int world_run(struct conn_env *e)
+{
+	struct world *w = container_of(e, struct world, e);
+
+	while (lane_nr_g(e->srv) || lane_nr_g(e->cli))
+		if (!turn(w))
+			return -ETIME;
+	return 0;
+}
+
+static unsigned world_pds(struct conn_env *e)
+{
+	return e->srv->np.nr_open + e->cli->np.nr_open;
+}
+
+static uint32_t ip_of(unsigned i)
+{
+	uint32_t ip;
+
+	memcpy(&ip, (uint8_t[]){10, 0, 0, (uint8_t)(1 + i)}, 4);
+	return ip;
+}
+
+static void node_open(struct world *w, unsigned i)
+{
+	struct node *n = &w->node[i];
+	struct stack_config scfg;
+	struct lane_config lcfg;
+
+	n->pool = skb_heap_pool_create(NR_SKBS, 2048);
+	cr_assert_not_null(n->pool);
+	stack_config_init(&scfg);
+	memset(scfg.seed, (int)(i + 1), sizeof(scfg.seed));
+	cr_assert_eq(stack_create(&scfg, n->pool, &n->st), 0);
+	cr_assert_eq(stack_attach(n->st, n->dev, 0, ip_of(i), 24, 0), 0);
+	lane_config_init(&lcfg);
+	lcfg.virt = true;
+	lcfg.clock = world_clock;
+	lcfg.clock_ctx = w;
+	cr_assert_eq(lane_create(&lcfg, &n->lane), 0);
+	cr_assert_eq(netpoll_stack_create(n->lane, n->st, 0, &n->nb), 0);
+	cr_assert_eq(lane_add_backend(n->lane, n->nb), 0);
+}
+
+static void world_open(struct world *w, unsigned nr)
+{
+	memset(w, 0, sizeof(*w));
+	w->now = NSEC_PER_SEC;
+	w->nr = nr;
+	cr_assert_eq(loop_pair(NULL, &w->node[0].dev, &w->node[1].dev), 0);
+	for (unsigned i = 0; i < nr; i++)
+		node_open(w, i);
+	w->e = (struct conn_env){
+		.srv = w->node[0].lane,
+		.cli = w->node[nr - 1].lane,
+		.net = PL_NET_STACK,
+		.srv_ip = ip_of(0),
+		.foreign_ip = ip_of(7),
+		.run = world_run,
+		.pds = world_pds,
+	};
+}
+
+static void world_close(struct world *w)
+{
+	for (unsigned i = 0; i < w->nr; i++) {
+		struct node *n = &w->node[i];
+
+		lane_destroy(n->lane);
+		netpoll_stack_destroy(n->nb);
+		stack_destroy(n->st);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		w->node[i].dev->ops->close(w->node[i].dev);
+	for (unsigned i = 0; i < w->nr; i++) {
+		cr_assert_eq(w->node[i].pool->ops->avail(w->node[i].pool), NR_SKBS);
+		skb_pool_destroy(w->node[i].pool);
+	}
+}
+
+static void run_case(unsigned nr, void (*fn)(struct conn_env *e))
+{
+	struct world w;
+
+	world_open(&w, nr);
+	fn(&w.e);
+	conn_suite_end(&w.e);
+	cr_expect_eq(w.e.nr_fail, 0, "%u failed, first %s", w.e.nr_fail, w.e.first_fail);
+	world_close(&w);
+}
+
+#define X(name)                                                                                    \
+	Test(conn_stack, test_conn_stack_pair_##name, .timeout = 60)                               \
+	{                                                                                          \
+		run_case(2, conn_case_##name);                                                     \
+	}                                                                                          \
+	Test(conn_stack, test_conn_stack_self_##name, .timeout = 60)                               \
+	{                                                                                          \
+		run_case(1, conn_case_##name);                                                     \
+	}
+CONN_SUITE(X)
+#undef X
+
+/* ---- what only the stack has ---- */
+
+static void g_dial_nobody(void *arg)
+{
+	struct conn_env *e = arg;
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7, .v4 = e->foreign_ip};
+	uint64_t t0 = pl_now();
+	struct pl_conn *c;
+
+	if (pl_dial(PL_NET_AUTO, &a, 0, &c) != -EHOSTUNREACH)
+		e->nr_fail++;
+	/* before SYN's own retries give up */
+	if (pl_now() - t0 > 20 * NSEC_PER_SEC)
+		e->nr_fail++;
+	/* a network that is neither ours nor behind a gateway */
+	memcpy(&a.v4, (uint8_t[]){192, 0, 2, 1}, 4);
+	if (pl_dial(PL_NET_AUTO, &a, 0, &c) != -ENETUNREACH)
+		e->nr_fail++;
+	if (pl_dial(PL_NET_KERNEL, &a, 0, &c) != -ENODEV)
+		e->nr_fail++;
+}
+
+Test(conn_stack, test_conn_stack_dial_nobody_says_ehostunreach, .timeout = 60)
+{
+	struct world w;
+
+	world_open(&w, 2);
+	cr_assert_eq(lane_go(w.e.cli, g_dial_nobody, &w.e, "dial_nobody"), 0);
+	cr_assert_eq(world_run(&w.e), 0);
+	conn_suite_end(&w.e);
+	cr_expect_eq(w.e.nr_fail, 0, "%u failed, first %s", w.e.nr_fail, w.e.first_fail);
+	world_close(&w);
+}
+
+static void g_dial_this_host(void *arg)
+{
+	struct conn_env *e = arg;
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7};
+	struct pl_conn *l, *c, *s;
+
+	if (pl_listen(PL_NET_AUTO, &a, 0, &l))
+		return;
+	e->nr_fail += pl_dial(PL_NET_AUTO, &a, 0, &c) != 0;
+	e->nr_fail += pl_accept(l, &s) != 0;
+	e->nr_fail += pl_peer_addr(c, &a) != 0 || a.v4 != e->srv_ip;
+	pl_close(s);
+	pl_close(c);
+	pl_close(l);
+}
+
+Test(conn_stack, test_conn_stack_dial_any_means_this_host, .timeout = 60)
+{
+	struct world w;
+
+	world_open(&w, 1);
+	cr_assert_eq(lane_go(w.e.cli, g_dial_this_host, &w.e, "dial_this_host"), 0);
+	cr_assert_eq(world_run(&w.e), 0);
+	conn_suite_end(&w.e);
+	cr_expect_eq(w.e.nr_fail, 0);
+	world_close(&w);
+}
+
+/* Parked in accept, in read, and in a dial that nobody answers. */
+static void g_left_open(void *arg)
+{
+	struct conn_env *e = arg;
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7};
+	struct pl_conn *l, *s;
+	char b;
+
+	if (pl_listen(PL_NET_AUTO, &a, 0, &l) || pl_accept(l, &s))
+		return;
+	e->nr_fail = 1;
+	(void)!pl_read(s, &b, 1);
+	e->nr_fail = 2;
+}
+
+static void g_left_dialling(void *arg)
+{
+	struct conn_env *e = arg;
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7, .v4 = e->srv_ip};
+	struct pl_conn *c;
+
+	if (pl_dial(PL_NET_AUTO, &a, 0, &c))
+		return;
+	a.v4 = e->foreign_ip;
+	(void)pl_dial(PL_NET_AUTO, &a, 0, &c);
+	e->nr_fail = 3;
+}
+
+Test(conn_stack, test_conn_stack_lane_destroy_closes_what_is_open, .timeout = 60)
+{
+	struct world w;
+
+	world_open(&w, 2);
+	cr_assert_eq(lane_go(w.e.srv, g_left_open, &w.e, "left_open"), 0);
+	cr_assert_eq(lane_go(w.e.cli, g_left_dialling, &w.e, "left_dialling"), 0);
+	/* ARP asks for the foreign address once more after a second, and has not given up */
+	while (w.now < NSEC_PER_SEC * 3 / 2)
+		cr_assert(turn(&w));
+	cr_assert_eq(w.e.nr_fail, 1);
+	world_close(&w);
+}
