@@ -75,13 +75,15 @@ bool tcp_queue_rcv(struct tcp_sock *tp, struct sk_buff *skb)
 
 void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len)
 {
+	uint32_t unacked = tp->rcv_nxt - tp->rcv_wup;
+
 	if (unlikely(len > tp->rcv_mss))
 		tp->rcv_mss = (uint16_t)min_t(uint32_t, len, tp->advmss);
 	tp->ack_pending |= TCP_ACK_SCHED;
 	if (tp->quickack && !tp->pingpong) {
 		tp->quickack--;
 		tp->ack_pending |= TCP_ACK_NOW;
-	} else if (tp->rcv_nxt - tp->rcv_wup > tp->rcv_mss) {
+	} else if (unacked > tp->rcv_mss) {
 		/* more than one full segment: RFC 1122 4.2.3.2 "at least every second" */
 		tp->ack_pending |= TCP_ACK_NOW;
 	}
