@@ -42,6 +42,7 @@ static void icmp_xmit(struct stack *st, struct sk_buff *skb, uint32_t daddr, uin
 		return;
 	}
 	skb->ip_summed = CHECKSUM_UNKNOWN;
+	stat_inc(&st->stats.csum_sw_tx);
 	stat_inc(&st->stats.icmp_out);
 	ip_output(st, skb, &rt, IPPROTO_ICMP_, ICMP_TTL, tos, (uint16_t)stack_random32(st));
 }
@@ -127,6 +128,7 @@ void icmp_input(struct stack *st, struct sk_buff *skb)
 	uint8_t type;
 
 	stat_inc(&st->stats.icmp_in);
+	stat_inc(&st->stats.csum_sw_rx);
 	/* In software: devices verify TCP and UDP, and say so for ICMP as well or not at all. */
 	if (!skb_may_pull(skb, ICMP_HLEN) || csum_fold(csum_skb(skb, 0, skb->len, 0)) != 0) {
 		skb_drop(skb, SKB_DROP_ICMP_BAD);

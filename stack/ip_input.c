@@ -33,16 +33,13 @@ static enum skb_drop_reason dst_reason(const struct stack *st, uint32_t daddr)
 	return SKB_DROP_IP_NOT_LOCAL;
 }
 
-static bool csum_ok(struct stack *st, const struct sk_buff *skb, const struct iphdr_ *iph,
-		    unsigned hlen)
+/* The header's sum. csum_sw_rx and csum_hw_rx are the transports' to count. */
+static bool csum_ok(const struct sk_buff *skb, const struct iphdr_ *iph, unsigned hlen)
 {
-	if (skb->ip_summed == CHECKSUM_GOOD) {
-		stat_inc(&st->stats.csum_hw_rx);
+	if (skb->ip_summed == CHECKSUM_GOOD)
 		return true;
-	}
 	if (skb->ip_summed == CHECKSUM_BAD)
 		return false;
-	stat_inc(&st->stats.csum_sw_rx);
 	if (likely(hlen == IP_HLEN))
 		return csum_iphdr(iph) == 0;
 	return csum_fold(csum_partial(iph, hlen, 0)) == 0;
@@ -88,7 +85,7 @@ void ip_input(struct stack *st, struct sk_buff *skb)
 	if (unlikely(tot_len < hlen || tot_len > skb->len))
 		goto out_drop;
 	reason = SKB_DROP_IP_BAD_CSUM;
-	if (unlikely(!csum_ok(st, skb, iph, hlen)))
+	if (unlikely(!csum_ok(skb, iph, hlen)))
 		goto out_drop;
 	reason = SKB_DROP_IP_BAD_SRC;
 	if (unlikely(src_refused(st, skb, iph->saddr)))

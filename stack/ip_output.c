@@ -5,7 +5,7 @@
  */
 #include "stack/stack_int.h"
 
-static void ip_build(struct stack *st, struct sk_buff *skb, const struct route *rt, uint8_t proto,
+static void ip_build(const struct stack *st, struct sk_buff *skb, const struct route *rt, uint8_t proto,
 		     uint8_t ttl, uint8_t tos, uint16_t id)
 {
 	struct iphdr_ *iph = (struct iphdr_ *)skb_push(skb, IP_HLEN);
@@ -21,14 +21,8 @@ static void ip_build(struct stack *st, struct sk_buff *skb, const struct route *
 	iph->check = 0;
 	iph->saddr = rt->saddr;
 	iph->daddr = rt->daddr;
-	if (skb->ip_summed == CHECKSUM_PARTIAL) {
-		stat_inc(&st->stats.csum_hw_tx);
-		if (st->features & NETDEV_F_TX_IP_CSUM)
-			return;
-	} else {
-		stat_inc(&st->stats.csum_sw_tx);
-	}
-	iph->check = csum_iphdr(iph);
+	if (skb->ip_summed != CHECKSUM_PARTIAL || !(st->features & NETDEV_F_TX_IP_CSUM))
+		iph->check = csum_iphdr(iph);
 }
 
 /* A TSO frame is cut by the device; its own length has only the field's limit. */

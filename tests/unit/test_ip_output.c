@@ -80,7 +80,6 @@ Test(ip_output, test_ip_output_device_fills_ip_checksum)
 	cr_assert_eq(lab_send(&l, &rt, LAB_PEER, 1), 0);
 	lab_arp_reply(&l, fake_peer_mac, LAB_PEER);
 	cr_assert_eq(send_partial(&l)->check, 0);
-	cr_assert_eq(stack_stats(l.st)->csum_hw_tx, 1);
 	lab_end(&l);
 }
 
