@@ -13,7 +13,7 @@
 
 #include "drivers/dpdk_mbuf_int.h"
 
-#include <rte_errno.h>
+#include <rte_eal.h>
 #include <rte_ring.h>
 
 /* Per thread; the lane's skb_cache stands in front, so this only has to cover the device's
@@ -104,8 +104,7 @@ static bool pool_shared(const struct sk_buff *skb)
 
 /*
  * Counts the mempool's common ring only, not what the threads' caches hold: low by some
- * hundreds, but one cache line instead of one per possible thread. dpdk_pool_create() asked
- * for the ring.
+ * hundreds, but one cache line instead of one per possible thread.
  */
 static unsigned pool_avail(const struct skb_pool *pool)
 {
@@ -134,7 +133,7 @@ size_t dpdk_pool_bytes(uint32_t nr, uint32_t buf_size)
 	size_t obj = sizeof(struct rte_mbuf) + POOL_PRIV + buf_size + POOL_PER_OBJ;
 
 	obj = (obj + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
-	/* elements do not straddle pages: a page loses at most one */
+	/* hugepages lose their rest, the heap has its own; a power of two is taken for the ring */
 	return (size_t)nr * obj / 8 * 9;
 }
 
@@ -143,10 +142,62 @@ unsigned dpdk_pool_in_use(const struct skb_pool *pool)
 	return rte_mempool_in_use_count(to_dpdk_pool(pool)->mp);
 }
 
-int dpdk_pool_create(uint32_t nr, uint32_t buf_size, struct skb_pool **ret_pool)
+static void set_iova(struct rte_mempool *mp, void *ctx, void *obj, unsigned i)
+{
+	struct rte_mbuf *m = obj;
+
+	(void)mp;
+	(void)ctx;
+	(void)i;
+	m->buf_iova = (rte_iova_t)(uintptr_t)m->buf_addr;
+}
+
+/*
+ * rte_pktmbuf_pool_create_by_ops() but for one flag. Without hugepages DPDK gives each mbuf
+ * a page of its own, so that none lies across two: half as much memory again, and the
+ * headers of all of them compete for the same sets of the cache. Where IOVA is VA a buffer
+ * may well lie across two pages; DPDK then leaves buf_iova to us.
+ */
+static int fill_mempool(struct rte_mempool *mp, bool iova_va, uint16_t buf_size)
+{
+	struct rte_pktmbuf_pool_private priv = {
+		.mbuf_data_room_size = buf_size,
+		.mbuf_priv_size = POOL_PRIV,
+	};
+
+	/* pool_avail() looks into the ring */
+	if (rte_mempool_set_ops_byname(mp, "ring_mp_mc", NULL) < 0)
+		return -ENOMEM;
+	rte_pktmbuf_pool_init(mp, &priv);
+	if (rte_mempool_populate_default(mp) < 0)
+		return -ENOMEM;
+	(void)rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	if (iova_va)
+		(void)rte_mempool_obj_iter(mp, set_iova, NULL);
+	return 0;
+}
+
+static struct rte_mempool *make_mempool(uint32_t nr, uint32_t buf_size)
 {
 	static unsigned serial;
+	bool iova_va = rte_eal_iova_mode() == RTE_IOVA_VA;
 	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *mp;
+
+	(void)snprintf(name, sizeof(name), "pl_pool%u",
+		       __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED));
+	mp = rte_mempool_create_empty(name, nr, sizeof(struct rte_mbuf) + POOL_PRIV + buf_size,
+				      POOL_CACHE, sizeof(struct rte_pktmbuf_pool_private),
+				      SOCKET_ID_ANY, iova_va ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
+	if (mp && fill_mempool(mp, iova_va, (uint16_t)buf_size) < 0) {
+		rte_mempool_free(mp);
+		mp = NULL;
+	}
+	return mp;
+}
+
+int dpdk_pool_create(uint32_t nr, uint32_t buf_size, struct skb_pool **ret_pool)
+{
 	struct dpdk_pool *p;
 
 	if (nr < 2 * POOL_CACHE || buf_size < POOL_BUF_MIN || buf_size > UINT16_MAX)
@@ -154,13 +205,10 @@ int dpdk_pool_create(uint32_t nr, uint32_t buf_size, struct skb_pool **ret_pool)
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	(void)snprintf(name, sizeof(name), "pl_pool%u",
-		       __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED));
-	p->mp = rte_pktmbuf_pool_create_by_ops(name, nr, POOL_CACHE, POOL_PRIV, (uint16_t)buf_size,
-					       SOCKET_ID_ANY, "ring_mp_mc");
+	p->mp = make_mempool(nr, buf_size);
 	if (!p->mp) {
 		free(p);
-		return rte_errno == EINVAL ? -EINVAL : -ENOMEM;
+		return -ENOMEM;
 	}
 	p->pool.ops = &pool_ops;
 	p->pool.nr = nr;
