@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* All headers with options, and some payload: less in a buffer makes no sense. */
+#define STACK_BUF_MIN 256
+
 static void *libc_alloc(void *ctx, size_t size)
 {
 	(void)ctx;
@@ -125,7 +128,8 @@ int stack_attach(struct stack *st, struct netdev *dev, uint16_t queue, uint32_t 
 	if (st->dev)
 		return -EBUSY;
 	if (!prefix_len || prefix_len > 32 || !ip_is_host(ip) || queue >= dev->nr_queues ||
-	    dev->mtu < NETDEV_MTU_MIN)
+	    dev->mtu < NETDEV_MTU_MIN ||
+	    st->cache.pool->buf_size < dev->headroom + STACK_BUF_MIN)
 		return -EINVAL;
 	mask = be32(UINT32_MAX << (32 - prefix_len));
 	/* RFC 3021: a /31 has no broadcast. */
@@ -320,9 +324,9 @@ uint64_t stack_next_timer(const struct stack *st)
 		return max_t(uint64_t, st->now, 1);
 	if (st->dev && st->dev->ops->next_event)
 		held = st->dev->ops->next_event(st->dev);
-	if (!held || !next)
-		return next | held;
-	return min_t(uint64_t, next, held);
+	if (!held || (next && next < held))
+		return next;
+	return held;
 }
 
 bool stack_has_output(const struct stack *st)

@@ -434,3 +434,45 @@ Test(arp, test_arp_eviction_takes_idle_and_routes_notice)
 	cr_assert(out_is_arp(&l, 0, 1, fake_bcast_mac, LAB_PEER));
 	lab_end(&l);
 }
+
+Test(arp, test_arp_random_frames_and_traffic_leave_nothing_behind)
+{
+	struct lab l = lab_begin_cfg(0, 1024, 8);
+	struct route rt[12] = {0};
+	unsigned seed = 777;
+
+	for (int round = 0; round < 30000; round++) {
+		uint8_t b[FAKE_FRAME_MAX], mac[ETH_ALEN] = {2, 0, 0, 0, 1};
+		unsigned who = (unsigned)rand_r(&seed) % 12, n;
+		uint32_t ip = fake_ip(10, 0, 0, 100 + who);
+
+		switch (rand_r(&seed) % 4) {
+		case 0:
+			(void)lab_send(&l, &rt[who], ip, 20);
+			break;
+		case 1:
+			lab_turn(&l, (uint64_t)rand_r(&seed) << (rand_r(&seed) % 5));
+			break;
+		case 2:
+			if (rt[who].resolved)
+				neigh_confirm(l.st, &rt[who]);
+			break;
+		default:
+			mac[5] = (uint8_t)(rand_r(&seed) % 4);
+			n = frame_arp(b, rand_r(&seed) % 2 ? fake_mac : fake_bcast_mac,
+				      (uint16_t)(1 + rand_r(&seed) % 2), mac, ip, fake_mac,
+				      rand_r(&seed) % 3 ? LAB_OUR : ip);
+			if (rand_r(&seed) % 8 == 0)
+				b[6 + (unsigned)rand_r(&seed) % 36] = (uint8_t)rand_r(&seed);
+			lab_rx(&l, b, n);
+		}
+		for (unsigned i = 0; i < l.f->nr_out; i++)
+			cr_assert(l.f->out[i].b[13] == 6 ||
+					  (!(l.f->out[i].b[0] & 1) &&
+					   memcmp(l.f->out[i].b, zero_mac, ETH_ALEN) != 0),
+				  "seed 777 round %d: a packet to a group or to nobody", round);
+		l.f->nr_out = 0;
+		cr_assert(count(&l) <= 8 && l.st->arp->pending <= l.st->arp->pending_max);
+	}
+	lab_end(&l);
+}

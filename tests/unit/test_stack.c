@@ -105,6 +105,9 @@ Test(stack, test_stack_attach_bad_addresses_einval)
 	f.dev.mtu = 500;
 	cr_assert_eq(stack_attach(st, &f.dev, 0, LAB_OUR, 24, 0), -EINVAL);
 	f.dev.mtu = 1500;
+	f.dev.headroom = 1900;
+	cr_assert_eq(stack_attach(st, &f.dev, 0, LAB_OUR, 24, 0), -EINVAL);
+	f.dev.headroom = 0;
 	cr_assert_eq(stack_ip(st), 0);
 	/* RFC 3021: both addresses of a /31 are hosts. */
 	cr_assert_eq(stack_attach(st, &f.dev, 0, LAB_OUR, 31, fake_ip(10, 0, 0, 3)), 0);
