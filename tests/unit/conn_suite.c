@@ -17,9 +17,11 @@
 void conn_suite_note(struct conn_env *e, const char *file, int line, const char *what, long long got,
 		     long long want)
 {
-	if (!e->nr_fail++)
-		snprintf(e->first_fail, sizeof(e->first_fail), "%s:%d: %s: %lld, not %lld", file,
-			 line, what, got, want);
+	size_t n = strlen(e->first_fail);
+
+	e->nr_fail++;
+	snprintf(e->first_fail + n, sizeof(e->first_fail) - n, "%s:%d: %s: %lld, not %lld; ", file, line,
+		 what, got, want);
 }
 
 void conn_suite_end(struct conn_env *e)

@@ -23,7 +23,7 @@ struct conn_env {
 	/* pds - poll_descs in use on both lanes; the suite wants 0 after each case. */
 	unsigned (*pds)(struct conn_env *e);
 	unsigned nr_fail;
-	char first_fail[200];
+	char first_fail[1000]; /* the first ones, as text */
 };
 
 #define CONN_SUITE(X)                                                                              \
@@ -57,7 +57,8 @@ struct conn_env {
 	X(bad_addresses)                                                                           \
 	X(addresses_of_both_ends_match)                                                            \
 	X(options_and_wrong_kind)                                                                  \
-	X(another_lane_is_refused)
+	X(another_lane_is_refused)                                                                 \
+	X(random_calls_by_seed)
 
 #define X(name) void conn_case_##name(struct conn_env *e);
 CONN_SUITE(X)

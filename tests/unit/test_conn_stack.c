@@ -87,11 +87,10 @@ static uint32_t ip_of(unsigned i)
 	return ip;
 }
 
-static void node_open(struct world *w, unsigned i)
+static void node_open(struct world *w, unsigned i, const struct lane_config *lcfg)
 {
 	struct node *n = &w->node[i];
 	struct stack_config scfg;
-	struct lane_config lcfg;
 
 	n->pool = skb_heap_pool_create(NR_SKBS, 2048);
 	cr_assert_not_null(n->pool);
@@ -99,23 +98,19 @@ static void node_open(struct world *w, unsigned i)
 	memset(scfg.seed, (int)(i + 1), sizeof(scfg.seed));
 	cr_assert_eq(stack_create(&scfg, n->pool, &n->st), 0);
 	cr_assert_eq(stack_attach(n->st, n->dev, 0, ip_of(i), 24, 0), 0);
-	lane_config_init(&lcfg);
-	lcfg.virt = true;
-	lcfg.clock = world_clock;
-	lcfg.clock_ctx = w;
-	cr_assert_eq(lane_create(&lcfg, &n->lane), 0);
+	cr_assert_eq(lane_create(lcfg, &n->lane), 0);
 	cr_assert_eq(netpoll_stack_create(n->lane, n->st, 0, &n->nb), 0);
 	cr_assert_eq(lane_add_backend(n->lane, n->nb), 0);
 }
 
-static void world_open(struct world *w, unsigned nr)
+static void world_open_as(struct world *w, unsigned nr, const struct lane_config *lcfg)
 {
 	memset(w, 0, sizeof(*w));
 	w->now = NSEC_PER_SEC;
 	w->nr = nr;
 	cr_assert_eq(loop_pair(NULL, &w->node[0].dev, &w->node[1].dev), 0);
 	for (unsigned i = 0; i < nr; i++)
-		node_open(w, i);
+		node_open(w, i, lcfg);
 	w->e = (struct conn_env){
 		.srv = w->node[0].lane,
 		.cli = w->node[nr - 1].lane,
@@ -125,6 +120,17 @@ static void world_open(struct world *w, unsigned nr)
 		.run = world_run,
 		.pds = world_pds,
 	};
+}
+
+static void world_open(struct world *w, unsigned nr)
+{
+	struct lane_config lcfg;
+
+	lane_config_init(&lcfg);
+	lcfg.virt = true;
+	lcfg.clock = world_clock;
+	lcfg.clock_ctx = w;
+	world_open_as(w, nr, &lcfg);
 }
 
 static void world_close(struct world *w)
@@ -268,5 +274,92 @@ Test(conn_stack, test_conn_stack_lane_destroy_closes_what_is_open, .timeout = 60
 	while (w.now < NSEC_PER_SEC * 3 / 2)
 		cr_assert(turn(&w));
 	cr_assert_eq(w.e.nr_fail, 1);
+	world_close(&w);
+}
+
+/* ---- both networks in one lane: a proxy from the stack to a kernel socket ---- */
+
+struct proxy {
+	struct pl_addr stack, kernel;
+	int ok;
+};
+
+static void echo_server(enum pl_net net, const struct pl_addr *at, struct pl_addr *ret_addr)
+{
+	struct pl_conn *l, *c;
+	char buf[64];
+	ssize_t n;
+
+	if (pl_listen(net, at, 0, &l) || pl_local_addr(l, ret_addr) || pl_accept(l, &c))
+		return;
+	while ((n = pl_read(c, buf, sizeof(buf))) > 0)
+		(void)!pl_write(c, buf, (size_t)n);
+	pl_close(c);
+	pl_close(l);
+}
+
+static void g_kernel_echo(void *arg)
+{
+	struct proxy *p = arg;
+	struct pl_addr a = {.family = PL_AF_INET};
+
+	memcpy(&a.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	echo_server(PL_NET_KERNEL, &a, &p->kernel);
+}
+
+static void g_proxy(void *arg)
+{
+	struct proxy *p = arg;
+	struct pl_addr a = {.family = PL_AF_INET};
+	struct pl_conn *l, *c, *k;
+	char buf[64];
+	ssize_t n;
+
+	while (!p->kernel.port)
+		pl_yield();
+	if (pl_listen(PL_NET_AUTO, &a, 0, &l) || pl_local_addr(l, &p->stack) ||
+	    pl_accept(l, &c) || pl_dial(PL_NET_KERNEL, &p->kernel, 0, &k))
+		return;
+	while ((n = pl_read(c, buf, sizeof(buf))) > 0) {
+		(void)!pl_write(k, buf, (size_t)n);
+		n = pl_read(k, buf, sizeof(buf));
+		(void)!pl_write(c, buf, n > 0 ? (size_t)n : 0);
+	}
+	pl_close(k);
+	pl_close(c);
+	pl_close(l);
+}
+
+static void g_proxy_client(void *arg)
+{
+	struct proxy *p = arg;
+	struct pl_conn *c;
+	char buf[64];
+
+	while (!p->stack.port)
+		pl_yield();
+	p->stack.v4 = ip_of(0);
+	if (pl_dial(PL_NET_STACK, &p->stack, 0, &c))
+		return;
+	for (int i = 0; i < 200; i++)
+		p->ok += pl_write(c, "request", 7) == 7 && pl_read(c, buf, sizeof(buf)) == 7;
+	pl_close(c);
+}
+
+Test(conn_stack, test_conn_stack_both_networks_live_in_one_lane, .timeout = 60)
+{
+	struct lane_config cfg;
+	struct proxy p = {.ok = 0};
+	struct world w;
+
+	lane_config_init(&cfg);
+	world_open_as(&w, 1, &cfg);
+	cr_assert_eq(lane_go(w.e.srv, g_kernel_echo, &p, "kernel_echo"), 0);
+	cr_assert_eq(lane_go(w.e.srv, g_proxy, &p, "proxy"), 0);
+	cr_assert_eq(lane_go(w.e.srv, g_proxy_client, &p, "proxy_client"), 0);
+	cr_assert_eq(lane_run(w.e.srv), 0);
+	cr_assert_eq(p.ok, 200);
+	conn_suite_end(&w.e);
+	cr_expect_eq(w.e.nr_fail, 0, "%s", w.e.first_fail);
 	world_close(&w);
 }
