@@ -218,14 +218,10 @@ struct g *netpoll_unblock(struct poll_desc *pd, unsigned mode, bool ioready)
 	return pd->local ? unblock_local(w, ioready) : unblock_locked(w, ioready);
 }
 
+/* Parks and wakes of a pd's gs happen on its lane's thread, so the count has one writer. */
 static void add_waiters(struct poll_desc *pd, int64_t n)
 {
-	int64_t *w = &pd->backend->waiters;
-
-	if (pd->local)
-		*w += n;
-	else
-		__atomic_fetch_add(w, n, __ATOMIC_RELAXED);
+	WRITE_ONCE(pd->backend->waiters, pd->backend->waiters + n);
 }
 
 /* netpoll_wake - R31: first runnable, then no longer counted. g may be NULL. */
@@ -265,7 +261,7 @@ int netpoll_reset(struct poll_desc *pd, unsigned mode)
 		return err;
 	if (pd->local)
 		*pd_word(pd, mode) = PD_NIL;
-	else
+	else if (__atomic_load_n(pd_word(pd, mode), __ATOMIC_SEQ_CST) != PD_NIL)
 		__atomic_store_n(pd_word(pd, mode), PD_NIL, __ATOMIC_SEQ_CST);
 	return 0;
 }
@@ -287,7 +283,7 @@ static bool block_local(struct poll_desc *pd, unsigned mode)
 	if (unlikely(old != PD_NIL))
 		BUG("netpoll: double wait");
 	*w = (uintptr_t)s->cur;
-	pd->backend->waiters++;
+	add_waiters(pd, 1);
 	__sched_park(s, NULL, NULL, why_of(mode));
 	old = *w;
 	*w = PD_NIL;
@@ -319,17 +315,18 @@ static bool block_locked(struct poll_desc *pd, unsigned mode, bool waitio)
 	struct block_arg b = {.pd = pd, .w = pd_word(pd, mode)};
 	uintptr_t old;
 
-	for (;;) { /* R2 */
-		old = PD_READY;
-		if (__atomic_compare_exchange_n(b.w, &old, PD_NIL, false, __ATOMIC_SEQ_CST,
-						__ATOMIC_RELAXED))
-			return true;
-		old = PD_NIL;
-		if (__atomic_compare_exchange_n(b.w, &old, PD_WAIT, false, __ATOMIC_SEQ_CST,
-						__ATOMIC_RELAXED))
-			break;
-		if (old != PD_READY)
+	old = __atomic_load_n(b.w, __ATOMIC_SEQ_CST);
+	for (;;) { /* R2; a failed exchange tells what the word is now */
+		uintptr_t want = old == PD_READY ? PD_NIL : PD_WAIT;
+
+		if (unlikely(old > PD_READY))
 			BUG("netpoll: double wait");
+		if (!__atomic_compare_exchange_n(b.w, &old, want, false, __ATOMIC_SEQ_CST,
+						 __ATOMIC_SEQ_CST))
+			continue;
+		if (want == PD_NIL)
+			return true;
+		break;
 	}
 	/* R3: WAIT is published, look again. Pairs with publish_info() before unblock(). */
 	if (waitio || netpoll_check_err(pd, mode) == 0)

@@ -96,7 +96,7 @@ struct netpoll_backend {
 					  * device does not link the stack in */
 	struct lane *lane;             /* (c) */
 	bool local;                    /* (c) its pds use plain accesses */
-	int64_t waiters;               /* (a) R30: parked gs of this backend; (o) if local */
+	int64_t waiters;               /* (o) R30: parked gs of this backend; relaxed readers */
 };
 
 /* ---- for the conn layer: inside a goroutine of pd's lane ---- */
