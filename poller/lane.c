@@ -327,19 +327,24 @@ static unsigned __lane_turn(struct lane *l, bool may_sleep)
 	return ran;
 }
 
+/* close_account - the lane stops here for now: what comes until the next turn is not its. */
+static void close_account(struct lane *l)
+{
+	if (l->led.cycles && l->tsc)
+		stat_add(l->busy ? &l->led.busy : &l->led.empty, ledger_tsc() - l->tsc);
+	l->tsc = 0;
+}
+
 unsigned lane_turn(struct lane *l, bool may_sleep)
 {
 	struct lane *outer = lane_enter(l);
 	unsigned ran;
 
 	BUG_ON(!l->thr.attached && attach(l) != 0);
-	__atomic_store_n(&l->sleeping, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
 	ran = __lane_turn(l, may_sleep);
-	if (!l->in_run && l->led.cycles) {
-		/* What the program does between turns is not the lane's. */
-		stat_add(l->busy ? &l->led.busy : &l->led.empty, ledger_tsc() - l->tsc);
-		l->tsc = 0;
-	}
+	if (!l->in_run)
+		close_account(l);
 	lane_enter(outer);
 	return ran;
 }
@@ -360,6 +365,7 @@ int lane_run(struct lane *l)
 	while (lane_nr_g(l) != 0 && !lane_stopping(l))
 		__lane_turn(l, true);
 	l->in_run = false;
+	close_account(l);
 	lane_enter(outer);
 	detach(l);
 	return 0;
@@ -378,8 +384,9 @@ bool lane_stopping(const struct lane *l)
 
 void lane_break(struct lane *l)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (l->epoll && __atomic_load_n(&l->sleeping, __ATOMIC_SEQ_CST))
+	/* A read-modify-write instead of a fence and a load: what the caller stored before, in
+	 * whatever order, is visible to a lane that is seen awake. (TSan knows no fences.) */
+	if (l->epoll && __atomic_fetch_or(&l->sleeping, 0, __ATOMIC_SEQ_CST))
 		l->epoll->ops->brk(l->epoll);
 }
 

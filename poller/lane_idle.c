@@ -43,7 +43,7 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 	}
 	__atomic_store_n(&l->poll_until, delay < 0 ? UINT64_MAX : l->now + (uint64_t)delay,
 			 __ATOMIC_RELAXED); /* R41 */
-	__atomic_store_n(&l->sleeping, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST))
 		delay = 0;
 	if (l->led.cycles) {
@@ -58,7 +58,7 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 		stat_add(&l->led.idle, t1 - t0);
 		l->tsc = t1;
 	}
-	__atomic_store_n(&l->sleeping, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&l->poll_until, 0, __ATOMIC_RELAXED);
 	l->now = lane_clock(l);
 	l->epoll_last = l->now; /* R41 */
@@ -99,9 +99,9 @@ int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns)
 		return -EAGAIN;
 	if (!l->virt && l->stack && l->device_fd < 0)
 		return -EOPNOTSUPP;
-	__atomic_store_n(&l->sleeping, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST)) {
-		__atomic_store_n(&l->sleeping, false, __ATOMIC_RELAXED);
+		__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
 		return -EAGAIN;
 	}
 	next = lane_next_event(l);

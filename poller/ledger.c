@@ -76,6 +76,12 @@ void __ledger_keep(struct ledger *led, bool busy)
 	stat_inc(&led->sampled_turns);
 }
 
+void ledger_switch_sample(struct ledger *led, uint64_t cycles)
+{
+	stat_add(&led->switch_cycles, cycles > led->tsc_cost ? cycles - led->tsc_cost : 0);
+	stat_inc(&led->switch_samples);
+}
+
 /* split_switch - the switches happen inside of "app"; their share is known by samples. */
 static void split_switch(const struct ledger *led, struct ledger_report *r)
 {

@@ -126,6 +126,9 @@ static inline void ledger_mark(struct ledger *led, enum ledger_step step)
 		__ledger_mark(led, step);
 }
 
+/* ledger_switch_sample - one switch took `cycles`, two readings of the TSC around it. */
+void ledger_switch_sample(struct ledger *led, uint64_t cycles);
+
 /* ---- the turn's own ---- */
 
 /* ledger_turn_begin - choose whether this turn is sampled; tsc is the turn's reading. */

@@ -126,11 +126,18 @@ static void bury(struct sched *s, struct g *g)
 	WRITE_ONCE(s->nr_g, s->nr_g - 1);
 }
 
-/* landed - first thing after a switch: what the g that left could not do on its own stack. */
+/* landed - first thing after a switch: what the g that left could not do on its own stack, and
+ * the end of a timed switch. */
 static NOINLINE void landed(struct sched *s)
 {
 	struct g *g = s->left;
 
+	if (s->timing) {
+		ledger_switch_sample(s->led, ledger_tsc() - s->t0);
+		s->timing = false;
+	}
+	if (!g)
+		return;
 	s->left = NULL;
 	if (g->state == G_DEAD) {
 		bury(s, g);
@@ -161,11 +168,13 @@ static NOINLINE void hop(struct sched *s, struct g *from, struct g *to)
 		sp = to->sp;
 		warm(s);
 	}
+	if (unlikely(s->timing))
+		s->t0 = ledger_tsc();
 	coro_san_leave(from ? &from->san : &s->san, to ? &to->san : &s->san,
 		       from && from->state == G_DEAD);
 	coro_switch(save, sp);
 	coro_san_enter(from ? &from->san : &s->san);
-	if (unlikely(s->left))
+	if (unlikely(s->left || s->timing))
 		landed(s);
 }
 
@@ -175,7 +184,7 @@ static void g_main(void *arg)
 	struct sched *s = g->sched;
 
 	coro_san_enter(&g->san);
-	if (unlikely(s->left))
+	if (unlikely(s->left || s->timing))
 		landed(s);
 	g->fn(g->arg);
 	BUG_ON(s->cur != g);
@@ -240,6 +249,8 @@ unsigned sched_run(struct sched *s)
 	g = pick(s);
 	if (!g)
 		return 0;
+	/* One switch of a sampled turn is timed: the first one, onto a stack that is not hot. */
+	s->timing = s->led->sampling;
 	hop(s, NULL, g);
 	BUG_ON(s->run_next);
 	return SCHED_TURN_BUDGET - s->budget;

@@ -50,6 +50,8 @@ struct sched {
 	uint32_t from_q;    /* (o) gs of q that still belong to this turn */
 	uint32_t budget;    /* (o) gs that may still run in this turn */
 	uint32_t chain;     /* (o) run-next hops since the last g taken from q */
+	bool timing;        /* (o) this switch is timed for the ledger, from t0 on */
+	uint64_t t0;
 	struct g *left;     /* (o) went off its stack just now and wants sched_landed() */
 	bool (*commit)(struct g *g, void *arg);
 	void *commit_arg;
