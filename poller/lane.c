@@ -96,7 +96,7 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 	list_init(&l->conns);
 	gtimer_heap_init(&l->timers);
 	netpoll_init(&l->np, l);
-	ledger_init(&l->led, cfg->ledger, cfg->virt);
+	ledger_init(&l->led, cfg->ledger, cfg->clock != NULL);
 	if (!cfg->clock)
 		tsc_clock_init(&l->clock);
 	l->now = lane_clock(l);

@@ -97,7 +97,7 @@ struct ledger_report {
 	double tsc_ghz; /* cycles per ns; 0 without an invariant TSC */
 };
 
-/* ledger_init - virt: count events only. */
+/* ledger_init - virt: the time is not the TSC's, count events only. */
 void ledger_init(struct ledger *led, enum ledger_mode mode, bool virt);
 /* ledger_report - any thread; *ret_report may be a few events apart from itself. tsc_ghz is 0
  * here, lane_ledger_report() knows it. */
