@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,14 +118,41 @@ void dpdk_quiet_end(void)
 	eal.memfd = -1;
 }
 
+/* The line that ends at `end`, without blanks at its end: its start, *end moved. */
+static size_t line_before(size_t *end)
+{
+	size_t start;
+
+	while (*end && isspace((unsigned char)eal.chatter[*end - 1]))
+		--*end;
+	for (start = *end; start && eal.chatter[start - 1] != '\n';)
+		start--;
+	return start;
+}
+
+/* What EAL adds to every refused device, after the line that tells why. */
+static bool line_says_nothing(size_t start, size_t end)
+{
+	static const char *const empty[] = {"EAL: Failed to attach device",
+					    "EAL: Driver cannot attach"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(empty); i++) {
+		size_t len = strlen(empty[i]);
+
+		if (end - start >= len && memcmp(eal.chatter + start, empty[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
 const char *dpdk_last_words(char *buf, size_t len)
 {
-	size_t end = eal.len, start, n;
+	size_t end = eal.len, start = line_before(&end), n;
 
-	while (end && isspace((unsigned char)eal.chatter[end - 1]))
-		end--;
-	for (start = end; start && eal.chatter[start - 1] != '\n';)
-		start--;
+	while (start && line_says_nothing(start, end)) {
+		end = start;
+		start = line_before(&end);
+	}
 	n = min_t(size_t, end - start, len - 1);
 	for (size_t i = 0; i < n; i++) {
 		char c = eal.chatter[start + i];
@@ -214,6 +242,23 @@ static int first_cpu(const cpu_set_t *set)
 	return 0;
 }
 
+/* Made by EAL even where it shares nothing with other processes; empty, and left behind. */
+static void remove_runtime_dir(void)
+{
+	const char *dir = rte_eal_get_runtime_dir();
+	char parent[PATH_MAX];
+	char *slash;
+
+	if (!dir || !*dir || rmdir(dir) < 0)
+		return;
+	(void)snprintf(parent, sizeof(parent), "%s", dir);
+	slash = strrchr(parent, '/');
+	if (slash && slash != parent) {
+		*slash = 0;
+		(void)rmdir(parent);
+	}
+}
+
 static int run_init(const struct dpdk_eal_config *cfg, uint64_t need, bool huge, int cpu)
 {
 	char lcores[24], mem[24], prefix[32];
@@ -243,6 +288,7 @@ static int run_init(const struct dpdk_eal_config *cfg, uint64_t need, bool huge,
 	/* EAL reorders argv[], and writes into it; it keeps copies of what it needs */
 	for (int i = 0; i < n; i++)
 		free(own[i]);
+	remove_runtime_dir();
 	return ret;
 }
 

@@ -40,6 +40,12 @@ static int fail(int ret, char *err, size_t errlen, const char *fmt, ...)
 	return ret;
 }
 
+/* PMDs answer -1 where they mean "no", which is not EPERM. */
+static const char *reason(int ret)
+{
+	return ret == -1 ? "no reason given" : rte_strerror(-ret);
+}
+
 static struct dpdk_dev *to_dpdk(struct netdev *dev)
 {
 	return container_of(dev, struct dpdk_dev, dev);
@@ -257,8 +263,8 @@ static int port_init(struct dpdk_dev *d, const struct dpdk_netdev_config *cfg, c
 	ret = setup_queues(d, &conf, nr_desc);
 	if (ret < 0)
 		return fail(ret == -ENOMEM ? -ENOMEM : -EIO, err, errlen,
-			    "%s: the device did not start: %s (%s)", d->dev.name,
-			    rte_strerror(-ret), dpdk_last_words(words, sizeof(words)));
+			    "%s: the device did not start: %s (%s)", d->dev.name, reason(ret),
+			    dpdk_last_words(words, sizeof(words)));
 	choose_mac(d, cfg->mac);
 	return 0;
 }
@@ -321,6 +327,32 @@ static int tap_allowed(char *err, size_t errlen)
 	return 0;
 }
 
+/* net_tap takes an argument that it does not know for none at all: "ifcae=pl0" would open a
+ * device of another name. */
+static int tap_args(const char *name, const char *args, char *err, size_t errlen)
+{
+	static const char *const known[] = {"iface=", "remote=", "mac=", "persist"};
+
+	while (*args) {
+		size_t len = strcspn(args, ",");
+		bool ok = false;
+
+		for (unsigned i = 0; i < ARRAY_SIZE(known); i++)
+			ok |= strncmp(args, known[i], strlen(known[i])) == 0;
+		if (!ok)
+			return fail(-EINVAL, err, errlen,
+				    "%s: argument '%.*s': it knows iface=NAME, "
+				    "mac=MAC, remote=NAME, persist",
+				    name, (int)len, args);
+		if (strncmp(args, "iface=", 6) == 0 && len - 6 >= IF_NAMESIZE)
+			return fail(-EINVAL, err, errlen,
+				    "%s: the interface's name '%.*s' is longer than %d", name,
+				    (int)len - 6, args + 6, IF_NAMESIZE - 1);
+		args += len + (args[len] == ',');
+	}
+	return 0;
+}
+
 /* The kernel's interface that a PMD is to sit on must be there. */
 static int iface_exists(const char *name, const char *args, char *err, size_t errlen)
 {
@@ -340,8 +372,11 @@ static int iface_exists(const char *name, const char *args, char *err, size_t er
 
 static int check_vdev(const char *name, const char *args, char *err, size_t errlen)
 {
-	if (strncmp(name, "net_tap", 7) == 0)
-		return tap_allowed(err, errlen);
+	if (strncmp(name, "net_tap", 7) == 0) {
+		int ret = tap_args(name, args, err, errlen);
+
+		return ret < 0 ? ret : tap_allowed(err, errlen);
+	}
 	if (strncmp(name, "net_af_packet", 13) == 0 || strncmp(name, "net_af_xdp", 10) == 0)
 		return iface_exists(name, args, err, errlen);
 	return 0;
@@ -378,7 +413,8 @@ static int attach_device(const char *name, const char *args, uint16_t *ret_port,
 		if (ret < 0)
 			return ret;
 		ret = rte_eal_hotplug_add("vdev", name, args);
-		if (ret == -ENODEV || ret == -ENOTSUP || ret == -EINVAL || ret == -ENOENT)
+		if (ret == -ENODEV || ret == -ENOTSUP || ret == -EINVAL || ret == -ENOENT ||
+		    ret == -EFAULT)
 			return fail(-ENODEV, err, errlen,
 				    "%s: no such device or driver, or bad arguments (%s); known: "
 				    "net_tap, net_ring, net_memif, net_af_packet, net_af_xdp, PCI "
@@ -386,7 +422,7 @@ static int attach_device(const char *name, const char *args, uint16_t *ret_port,
 				    name, dpdk_last_words(words, sizeof(words)));
 		if (ret < 0)
 			return fail(-EIO, err, errlen, "%s: the driver refused: %s (%s)", name,
-				    rte_strerror(-ret), dpdk_last_words(words, sizeof(words)));
+				    reason(ret), dpdk_last_words(words, sizeof(words)));
 	}
 	if (rte_eth_dev_get_port_by_name(name, ret_port) == 0)
 		return 0;
@@ -432,6 +468,9 @@ int dpdk_netdev_open(const char *devargs, const struct dpdk_netdev_config *cfg,
 			    "example net_tap0,iface=pl0",
 			    devargs);
 	(void)snprintf(name, sizeof(name), "%.*s", (int)len, devargs);
+	/* DPDK knows PCI devices by the long form only */
+	if (is_pci(name) && strchr(name, ':') == strrchr(name, ':'))
+		(void)snprintf(name, sizeof(name), "0000:%.*s", (int)len, devargs);
 	if (rte_eth_dev_get_port_by_name(name, &port) == 0 && !is_pci(name))
 		return fail(-EEXIST, err, errlen, "%s: is open already", name);
 	ret = open_port(name, devargs + len + (devargs[len] == ','), cfg ? cfg : &dflt, pool, &d,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "drivers/dpdk_eal.h"
@@ -289,9 +290,16 @@ Test(dpdk, test_dpdk_open_twice_is_refused)
 
 Test(dpdk, test_dpdk_unknown_device_says_so_in_one_line)
 {
-	static const char *const bad[] = {"net_foo0",	    "",
-					  ",iface=x",	    "0000:ff:1f.7",
-					  "net_af_packet0", "net_af_packet0,iface=nosuchif0"};
+	static const char *const bad[] = {"net_foo0",
+					  "",
+					  ",iface=x",
+					  "0000:ff:1f.7",
+					  "net_af_packet0",
+					  "net_af_packet0,iface=nosuchif0",
+					  "net_tap0,ifcae=pl0",
+					  "net_tap0,iface=longer_than_15_characters",
+					  "net_memif0,role=king",
+					  "eth0"};
 	struct netdev *dev;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -318,6 +326,14 @@ Test(dpdk, test_dpdk_eal_keeps_callers_affinity)
 
 	cr_assert_eq(sched_getaffinity(0, sizeof(set), &set), 0);
 	cr_assert_eq(CPU_COUNT(&set), (int)sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+Test(dpdk, test_dpdk_eal_leaves_no_runtime_directory)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/var/run/dpdk/parklane%d", (int)getpid());
+	cr_assert_neq(access(path, F_OK), 0);
 }
 
 #define MANY 30000u
