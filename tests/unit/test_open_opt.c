@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Lane options as given and as refused: pl_options_argv and options_plan. */
+#include <criterion/criterion.h>
+#include <arpa/inet.h>
+#include <errno.h>
+
+#include "apps/open.h"
+
+#define ARGV(...)                                                                                  \
+	char *argv[] = {"prog", __VA_ARGS__, NULL};                                                \
+	int argc = (int)ARRAY_SIZE(argv) - 1;                                                      \
+	struct pl_options opt = {0}
+
+static struct lane_plan plan_of(const struct pl_options *opt)
+{
+	struct lane_plan plan = {0};
+
+	cr_assert_eq(options_plan(opt, &plan), 0, "%s", pl_last_error());
+	return plan;
+}
+
+Test(open_opt, test_options_argv_device_is_noted_and_rest_left)
+{
+	ARGV("--dev", "net_tap0,iface=pl0", "--ip=10.77.0.2/24", "--gw", "10.77.0.1", "--cpu", "1",
+	     "--idle", "nap:70", "--mtu", "1400", "--verbose", "--port", "7");
+	struct lane_plan plan;
+
+	cr_assert_eq(pl_options_argv(&opt, argc, argv), 13);
+	cr_assert_str_eq(opt.dev, "net_tap0,iface=pl0");
+	cr_assert(opt.pin && opt.cpu == 1 && opt.mtu == 1400 && opt.verbose);
+	plan = plan_of(&opt);
+	cr_assert_eq(plan.ip, inet_addr("10.77.0.2"));
+	cr_assert_eq(plan.gw, inet_addr("10.77.0.1"));
+	cr_assert_eq(plan.prefix_len, 24);
+	cr_assert_eq(plan.cpu, 1);
+	cr_assert_eq(plan.idle, LANE_IDLE_NAP);
+	cr_assert_eq(plan.nap_ns, 70000);
+}
+
+Test(open_opt, test_options_argv_none_is_kernel_sockets)
+{
+	char *argv[] = {"prog", NULL};
+	struct pl_options opt = {0};
+
+	cr_assert_eq(pl_options_argv(&opt, 1, argv), 1);
+	cr_assert_null(opt.dev);
+	cr_assert_eq(plan_of(&opt).cpu, -1);
+}
+
+Test(open_opt, test_options_argv_stops_at_first_word)
+{
+	ARGV("--epoll", "serve", "--dev", "x");
+
+	cr_assert_eq(pl_options_argv(&opt, argc, argv), 2);
+	cr_assert_null(opt.dev);
+}
+
+#define REFUSED(says, ...)                                                                         \
+	do {                                                                                       \
+		ARGV(__VA_ARGS__);                                                                 \
+		cr_assert_eq(pl_options_argv(&opt, argc, argv), -EINVAL, says);                    \
+		cr_assert(strstr(pl_last_error(), says), "%s", pl_last_error());                   \
+		cr_assert(!strchr(pl_last_error(), '\n'));                                         \
+	} while (0)
+
+Test(open_opt, test_options_argv_bad_value_is_refused_by_name)
+{
+	REFUSED("--ip", "--dev", "d", "--ip", "10.77.0.2");
+	REFUSED("--ip", "--dev", "d", "--ip", "10.77.0.2/0");
+	REFUSED("--ip", "--dev", "d", "--ip", "10.77.0.2/33");
+	REFUSED("--ip", "--dev", "d", "--ip", "10.77.0.256/24");
+	REFUSED("--ip", "--dev", "d", "--ip", "fe80::1/64");
+	REFUSED("--ip", "--dev", "d", "--ip", "10.77.0.255/24");
+	REFUSED("--ip", "--dev", "d", "--ip", "10.77.0.0/24");
+	REFUSED("--ip", "--dev", "d", "--ip", "224.0.0.1/24");
+	REFUSED("--ip", "--dev", "d");
+	REFUSED("--gw", "--dev", "d", "--ip", "10.77.0.2/24", "--gw", "10.78.0.1");
+	REFUSED("--gw", "--dev", "d", "--ip", "10.77.0.2/24", "--gw", "10.77.0.2");
+	REFUSED("--mtu", "--dev", "d", "--ip", "10.77.0.2/24", "--mtu", "500");
+	REFUSED("--cpu", "--cpu", "-1");
+	REFUSED("--cpu", "--cpu", "one");
+	REFUSED("--idle", "--idle", "nap");
+	REFUSED("--idle", "--idle", "nap:0");
+	REFUSED("--dev", "--epoll", "--dev", "d", "--ip", "10.77.0.2/24");
+	REFUSED("--pcap", "--pcap", "f");
+	REFUSED("--fault", "--fault", "loss=1");
+	REFUSED("--mtu needs a value", "--mtu");
+}
+
+Test(open_opt, test_options_plan_prefix_31_and_32_have_no_broadcast)
+{
+	struct pl_options opt = {.dev = "d", .ip = "10.77.0.255/31"};
+
+	cr_assert_eq(plan_of(&opt).prefix_len, 31);
+	opt.ip = "10.77.0.255/32";
+	cr_assert_eq(plan_of(&opt).prefix_len, 32);
+}
