@@ -13,8 +13,11 @@
 
 #include <parklane/run.h>
 
+#include "drivers/open.h"
 #include "poller/lane.h"
 #include "stack/base/compiler.h"
+
+struct stack;
 
 /* The options as given; `epoll` only tells that --epoll was, to refuse it beside --dev. */
 struct lane_args {
@@ -44,5 +47,33 @@ MUST_USE int options_plan(const struct pl_options *opt, struct lane_plan *ret_pl
 
 /* open_error - note one line for pl_last_error(), without a newline; returns err. */
 int open_error(int err, const char *fmt, ...) PRINTF_FMT(2, 3);
+
+/* One lane with everything below it. stack is NULL on a lane without a device. */
+struct open_lane {
+	struct lane *lane;
+	struct stack *stack;
+	struct netpoll_backend *nb;
+};
+
+/*
+ * open_lane - a lane on the calling thread and, with dev, its shard of the stack over queue 0 of
+ * dev. dev and pool stay the caller's and outlive it. 0; -errno with pl_last_error().
+ * close_lane - on the same thread, after the lane's last turn.
+ */
+MUST_USE int open_lane(const struct lane_plan *plan, struct netdev *dev, struct skb_pool *pool,
+		       struct open_lane *ret);
+void close_lane(struct open_lane *ol);
+
+/* Whom open_run() tells: when all is up and the lane is about to turn, and when it has turned
+ * for the last time, with everything still open. fault is NULL without --fault. */
+struct open_hooks {
+	void (*begin)(void *ctx, const struct open_lane *ol);
+	void (*end)(void *ctx, const struct open_lane *ol, const struct netdev_handle *h);
+	void *ctx;
+};
+
+/* open_run - pl_run() with hooks (may be NULL). */
+MUST_USE int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg,
+		      const struct open_hooks *hooks);
 
 #endif
