@@ -92,6 +92,7 @@ struct wrap {
 static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 {
 	struct wrap *w = state->input;
+	int at = state->next;
 
 	(void)arg;
 	switch (key) {
@@ -106,8 +107,11 @@ static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 		puts(CLI_VERSION);
 		exit(0);
 	case ARGP_KEY_ERROR:
+		/* An option was passed by already, a stray word was not. */
+		if (at > 0 && (at >= state->argc || state->argv[at - 1][0] == '-'))
+			at--;
 		cli_usage("%s: unknown, incomplete or misplaced; '%s --help' lists the options",
-			  state->argv[state->next > 1 ? state->next - 1 : 0], w->name);
+			  state->argv[at], w->name);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}

@@ -16,6 +16,9 @@ static const struct {
 	const char *name, *does;
 	int (*run)(int argc, char **argv);
 } commands[] = {
+	{"echo", "answer every connection with what it sends", cmd_echo},
+	{"bench", "measure a server: bench rr", cmd_bench},
+	{"stat", "look into a running lane", cmd_stat},
 	{"help", "this text", cmd_help},
 };
 

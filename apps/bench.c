@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* `parklane bench rr`: round trips against an echo server, as a line, or as JSON. */
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "apps/cli.h"
+#include "apps/cmd_run.h"
+#include "apps/rr.h"
+
+struct bench_args {
+	struct lane_args lane;
+	struct rr_config cfg;
+	const char *connect;
+	double seconds, warmup;
+	bool json, kind;
+	struct rr_result res;
+	bool finished;
+};
+
+enum {
+	KEY_CONNECT = 1,
+	KEY_CONNS,
+	KEY_SIZE,
+	KEY_TIME,
+	KEY_WARMUP,
+	KEY_JSON,
+};
+
+static void bench_value(struct bench_args *a, int key, char *arg)
+{
+	int err;
+
+	switch (key) {
+	case KEY_CONNECT:
+		a->connect = arg;
+		err = pl_addr_parse(arg, &a->cfg.addr);
+		if (err == -EAFNOSUPPORT)
+			cli_usage("--connect %s: IPv6 is not supported yet; give A.B.C.D:PORT", arg);
+		if (err || !a->cfg.addr.port || !a->cfg.addr.v4)
+			cli_usage("--connect %s: give A.B.C.D:PORT (names are not resolved)", arg);
+		break;
+	case KEY_CONNS:
+		a->cfg.conns = (unsigned)cli_uint("--conns", arg, 1, RR_CONNS_MAX);
+		break;
+	case KEY_SIZE:
+		a->cfg.size = (unsigned)cli_uint("--size", arg, 1, RR_SIZE_MAX);
+		break;
+	case KEY_TIME:
+		a->seconds = cli_seconds("--time", arg, 0.01, 86400);
+		break;
+	case KEY_WARMUP:
+		a->warmup = cli_seconds("--warmup", arg, 0, 3600);
+		break;
+	default:
+		a->json = true;
+	}
+}
+
+static error_t bench_parse(int key, char *arg, struct argp_state *state)
+{
+	struct bench_args *a = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &a->lane;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->kind || strcmp(arg, "rr"))
+			cli_usage("bench '%s': the one kind of measurement is rr", arg);
+		a->kind = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->kind)
+			cli_usage("bench what? 'parklane bench rr --connect HOST:PORT'");
+		if (!a->connect)
+			cli_usage("bench rr needs --connect HOST:PORT, an echo server");
+		return 0;
+	case KEY_CONNECT:
+	case KEY_CONNS:
+	case KEY_SIZE:
+	case KEY_TIME:
+	case KEY_WARMUP:
+	case KEY_JSON:
+		bench_value(a, key, arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option bench_options[] = {
+	{"connect", KEY_CONNECT, "HOST:PORT", 0, "The echo server", 0},
+	{"conns", KEY_CONNS, "N", 0, "Connections, one outstanding request each (default 1)", 0},
+	{"size", KEY_SIZE, "S", 0, "Bytes of a request and of its answer (default 64)", 0},
+	{"time", KEY_TIME, "SEC", 0, "Measured time (default 5)", 0},
+	{"warmup", KEY_WARMUP, "SEC", 0, "Time before it (default: a tenth, at most 1)", 0},
+	{"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},
+	{0},
+};
+static const struct argp bench_argp = {
+	.options = bench_options,
+	.parser = bench_parse,
+	.children = lane_child,
+	.args_doc = "rr",
+	.doc = "Request and response against an echo server; every answer is compared with what was "
+	       "sent.",
+};
+
+static void bench_main(void *arg)
+{
+	struct bench_args *a = arg;
+
+	rr_run(&a->cfg, &a->res);
+	a->finished = true;
+}
+
+static double us(const struct rr_result *r, double q)
+{
+	return (double)hist_quantile(&r->hist, q) / 1e3;
+}
+
+static int print_json(const struct bench_args *a, double rps)
+{
+	const struct rr_result *r = &a->res;
+	struct utsname u = {0};
+	char link[64];
+	json_t *o;
+
+	uname(&u);
+	o = json_pack("{s:{s:s s:s s:i s:i} s:[{s:s s:s s:s s:i s:i s:f s:I s:{s:f s:f s:f s:f s:f}}] "
+		      "s:{}}",
+		      "meta", "kernel", u.release, "commit", PARKLANE_COMMIT, "cpus",
+		      (int)sysconf(_SC_NPROCESSORS_ONLN), "n", 1, "runs", "backend",
+		      a->lane.opt.dev ? "stack" : "epoll", "link",
+		      run_lane_name(&a->lane, link, sizeof(link)), "test", "rr", "conns",
+		      (int)a->cfg.conns, "size", (int)a->cfg.size, "rps", rps, "requests",
+		      (json_int_t)r->requests, "rtt_us", "p50", us(r, 0.5), "p90", us(r, 0.9), "p99",
+		      us(r, 0.99), "p999", us(r, 0.999), "max", (double)r->hist.max / 1e3, "ratios");
+	if (!o || json_dumpf(o, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) < 0)
+		return 1;
+	putchar('\n');
+	json_decref(o);
+	return 0;
+}
+
+static int print_result(const struct bench_args *a)
+{
+	const struct rr_result *r = &a->res;
+	double rps = r->window_ns ? (double)r->requests * 1e9 / (double)r->window_ns : 0;
+
+	if (a->json)
+		return print_json(a, rps);
+	printf("rr %s: %u connection%s, %u bytes, %.2f s: %.0f req/s\n"
+	       "round trip us: p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f\n",
+	       a->connect, a->cfg.conns, a->cfg.conns == 1 ? "" : "s", a->cfg.size,
+	       (double)r->window_ns / 1e9, rps, us(r, 0.5), us(r, 0.9), us(r, 0.99), us(r, 0.999),
+	       (double)r->hist.max / 1e3);
+	return 0;
+}
+
+/* What to do about an error of the first connection that failed. */
+static const char *advice(int err)
+{
+	switch (err) {
+	case -ECONNREFUSED:
+		return "nothing listens there: start 'parklane echo' first";
+	case -ETIME:
+	case -ETIMEDOUT:
+		return "no answer in time: is the address right and the server running?";
+	case -EHOSTUNREACH:
+		return "no such host on the link: is the address right?";
+	case -ENETUNREACH:
+		return "no route there: give --gw, or another address";
+	case -EADDRNOTAVAIL:
+		return "local ports are exhausted: use fewer --conns";
+	case -EMFILE:
+		return "too many open files: raise 'ulimit -n' or use fewer --conns";
+	case -ECONNRESET:
+	case -EPIPE:
+		return "the server went away";
+	case -EBADMSG:
+		return "that is no echo server";
+	default:
+		return strerror(-err);
+	}
+}
+
+int cmd_bench(int argc, char **argv)
+{
+	static struct bench_args a = {.cfg = {.net = PL_NET_AUTO, .conns = 1, .size = 64},
+				      .seconds = 5,
+				      .warmup = -1};
+	struct run_counters counters = {.command = "bench", .quiet = true};
+	int status;
+
+	cli_parse(&bench_argp, "parklane bench", argc, argv, &a);
+	if (a.warmup < 0)
+		a.warmup = a.seconds > 10 ? 1 : a.seconds / 10;
+	a.cfg.run_ns = (uint64_t)(a.seconds * 1e9);
+	a.cfg.warm_ns = (uint64_t)(a.warmup * 1e9);
+	status = run_command(&a.lane, &counters, bench_main, &a);
+	if (status)
+		return status;
+	if (a.res.err)
+		cli_die("%s: %s: %s", a.connect, a.res.what, advice(a.res.err));
+	if (!a.finished)
+		cli_die("stopped before the measurement was over");
+	return print_result(&a);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Running one lane for a command: signals, statistics socket, summary. */
+#include "apps/cmd_run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "apps/stat_serve.h"
+#include "stack/stack.h"
+
+static struct lane *volatile running;
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int sig)
+{
+	struct lane *l = running;
+
+	stop_signal = sig;
+	if (l)
+		lane_stop(l);
+}
+
+static void catch_signals(void)
+{
+	/* On a lane's thread a handler must have the alternate stack: goroutines are small. A second
+	 * Ctrl-C ends the program the hard way. */
+	struct sigaction sa = {.sa_handler = on_signal,
+			       .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+}
+
+struct run_ctx {
+	const struct run_counters *counters;
+	struct stat_serve *stat;
+};
+
+static void on_begin(void *ctx, const struct open_lane *ol)
+{
+	struct run_ctx *rc = ctx;
+
+	running = ol->lane;
+	if (stop_signal)
+		lane_stop(ol->lane);
+	rc->stat = stat_serve_start(ol, rc->counters->command);
+}
+
+static void print_faults(const struct netdev *fault)
+{
+	static const char *const dir[FAULT_DIRS] = {"rx", "tx"};
+
+	for (int d = 0; d < FAULT_DIRS; d++) {
+		struct fault_stats fs;
+
+		fault_get_stats(fault, (enum fault_dir)d, &fs);
+		fprintf(stderr, "  faults %s: of %" PRIu64 " frames", dir[d], fs.frames);
+		for (int k = 0; k < FAULT_KINDS; k++)
+			fprintf(stderr, ", %s %" PRIu64, fault_kind_name((enum fault_kind)k),
+				fs.hit[k]);
+		fputc('\n', stderr);
+	}
+}
+
+static void print_stack(const struct stack *st)
+{
+	const struct stack_stats *ss = stack_stats(st);
+	bool any = false;
+
+	fprintf(stderr,
+		"  packets: %" PRIu64 " in, %" PRIu64 " out; tcp: %" PRIu64 " segments in, %" PRIu64
+		" out, %" PRIu64 " sent again\n",
+		stat_read(&ss->rx_packets), stat_read(&ss->tx_packets), stat_read(&ss->tcp_in_segs),
+		stat_read(&ss->tcp_out_segs), stat_read(&ss->tcp_retrans_segs));
+	fputs("  drops:", stderr);
+	for (int i = 0; i < SKB_DROP_MAX; i++) {
+		uint64_t n = stat_read(&ss->drops[i]);
+
+		if (!n)
+			continue;
+		fprintf(stderr, "%s %s %" PRIu64, any ? "," : "",
+			skb_drop_name((enum skb_drop_reason)i), n);
+		any = true;
+	}
+	fputs(any ? "\n" : " none\n", stderr);
+}
+
+static void on_end(void *ctx, const struct open_lane *ol, const struct netdev_handle *h)
+{
+	struct run_ctx *rc = ctx;
+	const struct run_counters *c = rc->counters;
+	struct netdev_stats ns = {0};
+
+	running = NULL;
+	stat_serve_stop(rc->stat);
+	if (c->quiet)
+		return;
+	fprintf(stderr, "parklane: %s: %" PRIu64 " connections, %" PRIu64 " bytes", c->command,
+		c->connections ? stat_read(c->connections) : 0, c->bytes ? stat_read(c->bytes) : 0);
+	if (c->errors && stat_read(c->errors))
+		fprintf(stderr, ", %" PRIu64 " ended with an error", stat_read(c->errors));
+	fputc('\n', stderr);
+	if (!ol->stack)
+		return;
+	print_stack(ol->stack);
+	if (h->dev->ops->get_stats)
+		h->dev->ops->get_stats(h->dev, &ns);
+	if (ns.rx_missed || ns.rx_nombuf || ns.rx_errors || ns.tx_errors)
+		fprintf(stderr,
+			"  device: missed %" PRIu64 ", without buffer %" PRIu64 ", errors %" PRIu64
+			" in, %" PRIu64 " out\n",
+			ns.rx_missed, ns.rx_nombuf, ns.rx_errors, ns.tx_errors);
+	if (h->fault)
+		print_faults(h->fault);
+}
+
+int run_command(const struct lane_args *args, const struct run_counters *counters,
+		void (*main_fn)(void *arg), void *arg)
+{
+	struct run_ctx rc = {.counters = counters};
+	struct open_hooks hooks = {on_begin, on_end, &rc};
+	int err;
+
+	catch_signals();
+	err = open_run(&args->opt, main_fn, arg, &hooks);
+	if (!err)
+		return 0;
+	fprintf(stderr, "parklane: %s\n", *pl_last_error() ? pl_last_error() : strerror(-err));
+	return 1;
+}
+
+const char *run_lane_name(const struct lane_args *args, char *buf, size_t size)
+{
+	if (args->opt.dev)
+		snprintf(buf, size, "%.*s", (int)strcspn(args->opt.dev, ","), args->opt.dev);
+	else
+		snprintf(buf, size, "epoll");
+	return buf;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What commands that run one lane share: SIGINT and SIGTERM stop it, `parklane stat` looks into
+ * it, and a summary says at its end what went through it.
+ */
+#ifndef APPS_CMD_RUN_H
+#define APPS_CMD_RUN_H
+
+#include <stdio.h>
+
+#include "apps/open.h"
+
+/* What the command itself can tell; one writer, the lane. NULLs are left out. */
+struct run_counters {
+	const char *command;
+	const uint64_t *connections, *active, *bytes, *errors;
+	bool quiet; /* no summary */
+};
+
+/* run_command - run main_fn(arg) on the lane that args describe. The exit status; what went wrong
+ * is said on stderr. */
+int run_command(const struct lane_args *args, const struct run_counters *counters,
+		void (*main_fn)(void *arg), void *arg);
+
+/* run_lane_name - "10.77.0.2 (net_tap0)", or "the kernel's addresses (epoll)". */
+const char *run_lane_name(const struct lane_args *args, char *buf, size_t size);
+
+#endif

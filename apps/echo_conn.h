@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The echo server's goroutines: the one source that every server of `parklane echo` and of
+ * `parklane compare` runs, over whichever backend its lane has.
+ */
+#ifndef APPS_ECHO_CONN_H
+#define APPS_ECHO_CONN_H
+
+#include <stdint.h>
+
+#include <parklane/parklane.h>
+
+/* One writer, the lane; relaxed readers. */
+struct echo_server {
+	struct pl_conn *listener; /* set by the user, who closes it */
+	uint64_t accepted, active, requests, bytes, errors;
+	int last_err; /* of a connection that ended badly; 0 none */
+};
+
+/* echo_accept_loop - a goroutine (arg: struct echo_server): one more goroutine per connection,
+ * until the listener is closed. Backs off while descriptors or memory are short. */
+void echo_accept_loop(void *arg);
+
+#endif

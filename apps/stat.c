@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* `parklane stat`: ask a running lane for its counters and sockets, and print them. */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "apps/cli.h"
+#include "apps/stat_serve.h"
+
+struct stat_args {
+	unsigned pid;
+	bool json;
+};
+
+enum {
+	KEY_PID = 1,
+	KEY_JSON,
+};
+
+static error_t stat_parse(int key, char *arg, struct argp_state *state)
+{
+	struct stat_args *a = state->input;
+
+	switch (key) {
+	case KEY_PID:
+		a->pid = (unsigned)cli_uint("--pid", arg, 1, INT32_MAX);
+		return 0;
+	case KEY_JSON:
+		a->json = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option stat_options[] = {
+	{"pid", KEY_PID, "N", 0, "The process to look into (default: the only one)", 0},
+	{"json", KEY_JSON, NULL, 0, "Print all of it as JSON", 0},
+	{0},
+};
+static const struct argp stat_argp = {
+	.options = stat_options,
+	.parser = stat_parse,
+	.doc = "Look into a running lane: sockets with state and queues, drops by reason, ring "
+	       "overruns.",
+};
+
+/* A connected socket; -errno. */
+static int connect_to(unsigned pid)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	snprintf(sun.sun_path, sizeof(sun.sun_path), STAT_DIR "/%u.sock", pid);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return fd;
+	if (errno == ECONNREFUSED) {
+		/* Its process was killed. */
+		unlink(sun.sun_path);
+		errno = ENOENT;
+	}
+	close(fd);
+	return -errno;
+}
+
+/* Connect to the one lane that runs; says so and ends when there are none or several. */
+static int connect_to_only(void)
+{
+	DIR *d = opendir(STAT_DIR);
+	char names[160] = "";
+	int fd = -1, n = 0;
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		unsigned pid;
+		int one;
+
+		if (sscanf(e->d_name, "%u.sock", &pid) != 1)
+			continue;
+		one = connect_to(pid);
+		if (one < 0)
+			continue;
+		if (fd >= 0)
+			close(fd);
+		fd = one;
+		n++;
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), " %u", pid);
+	}
+	if (d)
+		closedir(d);
+	if (n == 0)
+		cli_die("no lane is running here: start one, such as 'parklane echo --port 7'");
+	if (n > 1)
+		cli_die("several lanes are running; choose one with --pid:%s", names);
+	return fd;
+}
+
+static json_t *fetch(int fd)
+{
+	FILE *f = fdopen(fd, "r");
+	json_t *o = f ? json_loadf(f, 0, NULL) : NULL;
+
+	if (f)
+		fclose(f);
+	if (!o)
+		cli_die("the lane gave no answer: it may just have ended");
+	return o;
+}
+
+static json_int_t num(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static const char *str(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "?";
+}
+
+static void print_sockets(const json_t *list)
+{
+	json_t *s;
+	size_t i;
+
+	if (!json_array_size(list))
+		return;
+	printf("%-12s %-21s %-21s %8s %8s %6s %8s %8s\n", "state", "local", "peer", "recv-q",
+	       "send-q", "cwnd", "srtt us", "retrans");
+	json_array_foreach (list, i, s) {
+		printf("%-12s %-21s %-21s %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
+		       " %6" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
+		       " %8" JSON_INTEGER_FORMAT "\n",
+		       str(s, "state"), str(s, "local"), str(s, "peer"), num(s, "recv_q"),
+		       num(s, "send_q"), num(s, "cwnd"), num(s, "srtt_us"), num(s, "retrans"));
+	}
+}
+
+/* "a 1, b 2" of what is not 0. */
+static void print_counts(const char *title, json_t *o)
+{
+	const char *key;
+	json_t *v;
+	bool any = false;
+
+	printf("%s:", title);
+	json_object_foreach (o, key, v) {
+		if (!json_is_integer(v) || !json_integer_value(v))
+			continue;
+		printf("%s %s %" JSON_INTEGER_FORMAT, any ? "," : "", key, json_integer_value(v));
+		any = true;
+	}
+	puts(any ? "" : " none");
+}
+
+static void print_text(const json_t *o)
+{
+	json_t *dev = json_object_get(o, "device");
+
+	printf("parklane %s, pid %" JSON_INTEGER_FORMAT ", %.0f s, %" JSON_INTEGER_FORMAT
+	       " goroutines, %s\n",
+	       str(o, "command"), num(o, "pid"), json_real_value(json_object_get(o, "seconds")),
+	       num(o, "goroutines"), dev ? str(dev, "name") : "kernel sockets");
+	print_sockets(json_object_get(o, "sockets"));
+	if (dev) {
+		print_counts("drops", json_object_get(o, "drops"));
+		print_counts("device", dev);
+		print_counts("stack", json_object_get(o, "stack"));
+	}
+	print_counts("lane", json_object_get(o, "events"));
+}
+
+int cmd_stat(int argc, char **argv)
+{
+	struct stat_args a = {0};
+	json_t *o;
+	int fd;
+
+	cli_parse(&stat_argp, "parklane stat", argc, argv, &a);
+	fd = a.pid ? connect_to(a.pid) : connect_to_only();
+	if (fd == -EACCES || fd == -EPERM)
+		cli_die("process %u is another user's: run stat as that user or root", a.pid);
+	if (fd < 0)
+		cli_die("process %u runs no lane", a.pid);
+	o = fetch(fd);
+	if (a.json) {
+		json_dumpf(o, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+		putchar('\n');
+	} else {
+		print_text(o);
+	}
+	json_decref(o);
+	return fflush(stdout) ? 1 : 0;
+}

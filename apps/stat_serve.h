@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The running lane's side of `parklane stat`: a thread that answers on a unix socket with one
+ * JSON object. It reads counters relaxed; the list of sockets is written by the lane itself, in
+ * a goroutine, when the thread asks.
+ */
+#ifndef APPS_STAT_SERVE_H
+#define APPS_STAT_SERVE_H
+
+#include "apps/open.h"
+
+#define STAT_DIR "/run/parklane"
+
+struct stat_serve;
+
+/* stat_serve_start - before the lane's first turn. NULL when it cannot be (no permission for
+ * STAT_DIR): the lane then runs without. command is borrowed. */
+struct stat_serve *stat_serve_start(const struct open_lane *ol, const char *command);
+/* stat_serve_stop - after the last turn; takes the socket away. NULL is a no-op. */
+void stat_serve_stop(struct stat_serve *s);
+
+#endif
