@@ -19,6 +19,7 @@ static const struct {
 	{"echo", "answer every connection with what it sends", cmd_echo},
 	{"bench", "measure a server: bench rr", cmd_bench},
 	{"stat", "look into a running lane", cmd_stat},
+	{"compare", "kernel and bypass side by side, on this machine", cmd_compare},
 	{"help", "this text", cmd_help},
 };
 

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* compare's JSON: one object of meta, runs and ratios. Its keys are an interface. */
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "apps/compare.h"
+
+static void put(json_t *o, const char *key, double v)
+{
+	if (!isnan(v) && !isinf(v))
+		json_object_set_new(o, key, json_real(v));
+}
+
+/* key, key_low, key_high */
+static void put_figure(json_t *o, const char *key, const double *v, unsigned n)
+{
+	struct cmp_figure f = figure_median(v, n);
+	char name[64];
+
+	if (!f.n)
+		return;
+	put(o, key, f.value);
+	snprintf(name, sizeof(name), "%s_low", key);
+	put(o, name, f.low);
+	snprintf(name, sizeof(name), "%s_high", key);
+	put(o, name, f.high);
+}
+
+static json_t *samples(const double *v, unsigned n)
+{
+	json_t *a = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(a, isnan(v[i]) ? json_null() : json_real(v[i]));
+	return a;
+}
+
+static json_t *json_meta(const struct cmp_meta *m)
+{
+	json_t *notes = json_array();
+
+	for (unsigned i = 0; i < m->nr_notes; i++)
+		json_array_append_new(notes, json_string(m->notes[i]));
+	return json_pack("{s:s s:s s:s s:s s:i s:i s:I s:s s:f s:f s:s s:s s:b s:s s:s s:b s:o}",
+			 "machine", m->cpu, "kernel", m->kernel, "date", m->date, "commit",
+			 m->commit, "cpus", (int)m->cpus, "n", (int)m->reps, "seed",
+			 (json_int_t)m->seed, "mode", m->quick ? "quick" : "full", "tsc_hz",
+			 m->tsc_hz, "seconds", m->seconds, "congestion_control", m->cc_used,
+			 "congestion_control_default", m->cc_default, "rps_for_latency",
+			 (int)m->rps_steering, "checksums_kernel", m->kernel_csum,
+			 "checksums_bypass", m->bypass_csum, "virtualised", (int)m->virtualised,
+			 "notes", notes);
+}
+
+static json_t *json_ledger(const struct cmp_series *s)
+{
+	json_t *o = json_object(), *from = json_object(), *steps = json_object();
+
+	for (unsigned i = 0; i < ROW_MAX && s->has_ledger; i++) {
+		if (!s->ledger.source[i])
+			continue;
+		put(o, cmp_row_names[i], s->ledger.row[i]);
+		json_object_set_new(from, cmp_row_names[i], json_string(s->ledger.source[i]));
+	}
+	for (unsigned i = 0; i < STEP_MAX; i++)
+		put(steps, cmp_step_names[i], figure_median(s->steps[i], s->n).value);
+	json_object_set_new(o, "cycles_by_step", steps);
+	json_object_set_new(o, "sources", from);
+	return o;
+}
+
+static json_t *json_run(const struct cmp_series *s)
+{
+	bool stack = s->set == SET_BYPASS, floor = s->set == SET_FLOOR;
+	json_t *rtt = json_object();
+	json_t *o = json_pack("{s:s s:s s:s s:s s:i s:i s:i}", "set", cmp_set_names[s->set],
+			      "backend", stack ? "stack" : floor ? "raw" : "epoll", "link",
+			      stack || floor ? "net_ring" : "veth", "test", "rr", "conns",
+			      (int)s->conns, "size", (int)s->size, "n", (int)s->n);
+
+	put_figure(o, "rps", s->rps, s->n);
+	put_figure(rtt, "p50", s->p50, s->n);
+	put_figure(rtt, "p90", s->p90, s->n);
+	put_figure(rtt, "p99", s->p99, s->n);
+	put_figure(rtt, "p999", s->p999, s->n);
+	put_figure(rtt, "max", s->max, s->n);
+	json_object_set_new(o, "rtt_us", rtt);
+	put_figure(o, "server_cycles_per_req", s->cycles, s->n);
+	put_figure(o, "client_cpu_cycles_per_req", s->client_cycles, s->n);
+	put_figure(o, "server_busy", s->busy, s->n);
+	if (!floor)
+		json_object_set_new(o, "ledger", json_ledger(s));
+	json_object_set_new(o, "samples",
+			    json_pack("{s:o s:o s:o}", "rps", samples(s->rps, s->n), "p50",
+				      samples(s->p50, s->n), "server_cycles_per_req",
+				      samples(s->cycles, s->n)));
+	return o;
+}
+
+int report_json(const struct cmp *c, const char *path)
+{
+	json_t *runs = json_array(), *ratios = json_object(), *all, *r;
+	int err;
+
+	for (unsigned i = 0; i < c->nr_series; i++) {
+		if (c->series[i].n)
+			json_array_append_new(runs, json_run(&c->series[i]));
+	}
+	for (unsigned i = 0; i < c->nr_ratios; i++) {
+		const struct cmp_ratio *x = &c->ratio[i];
+
+		r = json_object();
+		put(r, "value", x->f.value);
+		put(r, "low", x->f.low);
+		put(r, "high", x->f.high);
+		json_object_set_new(r, "n", json_integer(x->f.n));
+		json_object_set_new(r, "says", json_string(x->says));
+		json_object_set_new(ratios, x->name, r);
+	}
+	all = json_pack("{s:o s:o s:o}", "meta", json_meta(&c->meta), "runs", runs, "ratios",
+			ratios);
+	if (!all)
+		return -ENOMEM;
+	errno = 0;
+	err = json_dump_file(all, path, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+	json_decref(all);
+	return !err ? 0 : errno ? -errno : -EIO;
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel's side of compare: two processes in two namespaces over veth, the same goroutine
+ * code as everywhere over the epoll backend, and the plain C epoll server as control. The
+ * client's process takes the readings of both cpus at the edges of its measured window.
+ */
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "apps/cmp_ns.h"
+#include "apps/cmp_proc.h"
+#include "apps/compare.h"
+#include "apps/echo_conn.h"
+#include "apps/plain_epoll.h"
+#include "apps/tsc.h"
+#include "poller/lane.h"
+#include "stack/base/stat.h"
+
+#define PORT_ECHO  7
+#define PORT_PLAIN 8
+#define ANSWER_MS  20000 /* on top of the time a sample takes */
+
+enum kernel_op {
+	OP_UP,   /* server: address and link */
+	OP_RPS,  /* both: steer to this side's cpu (arg 1) or not (0) */
+	OP_SNAP, /* server: totals so far */
+	OP_RR,   /* client: one sample */
+};
+
+/* Congestion control for both ends: on the link of this comparison nothing is lost, and reno is
+ * the one that every kernel has and every namespace may choose. */
+static const char cc[] = "reno";
+
+static struct worker server, client;
+static pid_t spinner[2];
+static const char *what = "";
+
+/* ---- spinners ---- */
+
+/* Keep `cpu` from idling, at the lowest priority there is; starts stopped. */
+static pid_t spinner_start(int cpu)
+{
+	struct sched_param param = {0};
+	pid_t parent = getpid(), pid;
+	cpu_set_t set;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	signal(SIGINT, SIG_IGN);
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) || sched_setscheduler(0, SCHED_IDLE, &param))
+		_exit(1);
+	raise(SIGSTOP);
+	for (;;)
+		;
+}
+
+static void spinners_run(bool run)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(spinner); i++) {
+		if (spinner[i] > 0)
+			kill(spinner[i], run ? SIGCONT : SIGSTOP);
+	}
+}
+
+/* ---- the server's process ---- */
+
+static struct echo_server echo;
+static struct lane *echo_lane;
+static uint64_t plain_requests;
+static int echo_ready, plain_ready;
+static pid_t echo_tid, plain_tid;
+
+static void echo_main(void *arg)
+{
+	struct pl_addr addr = {.family = PL_AF_INET, .port = PORT_ECHO};
+	int err;
+
+	(void)arg;
+	echo_lane = lane_self();
+	err = pl_listen(PL_NET_KERNEL, &addr, 1024, &echo.listener);
+	__atomic_store_n(&echo_ready, err ? err : 1, __ATOMIC_RELEASE);
+	if (!err)
+		echo_accept_loop(&echo);
+}
+
+static void *echo_thread(void *arg)
+{
+	int err;
+
+	echo_tid = (pid_t)syscall(SYS_gettid);
+	err = lane_run_main(CMP_CPU_SERVER, echo_main, arg);
+	__atomic_store_n(&echo_ready, err ? err : -EIO, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void *plain_thread(void *arg)
+{
+	cpu_set_t set;
+	int err;
+
+	(void)arg;
+	plain_tid = (pid_t)syscall(SYS_gettid);
+	CPU_ZERO(&set);
+	CPU_SET(CMP_CPU_SERVER, &set);
+	err = sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+	if (!err)
+		err = plain_epoll_run(PORT_PLAIN, &plain_ready, &plain_requests);
+	__atomic_store_n(&plain_ready, err, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Wait until *ready is 1 (0) or an error. */
+static int await(const int *ready)
+{
+	int v = 0;
+
+	for (int i = 0; i < 5000 && !v; i++) {
+		v = __atomic_load_n(ready, __ATOMIC_ACQUIRE);
+		if (!v)
+			usleep(1000);
+	}
+	return v == 1 ? 0 : v ? v : -ETIME;
+}
+
+static int server_setup(struct cmp_call *call)
+{
+	pthread_t t;
+	int err;
+
+	(void)call;
+	err = ns_enter();
+	if (!err)
+		err = -pthread_create(&t, NULL, echo_thread, NULL);
+	if (!err)
+		err = await(&echo_ready);
+	if (!err)
+		err = -pthread_create(&t, NULL, plain_thread, NULL);
+	return err ? err : await(&plain_ready);
+}
+
+static void server_op(struct cmp_call *call)
+{
+	bool plain = call->set == SET_PLAIN_EPOLL;
+
+	switch (call->op) {
+	case OP_UP:
+		call->err = ns_up(NS_SERVER_IP, cc);
+		break;
+	case OP_RPS:
+		call->err = ns_rps(call->arg ? CMP_CPU_SERVER : -1);
+		break;
+	case OP_SNAP:
+		call->tid = plain ? plain_tid : echo_tid;
+		call->served = stat_read(plain ? &plain_requests : &echo.requests);
+		lane_ledger_report(echo_lane, &call->lane);
+		break;
+	default:
+		call->err = -EINVAL;
+	}
+}
+
+/* ---- the client's process ---- */
+
+struct client_window {
+	struct cmp_call *call;
+	struct proc_watch srv, cli;
+	struct proc_snap srv_at[2], cli_at[2];
+	struct perf_set perf;
+	uint64_t perf_at[2][PERF_ROWS];
+};
+
+static int client_setup(struct cmp_call *call)
+{
+	int err = ns_enter();
+
+	(void)call;
+	if (!err)
+		err = ns_link(server.pid);
+	return err ? err : ns_up(NS_CLIENT_IP, cc);
+}
+
+static void client_edge(void *ctx, int open)
+{
+	struct client_window *w = ctx;
+	int i = open ? 0 : 1;
+
+	/* The cheap and precise ones are nearest to the window. */
+	if (open) {
+		proc_read(&w->cli, &w->cli_at[i]);
+		proc_read(&w->srv, &w->srv_at[i]);
+	}
+	if (w->call->ledger)
+		perf_snap(&w->perf, w->perf_at[i]);
+	if (!open) {
+		proc_read(&w->srv, &w->srv_at[i]);
+		proc_read(&w->cli, &w->cli_at[i]);
+	}
+}
+
+static void client_main(void *arg)
+{
+	struct client_window *w = arg;
+	struct cmp_call *call = w->call;
+	struct rr_config cfg = {
+		.net = PL_NET_KERNEL,
+		.conns = call->conns,
+		.size = call->size,
+		.warm_ns = call->warm_ns,
+		.run_ns = call->run_ns,
+		.window = client_edge,
+		.window_ctx = w,
+	};
+
+	(void)pl_addr_parse(NS_SERVER_IP ":7", &cfg.addr);
+	if (call->set == SET_PLAIN_EPOLL)
+		cfg.addr.port = PORT_PLAIN;
+	rr_run(&cfg, &call->sample.rr);
+}
+
+static void client_rr(struct cmp_call *call)
+{
+	static struct client_window w;
+	struct cmp_sample *s = &call->sample;
+	double hz = tsc_hz(), busy;
+
+	memset(&w, 0, sizeof(w));
+	sample_clear(s);
+	w.call = call;
+	w.srv = (struct proc_watch){.cpu = CMP_CPU_SERVER, .pid = server.pid, .tid = call->tid,
+				    .spinner = spinner[CMP_CPU_SERVER], .net = true};
+	w.cli = (struct proc_watch){.cpu = CMP_CPU_CLIENT, .spinner = spinner[CMP_CPU_CLIENT]};
+	if (call->ledger)
+		perf_open(&w.perf, CMP_CPU_SERVER, call->tid);
+	call->err = lane_run_main(CMP_CPU_CLIENT, client_main, &w);
+	if (!call->err && s->rr.err) {
+		call->err = s->rr.err;
+		snprintf(call->what, sizeof(call->what), "client: %s: %s", s->rr.what,
+			 strerror(-s->rr.err));
+	}
+	if (!call->err) {
+		s->server_cycles = proc_cycles(&w.srv_at[0], &w.srv_at[1], hz, &s->server_busy);
+		s->client_cycles = proc_cycles(&w.cli_at[0], &w.cli_at[1], hz, &busy);
+		proc_steps(&w.srv_at[0], &w.srv_at[1], s->server_cycles, s->step_cycles);
+		proc_ledger(&w.srv_at[0], &w.srv_at[1], s->rr.requests, &s->ledger);
+		if (call->ledger)
+			perf_rows(&w.perf, w.perf_at[0], w.perf_at[1], s->rr.requests, &s->ledger);
+	}
+	if (call->ledger)
+		perf_close(&w.perf);
+}
+
+static void client_op(struct cmp_call *call)
+{
+	if (call->op == OP_RR)
+		client_rr(call);
+	else if (call->op == OP_RPS)
+		call->err = ns_rps(call->arg ? CMP_CPU_CLIENT : -1);
+	else
+		call->err = -EINVAL;
+}
+
+/* ---- the parent's side ---- */
+
+static int call_op(struct worker *w, enum kernel_op op, unsigned arg)
+{
+	int err;
+
+	w->call->op = op;
+	w->call->arg = arg;
+	err = worker_call(w, ANSWER_MS);
+	if (err)
+		what = w->call->what[0] ? w->call->what : strerror(-err);
+	return err;
+}
+
+int kernel_set_rps(bool on)
+{
+	int err = call_op(&server, OP_RPS, on);
+
+	return err ? err : call_op(&client, OP_RPS, on);
+}
+
+int kernel_start(struct cmp_meta *meta, const char **ret_what)
+{
+	int err;
+
+	spinner[0] = spinner_start(CMP_CPU_CLIENT);
+	spinner[1] = spinner_start(CMP_CPU_SERVER);
+	err = worker_start(&server, "kernel server", server_setup, server_op);
+	if (err) {
+		*ret_what = "cannot make a namespace with a server in it (root? ip installed?)";
+		return err;
+	}
+	err = worker_start(&client, "kernel client", client_setup, client_op);
+	if (err) {
+		*ret_what = "cannot make a veth pair between two namespaces (ip and ethtool "
+			    "installed?)";
+		return err;
+	}
+	err = call_op(&server, OP_UP, 0);
+	if (!err)
+		err = kernel_set_rps(true);
+	if (err) {
+		*ret_what = "cannot set up the server's end of the veth pair";
+		return err;
+	}
+	snprintf(meta->cc_used, sizeof(meta->cc_used), "%s", cc);
+	snprintf(meta->kernel_csum, sizeof(meta->kernel_csum),
+		 "nobody: veth hands packets over with the checksum left to a device that never "
+		 "comes");
+	return 0;
+}
+
+static int sample_rows(enum cmp_set set, const struct cmp_call *before, struct cmp_sample *ret)
+{
+	uint64_t served;
+	int err;
+
+	server.call->set = set;
+	err = call_op(&server, OP_SNAP, 0);
+	if (err)
+		return err;
+	/* Connecting and warming up are in here: the lane's rows are per request that it served. */
+	served = server.call->served - before->served;
+	if (set != SET_PLAIN_EPOLL)
+		ledger_lane_rows(&before->lane, &server.call->lane, served, &ret->ledger);
+	return 0;
+}
+
+int kernel_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns, bool ledger,
+		  struct cmp_sample *ret)
+{
+	static struct cmp_call before;
+	struct cmp_call *call = client.call;
+	int err;
+
+	server.call->set = set;
+	err = call_op(&server, OP_SNAP, 0);
+	if (err)
+		return err;
+	before = *server.call;
+	call->op = OP_RR;
+	call->set = set;
+	call->conns = conns;
+	call->size = CMP_SIZE;
+	call->warm_ns = warm_ns;
+	call->run_ns = run_ns;
+	call->ledger = ledger;
+	call->tid = before.tid;
+	spinners_run(set == SET_KERNEL_AWAKE);
+	err = worker_call(&client, (int)((warm_ns + run_ns) / 1000000) + ANSWER_MS);
+	spinners_run(false);
+	if (err) {
+		what = call->what[0] ? call->what : strerror(-err);
+		return err;
+	}
+	*ret = call->sample;
+	return ledger ? sample_rows(set, &before, ret) : 0;
+}
+
+const char *kernel_what(void)
+{
+	return what;
+}
+
+void kernel_stop(void)
+{
+	worker_stop(&client);
+	worker_stop(&server);
+	for (unsigned i = 0; i < ARRAY_SIZE(spinner); i++) {
+		if (spinner[i] <= 0)
+			continue;
+		kill(spinner[i], SIGKILL);
+		while (waitpid(spinner[i], NULL, 0) < 0 && errno == EINTR)
+			;
+		spinner[i] = 0;
+	}
+}

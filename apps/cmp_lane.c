@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What compare's kernel and bypass sides share: lanes, and the rows that a lane counts itself. */
+#include <math.h>
+#include <string.h>
+
+#include "apps/cmp_proc.h"
+#include "apps/compare.h"
+#include "poller/lane.h"
+
+int lane_run_main(int cpu, void (*main_fn)(void *arg), void *arg)
+{
+	struct lane_config cfg;
+	struct lane *lane;
+	int err;
+
+	lane_config_init(&cfg);
+	cfg.cpu = cpu;
+	err = lane_create(&cfg, &lane);
+	if (err)
+		return err;
+	err = lane_go(lane, main_fn, arg, "main");
+	if (!err)
+		err = lane_run(lane);
+	lane_destroy(lane);
+	return err;
+}
+
+void ledger_lane_rows(const struct ledger_report *a, const struct ledger_report *b,
+		      uint64_t requests, struct cmp_ledger *led)
+{
+	static const struct {
+		enum cmp_row row;
+		enum ledger_event ev;
+	} map[] = {
+		{ROW_BYTES_COPIED, LEDGER_EV_BYTES_COPIED},
+		{ROW_PARKS, LEDGER_EV_PARKS},
+		{ROW_EMPTY_POLLS, LEDGER_EV_EMPTY_POLLS},
+		{ROW_WAKEUPS, LEDGER_EV_WAKEUPS},
+		{ROW_SYS_READ, LEDGER_EV_SYS_READ},
+		{ROW_SYS_WRITE, LEDGER_EV_SYS_WRITE},
+		{ROW_SYS_EPOLL, LEDGER_EV_SYS_EPOLL_WAIT},
+		{ROW_SYS_OTHER, LEDGER_EV_SYS_OTHER},
+	};
+
+	if (!requests)
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(map); i++) {
+		/* What the kernel counted itself is the better witness. */
+		if (led->source[map[i].row])
+			continue;
+		led->row[map[i].row] =
+			(double)(b->ev[map[i].ev] - a->ev[map[i].ev]) / (double)requests;
+		led->source[map[i].row] = "the lane's own count";
+	}
+}
+
+void sample_clear(struct cmp_sample *s)
+{
+	memset(s, 0, sizeof(*s));
+	hist_init(&s->rr.hist);
+	s->server_cycles = s->server_busy = s->client_cycles = NAN;
+	for (unsigned i = 0; i < STEP_MAX; i++)
+		s->step_cycles[i] = NAN;
+	ledger_clear(&s->ledger);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Namespaces and the veth pair between them. They have no names and no files: when the last
+ * process of a namespace ends, the kernel takes it and its end of the pair away, so nothing can
+ * be left behind, not even by SIGKILL.
+ */
+#include "apps/cmp_ns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Run a program quietly. 0; -ENOENT it is not installed; -EIO it failed. */
+static int run(const char *const argv[])
+{
+	posix_spawn_file_actions_t fa;
+	int err, status;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
+	err = posix_spawnp(&pid, argv[0], &fa, NULL, (char **)argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	if (err)
+		return -err;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
+#define RUN(...) run((const char *const[]){__VA_ARGS__, NULL})
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int ns_enter(void)
+{
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0)
+		return -errno;
+	/* sysfs shows the devices of the namespace that mounted it. */
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("sysfs", "/sys", "sysfs", 0, NULL) < 0)
+		return -errno;
+	return RUN("ip", "link", "set", "lo", "up");
+}
+
+int ns_link(pid_t peer)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", (int)peer);
+	return RUN("ip", "link", "add", NS_DEV, "type", "veth", "peer", "name", NS_DEV, "netns",
+		   pid);
+}
+
+int ns_up(const char *ip, const char *cc)
+{
+	char cidr[32];
+	int err;
+
+	snprintf(cidr, sizeof(cidr), "%s/24", ip);
+	err = RUN("ip", "addr", "add", cidr, "dev", NS_DEV);
+	if (!err)
+		err = RUN("ip", "link", "set", NS_DEV, "up");
+	/* What an expert would have on: large segments both ways. */
+	if (!err)
+		err = RUN("ethtool", "-K", NS_DEV, "gro", "on", "tso", "on", "gso", "on");
+	if (!err)
+		err = write_file("/proc/sys/net/ipv4/tcp_congestion_control", cc);
+	return err;
+}
+
+int ns_rps(int cpu)
+{
+	char mask[32];
+
+	if (cpu < 0)
+		strcpy(mask, "0");
+	else
+		snprintf(mask, sizeof(mask), "%x", 1u << cpu);
+	return write_file("/sys/class/net/" NS_DEV "/queues/rx-0/rps_cpus", mask);
+}

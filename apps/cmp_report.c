@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * compare's table: what a person takes in within ten seconds comes first, the ledger side by
+ * side after it, and who did what the other did not (checksums) at the end.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/compare.h"
+
+static const char *const titles[SET_MAX] = {
+	"bypass    stack over net_ring", "floor     bare net_ring, no TCP",
+	"kernel    epoll over veth", "kernel-awake  + cpus kept from idling",
+	"plain-epoll   kernel, plain C server"};
+
+/* "1.52 M", "160 k", "912" */
+static const char *si(double v, char *buf, size_t size)
+{
+	if (isnan(v))
+		snprintf(buf, size, "-");
+	else if (v >= 1e6)
+		snprintf(buf, size, "%.2f M", v / 1e6);
+	else if (v >= 1e4)
+		snprintf(buf, size, "%.0f k", v / 1e3);
+	else
+		snprintf(buf, size, "%.0f", v);
+	return buf;
+}
+
+static const char *spread(struct cmp_figure f, const char *fmt, char *buf, size_t size)
+{
+	char one[3][24];
+
+	if (!f.n || isnan(f.value)) {
+		snprintf(buf, size, "-");
+		return buf;
+	}
+	snprintf(one[0], sizeof(one[0]), fmt, f.value);
+	snprintf(one[1], sizeof(one[1]), fmt, f.low);
+	snprintf(one[2], sizeof(one[2]), fmt, f.high);
+	snprintf(buf, size, "%s (%s-%s)", one[0], one[1], one[2]);
+	return buf;
+}
+
+static void print_row(const struct cmp *c, enum cmp_set set)
+{
+	const struct cmp_series *s1 = cmp_find(c, set, 1), *s64 = cmp_find(c, set, 64);
+	struct cmp_figure none = {NAN, NAN, NAN, 0};
+	struct cmp_figure rps = s64 ? figure_median(s64->rps, s64->n) : none;
+	struct cmp_figure cyc = s64 ? figure_median(s64->cycles, s64->n) : none;
+	struct cmp_figure busy = s64 ? figure_median(s64->busy, s64->n) : none;
+	char p50[80], p99[32], lo[16], hi[16], mid[16], flag[24] = "";
+
+	if (!s1 && !s64)
+		return;
+	spread(s1 ? figure_median(s1->p50, s1->n) : none, "%.2f", p50, sizeof(p50));
+	snprintf(p99, sizeof(p99), s1 ? "%.2f" : "-", s1 ? figure_median(s1->p99, s1->n).value : 0);
+	if (!isnan(busy.value) && busy.value < 0.95 && set != SET_BYPASS)
+		snprintf(flag, sizeof(flag), "  cpu %.0f %% busy", busy.value * 100);
+	printf("  %-38s %-22s %8s   %7s (%s-%s)", titles[set], p50, p99,
+	       si(rps.value, mid, sizeof(mid)), si(rps.low, lo, sizeof(lo)),
+	       si(rps.high, hi, sizeof(hi)));
+	printf("   %8s%s\n", si(cyc.value, mid, sizeof(mid)), flag);
+}
+
+static void print_ratio(const struct cmp *c, const char *name, const char *text, double want)
+{
+	for (unsigned i = 0; i < c->nr_ratios; i++) {
+		const struct cmp_ratio *r = &c->ratio[i];
+
+		if (strcmp(r->name, name))
+			continue;
+		printf("  %-62s %8.2f  (%.2f-%.2f, n=%u)", text, r->f.value, r->f.low, r->f.high,
+		       r->f.n);
+		if (want > 0)
+			printf("  wanted: >= %.4g", want);
+		else if (want < 0)
+			printf("  wanted: <= %.4g", -want);
+		putchar('\n');
+	}
+}
+
+static const char *count(double v, char *buf, size_t size)
+{
+	if (isnan(v))
+		snprintf(buf, size, "-");
+	else if (v != 0 && v < 0.001)
+		snprintf(buf, size, "%.1e", v);
+	else
+		snprintf(buf, size, "%.3f", v);
+	return buf;
+}
+
+static void print_ledger(const struct cmp *c)
+{
+	const struct cmp_series *b = cmp_find(c, SET_BYPASS, 64);
+	const struct cmp_series *k = cmp_find(c, SET_KERNEL_AWAKE, 64);
+	char bv[24], kv[24];
+
+	if ((!b || !b->has_ledger) && (!k || !k->has_ledger))
+		return;
+	printf("\nLedger: events per request on the server's cpu, 64 connections\n"
+	       "  %-30s %10s %12s   %s\n", "", "bypass", "kernel-awake", "sources");
+	for (unsigned i = 0; i < ROW_MAX; i++) {
+		const char *bs = b && b->has_ledger ? b->ledger.source[i] : NULL;
+		const char *ks = k && k->has_ledger ? k->ledger.source[i] : NULL;
+
+		if (!bs && !ks)
+			continue;
+		printf("  %-30s %10s %12s   %s%s%s\n", cmp_row_names[i],
+		       bs ? count(b->ledger.row[i], bv, sizeof(bv)) : "-",
+		       ks ? count(k->ledger.row[i], kv, sizeof(kv)) : "-", bs ? bs : "",
+		       bs && ks && strcmp(bs, ks) ? " | " : "",
+		       ks && (!bs || strcmp(bs, ks)) ? ks : "");
+	}
+	printf("\nCycles per request by step\n");
+	for (unsigned i = 0; i < STEP_MAX; i++) {
+		double bc = b ? figure_median(b->steps[i], b->n).value : NAN;
+		double kc = k ? figure_median(k->steps[i], k->n).value : NAN;
+
+		if (isnan(bc) && isnan(kc))
+			continue;
+		printf("  %-30s %10s %12s\n", cmp_step_names[i], si(bc, bv, sizeof(bv)),
+		       si(kc, kv, sizeof(kv)));
+	}
+}
+
+void report_print(const struct cmp *c)
+{
+	const struct cmp_meta *m = &c->meta;
+
+	printf("\n%s%s, %u cpus, Linux %s, %s\n", m->cpu, m->virtualised ? " (virtual machine)" : "",
+	       m->cpus, m->kernel, m->date);
+	printf("Request and response of %d bytes, one server cpu; median (min-max) of %u samples "
+	       "taken in turn\n\n",
+	       CMP_SIZE, m->reps);
+	printf("  %-38s %-22s %8s   %-25s %s\n", "", "1 connection: p50 us", "p99 us",
+	       "64 connections: req/s", "server cycles/req");
+	for (unsigned i = 0; i < SET_MAX; i++)
+		print_row(c, (enum cmp_set)i);
+	printf("\nRatios (95 %% interval where n >= 6, else all that was seen)\n");
+	print_ratio(c, "rr1_p50_kernel_awake_over_bypass",
+		    "round trip, 1 connection: kernel (awake) / bypass", 8);
+	print_ratio(c, "rr1_p50_kernel_over_bypass", "round trip, 1 connection: kernel / bypass", 0);
+	print_ratio(c, "rr64_rps_bypass_over_kernel_awake",
+		    "requests/s, 64 connections: bypass / kernel (awake)", 0);
+	print_ratio(c, "rr64_cycles_kernel_awake_over_bypass",
+		    "server cycles, 64 connections: kernel (awake) / bypass", 8);
+	print_ratio(c, "rr1_p50_bypass_over_floor",
+		    "round trip, 1 connection: bypass / bare link", 0);
+	print_ratio(c, "rr1_p50_bypass_minus_floor_ns",
+		    "ns that stack, poller and goroutines add to the bare link", -800);
+	print_ratio(c, "rr64_rps_epoll_over_plain",
+		    "requests/s, 64 connections: our epoll backend / plain C epoll", 0.95);
+	print_ratio(c, "rr64_cycles_plain_over_epoll",
+		    "server cycles, 64 connections: plain C epoll / our epoll backend", 0);
+	print_ledger(c);
+	printf("\nWho checksums: bypass: %s; kernel: %s\n", m->bypass_csum, m->kernel_csum);
+	printf("Kernel: GRO and TSO on, congestion control %s (default %s), latency with RPS %s\n",
+	       m->cc_used, m->cc_default, m->rps_steering ? "on" : "off");
+	for (unsigned i = 0; i < m->nr_notes; i++)
+		printf("Note: %s\n", m->notes[i]);
+}

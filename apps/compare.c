@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * `parklane compare`: plans the samples, takes them in turn (A B A B, so that what the machine
+ * does meanwhile falls on all alike), and reports. The measuring itself is in cmp_*.c.
+ */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "apps/cli.h"
+#include "apps/compare.h"
+#include "apps/tsc.h"
+
+struct compare_args {
+	bool quick, verbose;
+	const char *json, *html;
+};
+
+/* How long and how often. Quick ends in about half a minute, full in about two. */
+struct compare_plan {
+	unsigned reps, curve_reps, pairs;
+	uint64_t warm_ns, run_ns;
+};
+
+static const struct compare_plan plan_quick = {5, 3, 5, 50000000, 200000000};
+static const struct compare_plan plan_full = {7, 5, 15, 100000000, 500000000};
+
+volatile sig_atomic_t cmp_stop_requested;
+
+static struct cmp cmp;
+static unsigned steps_done, steps_all;
+
+static void on_signal(int sig)
+{
+	cmp_stop_requested = sig;
+}
+
+/* ---- progress ---- */
+
+static void progress(const char *name, unsigned conns)
+{
+	steps_done++;
+	if (!isatty(STDERR_FILENO)) {
+		if (steps_done % 10 == 1)
+			fprintf(stderr, "compare: %3u %%\n", steps_done * 100 / steps_all);
+		return;
+	}
+	fprintf(stderr, "\r\033[Kcompare: %3u %%  %s, %u connection%s",
+		steps_done * 100 / steps_all, name, conns, conns == 1 ? "" : "s");
+}
+
+static void progress_end(void)
+{
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+}
+
+/* ---- what machine this is ---- */
+
+static void first_line_value(const char *path, const char *key, char *out, size_t size)
+{
+	char line[512];
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		char *v = line;
+
+		if (*key) {
+			if (strncmp(line, key, strlen(key)))
+				continue;
+			v = strchr(line, ':');
+			v = v ? v + 1 + strspn(v + 1, " \t") : line;
+		}
+		v[strcspn(v, "\n")] = '\0';
+		snprintf(out, size, "%.*s", (int)size - 1, v);
+		break;
+	}
+	if (f)
+		fclose(f);
+}
+
+static bool cpu_has(const char *flag)
+{
+	char line[8192];
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	bool has = false;
+
+	while (f && !has && fgets(line, sizeof(line), f))
+		has = !strncmp(line, "flags", 5) && strstr(line, flag);
+	if (f)
+		fclose(f);
+	return has;
+}
+
+static void note(const char *text)
+{
+	struct cmp_meta *m = &cmp.meta;
+
+	if (m->nr_notes < ARRAY_SIZE(m->notes))
+		snprintf(m->notes[m->nr_notes++], sizeof(m->notes[0]), "%s", text);
+}
+
+static void fill_meta(const struct compare_plan *plan, bool quick)
+{
+	struct cmp_meta *m = &cmp.meta;
+	time_t now = time(NULL);
+	struct utsname u;
+	struct tm tm;
+
+	strcpy(m->cpu, "unknown cpu");
+	first_line_value("/proc/cpuinfo", "model name", m->cpu, sizeof(m->cpu));
+	first_line_value("/proc/sys/net/ipv4/tcp_congestion_control", "", m->cc_default,
+			 sizeof(m->cc_default));
+	if (!uname(&u))
+		snprintf(m->kernel, sizeof(m->kernel), "%s", u.release);
+	if (gmtime_r(&now, &tm))
+		strftime(m->date, sizeof(m->date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(m->commit, sizeof(m->commit), "%s", PARKLANE_COMMIT);
+	m->cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	m->tsc_hz = tsc_hz();
+	m->quick = quick;
+	m->reps = plan->reps;
+	m->virtualised = cpu_has(" hypervisor");
+	if (getrandom(&m->seed, sizeof(m->seed), 0) != sizeof(m->seed))
+		m->seed = mono_ns();
+	m->seed >>= 1; /* JSON's integers are signed */
+	snprintf(m->bypass_csum, sizeof(m->bypass_csum), "not measured");
+	note("in a virtual machine an idle cpu takes some 50 us to wake; kernel-awake keeps that out "
+	     "of the kernel's figures");
+	note("softirq work that interrupts the spinner counts as the spinner's: kernel-awake's "
+	     "cycles are a lower bound");
+}
+
+/* ---- samples ---- */
+
+static bool is_bypass(enum cmp_set set)
+{
+	return set == SET_BYPASS || set == SET_FLOOR;
+}
+
+static int take(enum cmp_set set, unsigned conns, const struct compare_plan *plan, bool ledger,
+		struct cmp_sample *ret)
+{
+	progress(cmp_set_names[set], conns);
+	if (is_bypass(set))
+		return bypass_sample(set, conns, plan->warm_ns, plan->run_ns, ledger, ret);
+	return kernel_sample(set, conns, plan->warm_ns, plan->run_ns, ledger, ret);
+}
+
+static int failed(enum cmp_set set, unsigned conns, int err)
+{
+	if (err == -EINTR)
+		return err;
+	progress_end();
+	fprintf(stderr, "parklane: compare: %s with %u connections: %s\n", cmp_set_names[set], conns,
+		is_bypass(set) ? bypass_what() : kernel_what());
+	return err;
+}
+
+static void plan_series(enum cmp_set set, unsigned conns, bool curve)
+{
+	struct cmp_series *s = &cmp.series[cmp.nr_series++];
+
+	s->set = set;
+	s->conns = conns;
+	s->size = CMP_SIZE;
+	s->curve = curve;
+	hist_init(&s->hist);
+}
+
+static void plan_all(bool bypass)
+{
+	static const unsigned table[] = {1, 64}, curve[] = {4, 16, 256};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		for (int set = 0; set < SET_MAX; set++) {
+			if (bypass || !is_bypass((enum cmp_set)set))
+				plan_series((enum cmp_set)set, table[i], false);
+		}
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(curve); i++) {
+		if (bypass)
+			plan_series(SET_BYPASS, curve[i], true);
+		plan_series(SET_KERNEL_AWAKE, curve[i], true);
+	}
+}
+
+/* Latency is taken with the better of RPS on and off; a few short samples say which. */
+static int choose_rps(const struct compare_plan *plan)
+{
+	static struct cmp_sample s;
+	double p50[2][3];
+	int err;
+
+	for (unsigned i = 0; i < 3; i++) {
+		for (int on = 0; on < 2; on++) {
+			err = kernel_set_rps(on);
+			if (!err)
+				err = take(SET_KERNEL_AWAKE, 1, plan, false, &s);
+			if (err)
+				return failed(SET_KERNEL_AWAKE, 1, err);
+			p50[on][i] = (double)hist_quantile(&s.rr.hist, 0.5);
+		}
+	}
+	cmp.meta.rps_steering = figure_median(p50[1], 3).value <= figure_median(p50[0], 3).value;
+	return 0;
+}
+
+static int take_series(struct cmp_series *s, const struct compare_plan *plan)
+{
+	static struct cmp_sample sample;
+	int err = 0;
+
+	if (!is_bypass(s->set))
+		err = kernel_set_rps(s->conns > 1 || cmp.meta.rps_steering);
+	if (!err)
+		err = take(s->set, s->conns, plan, false, &sample);
+	if (err)
+		return failed(s->set, s->conns, err);
+	series_add(s, &sample);
+	return 0;
+}
+
+static int take_pairs(const struct compare_plan *plan)
+{
+	static struct cmp_sample s;
+	static const enum cmp_set sets[2] = {SET_KERNEL, SET_PLAIN_EPOLL};
+	int err = kernel_set_rps(true);
+
+	for (unsigned i = 0; i < plan->pairs && !err; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			/* A B, B A, A B: what drifts hits both. */
+			enum cmp_set set = sets[(i + k) % 2];
+			double rps, cycles;
+
+			err = take(set, 64, plan, false, &s);
+			if (err)
+				return failed(set, 64, err);
+			rps = (double)s.rr.requests * 1e9 / (double)s.rr.window_ns;
+			cycles = s.server_cycles / (double)s.rr.requests;
+			if (set == SET_PLAIN_EPOLL) {
+				cmp.pair_plain[i] = rps;
+				cmp.pair_plain_cycles[i] = cycles;
+			} else {
+				cmp.pair_ours[i] = rps;
+				cmp.pair_ours_cycles[i] = cycles;
+			}
+		}
+		cmp.nr_pairs = i + 1;
+	}
+	return err;
+}
+
+/* Who computed the bypass side's checksums, by what the stack counted. */
+static void name_checksums(const struct cmp_ledger *led)
+{
+	bool sw = led->row[ROW_CSUM_SW] > 0, hw = led->row[ROW_CSUM_HW] > 0;
+
+	snprintf(cmp.meta.bypass_csum, sizeof(cmp.meta.bypass_csum), "%s",
+		 sw && hw ? "partly both stacks in software, partly the device"
+		 : sw     ? "both stacks in software, every byte sent and received"
+		 : hw     ? "the device"
+			  : "nobody");
+}
+
+/* One more sample of each 64-connection set with the tracepoint counters open. */
+static int take_ledgers(const struct compare_plan *plan)
+{
+	static struct cmp_sample sample;
+	int err;
+
+	for (unsigned i = 0; i < cmp.nr_series; i++) {
+		struct cmp_series *s = &cmp.series[i];
+
+		if (s->curve || s->conns != 64 || s->set == SET_FLOOR)
+			continue;
+		err = take(s->set, s->conns, plan, true, &sample);
+		if (err)
+			return failed(s->set, s->conns, err);
+		s->ledger = sample.ledger;
+		s->has_ledger = true;
+		if (s->set == SET_BYPASS)
+			name_checksums(&s->ledger);
+	}
+	return 0;
+}
+
+static int measure(const struct compare_plan *plan)
+{
+	unsigned table = 0, curve = 0;
+	int err;
+
+	for (unsigned i = 0; i < cmp.nr_series; i++)
+		cmp.series[i].curve ? curve++ : table++;
+	steps_all = 6 + table * plan->reps + curve * plan->curve_reps + plan->pairs * 2 + 5;
+	err = choose_rps(plan);
+	for (unsigned rep = 0; rep < plan->reps && !err; rep++) {
+		for (unsigned i = 0; i < cmp.nr_series && !err; i++) {
+			if (!cmp.series[i].curve || rep < plan->curve_reps)
+				err = take_series(&cmp.series[i], plan);
+		}
+	}
+	if (!err)
+		err = take_pairs(plan);
+	if (!err)
+		err = take_ledgers(plan);
+	progress_end();
+	return err;
+}
+
+/* ---- the command ---- */
+
+static int start(const struct compare_args *args, bool *ret_bypass)
+{
+	const char *what = "";
+	int err = kernel_start(&cmp.meta, &what);
+
+	if (err) {
+		if (err != -EINTR)
+			fprintf(stderr, "parklane: compare: %s: %s\n", what, strerror(-err));
+		return err;
+	}
+	err = bypass_start(&cmp.meta, args->verbose, &what);
+	if (err == -EOPNOTSUPP) {
+		note("built without DPDK: the bypass sets are left out");
+		*ret_bypass = false;
+		return 0;
+	}
+	if (err && err != -EINTR)
+		fprintf(stderr, "parklane: compare: %s\n", what);
+	*ret_bypass = true;
+	return err;
+}
+
+static int report(const struct compare_args *args)
+{
+	int err = 0;
+
+	cmp_ratios(&cmp);
+	report_print(&cmp);
+	if (args->json) {
+		err = report_json(&cmp, args->json);
+		if (err)
+			fprintf(stderr, "parklane: cannot write %s: %s\n", args->json,
+				strerror(-err));
+		else
+			printf("\nwritten: %s\n", args->json);
+	}
+	if (args->html && !err) {
+		err = report_html(&cmp, args->html);
+		if (err)
+			fprintf(stderr, "parklane: cannot write %s: %s\n", args->html,
+				err == -ENOENT ? "gnuplot is not installed; ./run setup does it"
+					       : strerror(-err));
+		else
+			printf("written: %s\n", args->html);
+	}
+	return err;
+}
+
+enum {
+	KEY_QUICK = 1,
+	KEY_JSON,
+	KEY_HTML,
+	KEY_VERBOSE,
+};
+
+static error_t compare_parse(int key, char *arg, struct argp_state *state)
+{
+	struct compare_args *a = state->input;
+
+	switch (key) {
+	case KEY_QUICK:
+		a->quick = true;
+		return 0;
+	case KEY_JSON:
+		a->json = arg;
+		return 0;
+	case KEY_HTML:
+		a->html = arg;
+		return 0;
+	case KEY_VERBOSE:
+		a->verbose = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option compare_options[] = {
+	{"quick", KEY_QUICK, NULL, 0, "Fewer and shorter samples: under a minute", 0},
+	{"json", KEY_JSON, "FILE", 0, "Write all figures to FILE", 0},
+	{"html", KEY_HTML, "FILE", 0, "Write one page with the pictures to FILE", 0},
+	{"verbose", KEY_VERBOSE, NULL, 0, "Show what DPDK prints", 0},
+	{0},
+};
+static const struct argp compare_argp = {
+	.options = compare_options,
+	.parser = compare_parse,
+	.doc = "Measure what a request costs on this machine: through interrupts, softirqs and "
+	       "epoll, and polled through Parklane. Needs root and two cpus; leaves nothing "
+	       "behind.",
+};
+
+/* The output files are opened last; whether that can work is better known first. */
+static void check_writable(const char *path)
+{
+	FILE *f = path ? fopen(path, "ae") : NULL;
+
+	if (path && !f)
+		cli_die("cannot write %s: %s", path, strerror(errno));
+	if (f)
+		fclose(f);
+}
+
+int cmd_compare(int argc, char **argv)
+{
+	struct compare_args args = {0};
+	struct sigaction sa = {.sa_handler = on_signal};
+	const struct compare_plan *plan;
+	uint64_t began;
+	bool bypass;
+	int err;
+
+	cli_parse(&compare_argp, "parklane compare", argc, argv, &args);
+	if (geteuid() != 0)
+		cli_die("compare makes network namespaces: run it as root");
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		cli_die("compare needs two cpus, one for the client and one for the server");
+	check_writable(args.json);
+	check_writable(args.html);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	plan = args.quick ? &plan_quick : &plan_full;
+	fill_meta(plan, args.quick);
+	began = mono_ns();
+	err = start(&args, &bypass);
+	if (!err) {
+		plan_all(bypass);
+		err = measure(plan);
+	}
+	kernel_stop();
+	bypass_stop();
+	cmp.meta.seconds = (double)(mono_ns() - began) / 1e9;
+	if (err == -EINTR) {
+		progress_end();
+		fputs("parklane: compare: stopped\n", stderr);
+	} else if (!err) {
+		err = report(&args);
+	}
+	return err ? 1 : 0;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Inside `parklane compare`. One parent process plans, prints and reports; every set runs in
+ * worker processes of its own, so that the parent has neither threads nor DPDK and can end
+ * everything by ending its children. Namespaces have no names: they go when the last worker in
+ * them goes, however that happened.
+ */
+#ifndef APPS_COMPARE_H
+#define APPS_COMPARE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "apps/rr.h"
+#include "poller/ledger.h"
+#include "stack/base/compiler.h"
+
+#define CMP_SAMPLES_MAX 32
+#define CMP_CPU_CLIENT  0
+#define CMP_CPU_SERVER  1
+#define CMP_SIZE        64
+
+/* ---- what is measured ---- */
+
+enum cmp_set {
+	SET_BYPASS,
+	SET_FLOOR,
+	SET_KERNEL,
+	SET_KERNEL_AWAKE,
+	SET_PLAIN_EPOLL,
+	SET_MAX
+};
+
+/* The steps of a bypass lane's turn that the ledger tells apart, and the kernel's own split of a
+ * cpu's time. One array serves both; a set fills what it has. */
+#define CMP_STEPS(X)                                                                               \
+	X(DRIVER_RX, "driver rx") X(STACK_RX, "stack rx") X(READY, "ready") X(TIMERS, "timers")    \
+	X(SWITCH, "switch") X(APP, "app") X(STACK_TX, "stack tx") X(DRIVER_TX, "driver tx")        \
+	X(KERNEL_POLL, "kernel poll")                                                              \
+	X(K_USER, "user") X(K_SYSTEM, "system calls") X(K_SOFTIRQ, "softirq") X(K_IRQ, "hard irq")
+
+enum cmp_step {
+#define X(sym, name) STEP_##sym,
+	CMP_STEPS(X)
+#undef X
+	STEP_MAX
+};
+
+/* The ledger's rows: events on the server's cpu within one window. */
+#define CMP_ROWS(X)                                                                                \
+	X(HARDIRQ, "hard_interrupts") X(IPI, "ipis") X(SOFTIRQ_RX, "softirq_net_rx")               \
+	X(SOFTIRQ_TX, "softirq_net_tx") X(CTX_VOL, "context_switches_voluntary")                   \
+	X(CTX_INVOL, "context_switches_involuntary") X(SYS_READ, "syscall_read")                   \
+	X(SYS_WRITE, "syscall_write") X(SYS_EPOLL, "syscall_epoll_wait")                           \
+	X(SYS_OTHER, "syscall_other") X(BYTES_COPIED, "bytes_copied") X(PACKETS_RX, "packets_rx")  \
+	X(PACKETS_TX, "packets_tx") X(SKB, "skb_allocations") X(WAKEUPS, "wakeups")                \
+	X(PARKS, "parks") X(EMPTY_POLLS, "empty_polls") X(CSUM_SW, "checksums_in_software")        \
+	X(CSUM_HW, "checksums_by_device")
+
+enum cmp_row {
+#define X(sym, name) ROW_##sym,
+	CMP_ROWS(X)
+#undef X
+	ROW_MAX
+};
+
+extern const char *const cmp_set_names[SET_MAX];
+extern const char *const cmp_step_names[STEP_MAX];
+extern const char *const cmp_row_names[ROW_MAX];
+
+/* Events per request; NAN where a set cannot tell, source NULL there. Sources are string
+ * literals: parent and workers are forks of one image, so the pointers hold in all of them. */
+struct cmp_ledger {
+	double row[ROW_MAX];
+	const char *source[ROW_MAX];
+};
+
+/* One sample of one set. */
+struct cmp_sample {
+	struct rr_result rr;
+	double server_cycles; /* in the window, without idle or empty polls; NAN unknown */
+	double server_busy;   /* share of the window, 0..1; NAN unknown */
+	double client_cycles; /* kernel sets: the other cpu's, shown apart */
+	double step_cycles[STEP_MAX]; /* server_cycles by step; NAN what a set does not tell */
+	struct cmp_ledger ledger;
+};
+
+/* One line of the plan: a set at one number of connections, and its samples so far. */
+struct cmp_series {
+	enum cmp_set set;
+	unsigned conns, size;
+	bool curve;        /* only for the throughput curve, not in the table */
+	unsigned n;
+	double rps[CMP_SAMPLES_MAX], p50[CMP_SAMPLES_MAX], p90[CMP_SAMPLES_MAX],
+		p99[CMP_SAMPLES_MAX], p999[CMP_SAMPLES_MAX], max[CMP_SAMPLES_MAX]; /* us */
+	double cycles[CMP_SAMPLES_MAX]; /* server's, per request */
+	double busy[CMP_SAMPLES_MAX], client_cycles[CMP_SAMPLES_MAX];
+	double steps[STEP_MAX][CMP_SAMPLES_MAX]; /* cycles per request */
+	struct hist hist;  /* all samples together */
+	struct cmp_ledger ledger; /* of the ledger's own sample */
+	bool has_ledger;
+};
+
+#define CMP_SERIES_MAX 24
+
+/* A figure with its spread. */
+struct cmp_figure {
+	double value, low, high; /* median, min, max; or value and 95 % interval */
+	unsigned n;
+};
+
+struct cmp_ratio {
+	const char *name, *says;
+	struct cmp_figure f;
+	bool valid;
+};
+
+#define CMP_RATIOS_MAX 8
+
+struct cmp_meta {
+	char cpu[96], kernel[96], date[40], commit[48], cc_default[16], cc_used[16];
+	char kernel_csum[96], bypass_csum[96], notes[8][160];
+	unsigned nr_notes, cpus, reps;
+	uint64_t seed;
+	double tsc_hz, seconds;
+	bool rps_steering, quick, virtualised;
+};
+
+struct cmp {
+	struct cmp_meta meta;
+	struct cmp_series series[CMP_SERIES_MAX];
+	unsigned nr_series;
+	struct cmp_ratio ratio[CMP_RATIOS_MAX];
+	unsigned nr_ratios;
+	/* rps of alternating pairs, epoll backend and plain epoll */
+	double pair_ours[CMP_SAMPLES_MAX], pair_plain[CMP_SAMPLES_MAX];
+	double pair_ours_cycles[CMP_SAMPLES_MAX], pair_plain_cycles[CMP_SAMPLES_MAX];
+	unsigned nr_pairs;
+};
+
+/* ---- workers: cmp_worker.c ---- */
+
+/* What a worker is told, and what it answers; in memory shared with the parent. */
+struct cmp_call {
+	int op; /* the worker's own enum */
+	enum cmp_set set;
+	unsigned conns, size, arg;
+	uint64_t warm_ns, run_ns;
+	bool ledger; /* count events as well: not a timed sample */
+	/* the answer */
+	int err;
+	char what[200];
+	struct cmp_sample sample;
+	struct ledger_report lane; /* server: its lane's totals */
+	uint64_t served;           /* server: requests answered by `set` since its start */
+	pid_t tid;                 /* server: the thread of `set` */
+};
+
+struct worker {
+	pid_t pid; /* 0 = not running */
+	int to, from; /* pipes, parent's ends */
+	struct cmp_call *call;
+	const char *name;
+};
+
+/* worker_start - fork a process that answers calls by fn, which fills call->err and the answer.
+ * setup runs first in the child; its failure is call 0's answer. 0; -errno. */
+MUST_USE int worker_start(struct worker *w, const char *name, int (*setup)(struct cmp_call *),
+			  void (*fn)(struct cmp_call *));
+/* worker_call - run w->call and wait for the answer: 0; the call's -errno; -EINTR the user asked to
+ * stop; -ECHILD the worker died; -ETIME it did not answer. */
+MUST_USE int worker_call(struct worker *w, int timeout_ms);
+/* worker_stop - end it and wait; no-op if it does not run. */
+void worker_stop(struct worker *w);
+/* cmp_stop_requested - SIGINT or SIGTERM came. Parent only. */
+extern volatile sig_atomic_t cmp_stop_requested;
+
+/* ---- what both sides share: cmp_lane.c ---- */
+
+/* lane_run_main - a lane on kernel sockets, pinned to cpu, on this thread until main_fn(arg)
+ * ends. 0; -errno. */
+MUST_USE int lane_run_main(int cpu, void (*main_fn)(void *arg), void *arg);
+/* ledger_lane_rows - what the lane itself counted between two reports, per request. */
+void ledger_lane_rows(const struct ledger_report *a, const struct ledger_report *b,
+		      uint64_t requests, struct cmp_ledger *led);
+/* sample_clear - every figure unknown. */
+void sample_clear(struct cmp_sample *s);
+
+/* ---- kernel sets: cmp_kernel.c, cmp_ns.c, cmp_proc.c ---- */
+
+/* kernel_start - namespaces, veth, servers, client, spinners. 0; -errno with *ret_what. */
+MUST_USE int kernel_start(struct cmp_meta *meta, const char **ret_what);
+/* kernel_sample - one sample of a kernel set into *ret. 0; -errno; kernel_what() says more. */
+MUST_USE int kernel_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns,
+			   bool ledger, struct cmp_sample *ret);
+/* kernel_set_rps - steering on or off, both ends. 0; -errno. */
+MUST_USE int kernel_set_rps(bool on);
+const char *kernel_what(void);
+void kernel_stop(void);
+
+/* ---- bypass and floor: cmp_bypass.c, cmp_floor.c ---- */
+
+MUST_USE int bypass_start(struct cmp_meta *meta, bool verbose, const char **ret_what);
+MUST_USE int bypass_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns,
+			   bool ledger, struct cmp_sample *ret);
+const char *bypass_what(void);
+void bypass_stop(void);
+
+/* ---- figures and reports: cmp_stats.c, cmp_report.c, cmp_json.c, cmp_html.c ---- */
+
+/* figure_median - median, min and max of v[0..n), NANs left out; n = 0 gives NANs. */
+struct cmp_figure figure_median(const double *v, unsigned n);
+/* figure_ratio - the median of a[i]/b[i] with the 95 % interval of the median (sign test). */
+struct cmp_figure figure_ratio(const double *a, const double *b, unsigned n);
+const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_set set, unsigned conns);
+void series_add(struct cmp_series *s, const struct cmp_sample *sample);
+void cmp_ratios(struct cmp *c);
+
+void report_print(const struct cmp *c);
+MUST_USE int report_json(const struct cmp *c, const char *path);
+MUST_USE int report_html(const struct cmp *c, const char *path);
+
+#endif
