@@ -63,6 +63,7 @@ static void conn_drop(struct pl_conn *c)
 
 void conn_lane_fini(struct lane *l)
 {
+	struct netpoll_backend *stack = lane_stack_backend(l);
 	struct list_head *conns = lane_conns(l);
 	struct pl_conn *c;
 
@@ -74,6 +75,10 @@ void conn_lane_fini(struct lane *l)
 		c->ops->destroy(c);
 		conn_free(c);
 	}
+	/* the last frames of this lane: peers are told, as the kernel tells those of a process
+	 * that ends */
+	if (stack)
+		(void)stack->ops->output(stack, lane_now(l));
 }
 
 /* conn_enter/conn_leave - around what neither parks nor needs a direction's lock. */

@@ -277,6 +277,37 @@ Test(conn_stack, test_conn_stack_lane_destroy_closes_what_is_open, .timeout = 60
 	world_close(&w);
 }
 
+static void g_read_until_end(void *arg)
+{
+	struct conn_env *e = arg;
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7, .v4 = e->srv_ip};
+	struct pl_conn *c;
+	char b;
+
+	if (pl_dial(PL_NET_AUTO, &a, 0, &c))
+		return;
+	e->nr_fail = pl_read(c, &b, 1) == 0 ? 0 : 4;
+	pl_close(c);
+}
+
+Test(conn_stack, test_conn_stack_lane_destroy_tells_the_peers, .timeout = 60)
+{
+	struct world w;
+
+	world_open(&w, 2);
+	cr_assert_eq(lane_go(w.e.srv, g_left_open, &w.e, "left_open"), 0);
+	cr_assert_eq(lane_go(w.e.cli, g_read_until_end, &w.e, "read_until_end"), 0);
+	while (w.e.nr_fail != 1)
+		cr_assert(turn(&w));
+	lane_destroy(w.node[0].lane);
+	w.node[0].lane = NULL;
+	for (int i = 0; i < 10 && lane_nr_g(w.e.cli); i++)
+		(void)lane_turn(w.e.cli, false);
+	cr_assert_eq(lane_nr_g(w.e.cli), 0);
+	cr_assert_eq(w.e.nr_fail, 0);
+	world_close(&w);
+}
+
 /* ---- both networks in one lane: a proxy from the stack to a kernel socket ---- */
 
 struct proxy {
