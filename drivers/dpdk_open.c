@@ -177,15 +177,25 @@ static void choose_offloads(struct dpdk_dev *d, const struct rte_eth_dev_info *i
 	conf->intr_conf.rxq = d->has_fd;
 }
 
+/* The largest mtu that ethdev lets a device have: some tell it as a frame's length only. */
+static unsigned mtu_limit(const struct rte_eth_dev_info *info)
+{
+	unsigned overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+
+	if (info->max_mtu != UINT16_MAX && info->max_rx_pktlen > info->max_mtu)
+		overhead = info->max_rx_pktlen - info->max_mtu;
+	return min_t(unsigned, info->max_mtu, info->max_rx_pktlen - overhead);
+}
+
 /* Frames larger than a buffer need a device that scatters. */
 static int choose_mtu(struct dpdk_dev *d, const struct rte_eth_dev_info *info,
 		      struct rte_eth_conf *conf, char *err, size_t errlen)
 {
 	unsigned mtu = d->dev.mtu, room = d->pool->buf_size - RTE_PKTMBUF_HEADROOM;
 
-	if (mtu < NETDEV_MTU_MIN || mtu < info->min_mtu || mtu > info->max_mtu)
+	if (mtu < NETDEV_MTU_MIN || mtu < info->min_mtu || mtu > mtu_limit(info))
 		return fail(-EINVAL, err, errlen, "%s: mtu %u: it takes %u to %u", d->dev.name, mtu,
-			    max_t(unsigned, info->min_mtu, NETDEV_MTU_MIN), info->max_mtu);
+			    max_t(unsigned, info->min_mtu, NETDEV_MTU_MIN), mtu_limit(info));
 	conf->rxmode.mtu = mtu;
 	if (mtu + ETH_HLEN <= room)
 		return 0;

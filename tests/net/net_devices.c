@@ -244,7 +244,7 @@ static int iface_mtu(const char *ifname)
 
 static void test_tap(void)
 {
-	const struct dpdk_netdev_config cfg = {.mtu = 1400};
+	const struct dpdk_netdev_config cfg = {.mtu = 1400}, jumbo = {.mtu = 9000};
 	struct netdev *dev;
 	int raw;
 
@@ -264,6 +264,9 @@ static void test_tap(void)
 	check("test_tap_opened_twice_is_refused",
 	      dpdk_netdev_open("net_tap0,iface=pltest1", NULL, pool, &dev, err, sizeof(err)) ==
 		      -EEXIST);
+	check("test_tap_jumbo_is_refused_with_the_limit",
+	      dpdk_netdev_open("net_tap1", &jumbo, pool, &dev, err, sizeof(err)) == -EINVAL &&
+		      strstr(err, "to 1504"));
 	(void)close(raw);
 	dev->ops->close(dev);
 	check("test_tap_interface_goes_with_device", if_nametoindex("pltest0") == 0);
