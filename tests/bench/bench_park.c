@@ -23,6 +23,7 @@
 #endif
 #define NR_YIELD  64u
 #define OPS       (1u << 20)
+#define COLD_GS   4096u
 #define RUNS_MAX  101
 
 static struct lane *lane;
@@ -167,6 +168,23 @@ static double bench_spawn_rotation(void)
 	return bench_spawn(1000);
 }
 
+/* Stacks that no g had before: carve, guard, first touch; per g. */
+static double bench_spawn_cold(void)
+{
+	struct lane_config cfg;
+	struct lane *l;
+
+	lane_config_init(&cfg);
+	BUG_ON(lane_create(&cfg, &l) != 0);
+	t_start = tsc_mono_ns();
+	for (unsigned i = 0; i < COLD_GS; i++)
+		BUG_ON(lane_go(l, nothing, NULL, "nothing") != 0);
+	BUG_ON(lane_run(l) != 0);
+	t_end = tsc_mono_ns();
+	lane_destroy(l);
+	return (double)(t_end - t_start) / COLD_GS;
+}
+
 /* ---- the floor: one locked CAS on a line in L1 ---- */
 
 static double bench_cas(void)
@@ -194,6 +212,7 @@ static const struct {
 	{"park + ready, 1024 locked pds", bench_park_locked},
 	{"spawn + exit, 63 stacks", bench_spawn_warm},
 	{"spawn + exit, 1000 stacks", bench_spawn_rotation},
+	{"spawn + exit, cold stacks", bench_spawn_cold},
 	{"locked CAS", bench_cas},
 };
 
@@ -216,8 +235,8 @@ static void print_machine(unsigned n)
 	if (f)
 		fclose(f);
 	uname(&u);
-	printf("machine %s, kernel %s, n %u, %u operations each; ns per operation\n", model,
-	       u.release, n, OPS);
+	printf("machine %s, kernel %s, n %u, %u operations each (cold: %u); ns per operation\n",
+	       model, u.release, n, OPS, COLD_GS);
 }
 
 int main(int argc, char **argv)
