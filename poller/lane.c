@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "poller/conn_ops.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll_epoll.h"
 #include "stack/base/bug.h"
@@ -152,6 +153,7 @@ static int attach(struct lane *l)
 		err = pin(l);
 		if (err)
 			return err;
+		l->thr.old_slack = prctl(PR_GET_TIMERSLACK);
 		(void)prctl(PR_SET_TIMERSLACK, 1UL);
 		err = lane_signals_attach(&l->thr);
 		if (err)
@@ -170,6 +172,8 @@ static void detach(struct lane *l)
 	if (l->virt)
 		return;
 	lane_signals_detach(&l->thr);
+	if (l->thr.old_slack > 0)
+		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)l->thr.old_slack);
 	if (l->thr.old_affinity) {
 		(void)sched_setaffinity(0, sizeof(cpu_set_t), l->thr.old_affinity);
 		free(l->thr.old_affinity);
@@ -177,15 +181,12 @@ static void detach(struct lane *l)
 	}
 }
 
-void conn_lane_fini(struct lane *l) __attribute__((weak));
-
 void lane_destroy(struct lane *l)
 {
 	if (!l)
 		return;
 	BUG_ON(l->sched.cur);
-	if (conn_lane_fini) /* absent where the conn layer is not linked in: no conns then */
-		conn_lane_fini(l);
+	conn_lane_fini(l);
 	detach(l);
 	sched_fini(&l->sched);
 	netpoll_epoll_destroy(l->epoll);

@@ -22,8 +22,8 @@ struct lane_thread {
 	sigset_t old_mask;
 	void *altstack;      /* ours, or NULL: the thread had one */
 	size_t altstack_size;
-	bool pinned;
-	void *old_affinity;  /* cpu_set_t */
+	void *old_affinity;  /* cpu_set_t, or NULL: not pinned */
+	int old_slack;       /* timer slack, ns */
 };
 
 struct lane {
