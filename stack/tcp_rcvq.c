@@ -11,12 +11,17 @@
  * work, so that 1,000 unread sockets do not stop a new one. */
 #define RMEM_MIN (16u * 1024)
 
-/* rmem_fits - may `n` more bytes of truesize be pinned by tp? */
-static bool rmem_fits(const struct tcp_sock *tp, uint32_t n)
+/*
+ * rmem_fits - may `n` more bytes of truesize be pinned by tp? In-order bytes were promised by
+ * the window, which cannot foresee how short the segments are: they may go a quarter beyond
+ * sk_rcvbuf. What waits behind a hole may not.
+ */
+static bool rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
 {
 	const struct tcp_shard *sh = tcp_stack(tp)->tcp;
+	uint32_t limit = tp->sk.sk_rcvbuf + (in_order ? tp->sk.sk_rcvbuf / 4 : 0);
 
-	if (tp->sk.sk_rmem_alloc && tp->sk.sk_rmem_alloc + n > tp->sk.sk_rcvbuf)
+	if (tp->sk.sk_rmem_alloc && tp->sk.sk_rmem_alloc + n > limit)
 		return false;
 	if (sh->rmem_total + n <= sh->rmem_limit)
 		return true;
@@ -64,7 +69,7 @@ bool tcp_queue_rcv(struct tcp_sock *tp, struct sk_buff *skb)
 	uint32_t end_seq = skb->tcp.end_seq;
 
 	if (!try_coalesce(&tp->sk.sk_receive_queue, skb)) {
-		if (unlikely(!rmem_fits(tp, skb->truesize)))
+		if (unlikely(!rmem_fits(tp, skb->truesize, true)))
 			return false;
 		rmem_charge(tp, skb);
 		skb_queue_tail(&tp->sk.sk_receive_queue, skb);
@@ -167,7 +172,7 @@ static struct sk_buff *ofo_prev(struct tcp_sock *tp, uint32_t seq)
 /* ofo_insert_one - queue skb behind prev, which does not overlap it any more. */
 static void ofo_insert_one(struct tcp_sock *tp, struct sk_buff *prev, struct sk_buff *skb)
 {
-	if (!rmem_fits(tp, skb->truesize)) {
+	if (!rmem_fits(tp, skb->truesize, false)) {
 		skb_drop(skb, SKB_DROP_TCP_OFO_DROP);
 		return;
 	}
@@ -272,7 +277,7 @@ static void ofo_drain(struct tcp_sock *tp)
  * the farthest until n bytes fit (RFC 2018 section 8 allows it). */
 static void ofo_prune(struct tcp_sock *tp, uint32_t n)
 {
-	while (!rmem_fits(tp, n) && !skb_queue_empty(&tp->ofo_queue)) {
+	while (!rmem_fits(tp, n, true) && !skb_queue_empty(&tp->ofo_queue)) {
 		struct sk_buff *skb = skb_peek_tail(&tp->ofo_queue);
 
 		skb_unlink(&tp->ofo_queue, skb);
@@ -295,7 +300,7 @@ static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 
 	if (before(skb->tcp.seq, tp->rcv_nxt))
 		trim_front(skb, tp->rcv_nxt);
-	if (hole && !rmem_fits(tp, skb->truesize))
+	if (hole && !rmem_fits(tp, skb->truesize, true))
 		ofo_prune(tp, skb->truesize);
 	if (!queue_in_order(tp, skb)) {
 		skb_drop(skb, SKB_DROP_TCP_RCVBUF);

@@ -115,6 +115,42 @@ Test(tcp_transfer, test_transfer_jumbo_frames_chain_buffers)
 	cr_assert_eq(pair_fini(&p), 0);
 }
 
+/* On net_tap a reader that fell behind dropped the last short segments of the window that it had
+ * promised, and the kernel sent them again. */
+Test(tcp_transfer, test_transfer_slow_reader_takes_all_that_the_window_promised)
+{
+	struct sock *lp, *a, *b;
+	struct flow in = {0};
+	uint8_t buf[1000];
+	uint64_t sent = 0;
+	struct pair p;
+
+	pair_init(&p, NULL, 8192, NETDEV_F_TX_SG, 1500);
+	pair_connect(&p, 7, &a, &b, &lp);
+	cr_assert_eq(sock_setopt(a, SOCK_OPT_NODELAY, 1), 0);
+	in.sk = b;
+	for (unsigned k = 0; sent < 4 << 20; k++) {
+		size_t n = 1 + k * 37 % sizeof(buf);
+		ssize_t rc;
+
+		for (size_t i = 0; i < n; i++)
+			buf[i] = pattern(sent + i);
+		rc = sock_send(a, buf, n);
+		if (rc > 0)
+			sent += (uint64_t)rc;
+		pair_turn(&p, NSEC_PER_MSEC);
+		if (rc < 0)
+			flow_recv(&in, 65536);
+	}
+	while (in.received < sent) {
+		flow_recv(&in, 65536);
+		pair_turn(&p, NSEC_PER_MSEC);
+	}
+	cr_assert_eq(stack_stats(p.end[1].st)->drops[SKB_DROP_TCP_RCVBUF], 0);
+	cr_assert_eq(stack_stats(p.end[0].st)->tcp_retrans_segs, 0);
+	cr_assert_eq(pair_fini(&p), 0);
+}
+
 static void lossy(unsigned seed, double loss, double reorder, double dup, bool sack, bool ts,
 		  bool ws, uint64_t bytes)
 {
