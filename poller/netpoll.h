@@ -47,7 +47,7 @@ struct poll_desc {
 	uint32_t info;        /* (a) R18, lock-free readers read only this */
 	bool local;           /* (c) since open: only the owner lane touches it */
 	bool closing;         /* (l) */
-	bool hup;             /* (o) since open: a FIN, hang-up or error event came, so that a
+	bool hup;             /* (o) since open: a FIN, hang-up, error or urgent mark came, so that a
 			       * short read does not prove the stream empty (R9). The backend
 			       * sets it before netpoll_ready; netpoll_open clears it */
 	uint32_t fdseq;       /* (l) R21, 20 bits, never 0 */

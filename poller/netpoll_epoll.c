@@ -89,7 +89,10 @@ static void epoll_be_fini(struct netpoll_backend *nb)
 
 static int epoll_be_open(struct netpoll_backend *nb, struct poll_desc *pd)
 {
-	return epoll_add(eb_of(nb), pd->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, tag_of(pd));
+	/* EPOLLPRI: recv() stops at an urgent mark with bytes left, so that a short read proves
+	 * nothing there (R9). */
+	return epoll_add(eb_of(nb), pd->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
+			 tag_of(pd));
 }
 
 static void epoll_be_close(struct netpoll_backend *nb, struct poll_desc *pd)
@@ -131,7 +134,7 @@ static void deliver(struct epoll_backend *eb, const struct epoll_event *ev)
 		mode |= NETPOLL_READ;
 	if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		mode |= NETPOLL_WRITE;
-	if (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+	if (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
 		pd->hup = true;
 	if (!mode)
 		return;
