@@ -34,6 +34,7 @@ struct node {
 struct world {
 	struct conn_env e;
 	uint64_t now;
+	void (*tune)(struct stack_config *cfg); /* NULL: defaults */
 	unsigned nr; /* nodes that have a lane; the other end of the pair is deaf if 1 */
 	struct node node[2];
 };
@@ -96,6 +97,8 @@ static void node_open(struct world *w, unsigned i, const struct lane_config *lcf
 	cr_assert_not_null(n->pool);
 	stack_config_init(&scfg);
 	memset(scfg.seed, (int)(i + 1), sizeof(scfg.seed));
+	if (w->tune && i + 1 == w->nr)
+		w->tune(&scfg); /* of the dialler only */
 	cr_assert_eq(stack_create(&scfg, n->pool, &n->st), 0);
 	cr_assert_eq(stack_attach(n->st, n->dev, 0, ip_of(i), 24, 0), 0);
 	cr_assert_eq(lane_create(lcfg, &n->lane), 0);
@@ -105,7 +108,6 @@ static void node_open(struct world *w, unsigned i, const struct lane_config *lcf
 
 static void world_open_as(struct world *w, unsigned nr, const struct lane_config *lcfg)
 {
-	memset(w, 0, sizeof(*w));
 	w->now = NSEC_PER_SEC;
 	w->nr = nr;
 	cr_assert_eq(loop_pair(NULL, &w->node[0].dev, &w->node[1].dev), 0);
@@ -152,7 +154,7 @@ static void world_close(struct world *w)
 
 static void run_case(unsigned nr, void (*fn)(struct conn_env *e))
 {
-	struct world w;
+	struct world w = {.nr = 0};
 
 	world_open(&w, nr);
 	fn(&w.e);
@@ -197,7 +199,7 @@ static void g_dial_nobody(void *arg)
 
 Test(conn_stack, test_conn_stack_dial_nobody_says_ehostunreach, .timeout = 60)
 {
-	struct world w;
+	struct world w = {.nr = 0};
 
 	world_open(&w, 2);
 	cr_assert_eq(lane_go(w.e.cli, g_dial_nobody, &w.e, "dial_nobody"), 0);
@@ -225,7 +227,7 @@ static void g_dial_this_host(void *arg)
 
 Test(conn_stack, test_conn_stack_dial_any_means_this_host, .timeout = 60)
 {
-	struct world w;
+	struct world w = {.nr = 0};
 
 	world_open(&w, 1);
 	cr_assert_eq(lane_go(w.e.cli, g_dial_this_host, &w.e, "dial_this_host"), 0);
@@ -265,7 +267,7 @@ static void g_left_dialling(void *arg)
 
 Test(conn_stack, test_conn_stack_lane_destroy_closes_what_is_open, .timeout = 60)
 {
-	struct world w;
+	struct world w = {.nr = 0};
 
 	world_open(&w, 2);
 	cr_assert_eq(lane_go(w.e.srv, g_left_open, &w.e, "left_open"), 0);
@@ -292,7 +294,7 @@ static void g_read_until_end(void *arg)
 
 Test(conn_stack, test_conn_stack_lane_destroy_tells_the_peers, .timeout = 60)
 {
-	struct world w;
+	struct world w = {.nr = 0};
 
 	world_open(&w, 2);
 	cr_assert_eq(lane_go(w.e.srv, g_left_open, &w.e, "left_open"), 0);
@@ -306,6 +308,81 @@ Test(conn_stack, test_conn_stack_lane_destroy_tells_the_peers, .timeout = 60)
 	cr_assert_eq(lane_nr_g(w.e.cli), 0);
 	cr_assert_eq(w.e.nr_fail, 0);
 	world_close(&w);
+}
+
+/* ---- what runs out ---- */
+
+#define FEW 4
+
+static void few_ports(struct stack_config *cfg)
+{
+	cfg->port_hi = (uint16_t)(cfg->port_lo + FEW - 1);
+}
+
+static void few_socks(struct stack_config *cfg)
+{
+	cfg->max_socks = FEW;
+}
+
+/* Dial until it fails with nr_fail, which is what is expected; then make room and dial again. */
+static void g_dial_until_full(void *arg)
+{
+	struct conn_env *e = arg;
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7, .v4 = e->srv_ip};
+	struct pl_conn *c[FEW + 1] = {0}, *again;
+	int err = 0, i;
+
+	for (i = 0; i <= FEW && !err; i++)
+		err = pl_dial(PL_NET_AUTO, &a, 0, &c[i]);
+	if (err != -(int)e->nr_fail || i != FEW + 1)
+		return;
+	/* a reset leaves no TIME-WAIT: the peer wrote a byte that is not read */
+	pl_sleep(NSEC_PER_MSEC);
+	pl_close(c[0]);
+	pl_sleep(NSEC_PER_MSEC);
+	if (pl_dial(PL_NET_AUTO, &a, 0, &again) == 0) {
+		e->nr_fail = 0;
+		pl_close(again);
+	}
+	for (i = 1; i < FEW; i++)
+		pl_close(c[i]);
+	pl_lane_stop();
+}
+
+static void g_accept_and_write(void *arg)
+{
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7};
+	struct pl_conn *l, *c;
+
+	(void)arg;
+	if (pl_listen(PL_NET_AUTO, &a, 0, &l))
+		return;
+	while (pl_accept(l, &c) == 0)
+		(void)!pl_write(c, "x", 1);
+}
+
+static void run_out_of(void (*tune)(struct stack_config *cfg), unsigned err)
+{
+	struct world w = {.tune = tune};
+
+	world_open(&w, 2);
+	w.e.nr_fail = err;
+	cr_assert_eq(lane_go(w.e.srv, g_accept_and_write, &w.e, "accept_and_write"), 0);
+	cr_assert_eq(lane_go(w.e.cli, g_dial_until_full, &w.e, "dial_until_full"), 0);
+	while (lane_nr_g(w.e.cli))
+		cr_assert(turn(&w));
+	cr_expect_eq(w.e.nr_fail, 0);
+	world_close(&w);
+}
+
+Test(conn_stack, test_conn_stack_ports_exhausted_says_eaddrnotavail, .timeout = 60)
+{
+	run_out_of(few_ports, EADDRNOTAVAIL);
+}
+
+Test(conn_stack, test_conn_stack_socks_exhausted_says_enobufs, .timeout = 60)
+{
+	run_out_of(few_socks, ENOBUFS);
 }
 
 /* ---- both networks in one lane: a proxy from the stack to a kernel socket ---- */
@@ -381,7 +458,7 @@ Test(conn_stack, test_conn_stack_both_networks_live_in_one_lane, .timeout = 60)
 {
 	struct lane_config cfg;
 	struct proxy p = {.ok = 0};
-	struct world w;
+	struct world w = {.nr = 0};
 
 	lane_config_init(&cfg);
 	world_open_as(&w, 1, &cfg);
