@@ -77,7 +77,7 @@ void conn_lane_fini(struct lane *l)
 	}
 	/* the last frames of this lane: peers are told, as the kernel tells those of a process
 	 * that ends */
-	if (stack)
+	if (stack && stack->ops->output)
 		(void)stack->ops->output(stack, lane_now(l));
 }
 
