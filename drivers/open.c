@@ -40,6 +40,17 @@ static void report_stderr(void *ctx, const char *line)
 	(void)fprintf(stderr, "parklane: %s\n", line);
 }
 
+/* Handles that are open. One thread opens and closes; exit() may come on another. */
+static unsigned nr_open;
+
+/* A program that leaves by exit() while lanes still poll must not have its memory unmapped
+ * under them; nothing of EAL outlives the process anyway. */
+static void at_exit(void)
+{
+	if (READ_ONCE(nr_open) == 0)
+		dpdk_eal_stop();
+}
+
 /* "0000:03:00.0,opt=1" needs EAL to look at the PCI bus, and at that device only. */
 static bool pci_of(const char *dev, char *pci, size_t len)
 {
@@ -71,8 +82,10 @@ static int open_pool(const struct netdev_spec *spec, struct skb_pool **ret_pool,
 	if (ret < 0)
 		return ret;
 	if (!registered)
-		registered = atexit(dpdk_eal_stop) == 0;
+		registered = atexit(at_exit) == 0;
 	ret = dpdk_pool_create(nr, DPDK_BUF_SIZE, ret_pool);
+	if (ret == 0)
+		WRITE_ONCE(nr_open, nr_open + 1);
 	if (ret == -EINVAL)
 		(void)snprintf(err, errlen, "a pool of %u buffers: want 512 or more", nr);
 	else if (ret < 0)
@@ -150,8 +163,10 @@ void netdev_close_spec(struct netdev_handle *h)
 		h->dev->ops->close(h->dev);
 	if (h->peer)
 		h->peer->ops->close(h->peer);
-	if (h->pool)
+	if (h->pool) {
 		skb_pool_destroy(h->pool);
+		WRITE_ONCE(nr_open, nr_open - 1);
+	}
 	*h = (struct netdev_handle){.dev = NULL};
 }
 
