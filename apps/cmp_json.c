@@ -40,16 +40,18 @@ static json_t *samples(const double *v, unsigned n)
 static json_t *json_meta(const struct cmp_meta *m)
 {
 	json_t *notes = json_array();
+	char one[48], many[48];
 
 	for (unsigned i = 0; i < m->nr_notes; i++)
 		json_array_append_new(notes, json_string(m->notes[i]));
-	return json_pack("{s:s s:s s:s s:s s:i s:i s:I s:s s:f s:f s:s s:s s:b s:s s:s s:b s:o}",
+	return json_pack("{s:s s:s s:s s:s s:i s:i s:I s:s s:f s:f s:s s:s s:s s:s s:s s:s s:b s:o}",
 			 "machine", m->cpu, "kernel", m->kernel, "date", m->date, "commit",
 			 m->commit, "cpus", (int)m->cpus, "n", (int)m->reps, "seed",
 			 (json_int_t)m->seed, "mode", m->quick ? "quick" : "full", "tsc_hz",
 			 m->tsc_hz, "seconds", m->seconds, "congestion_control", m->cc_used,
-			 "congestion_control_default", m->cc_default, "rps_for_latency",
-			 (int)m->rps_steering, "checksums_kernel", m->kernel_csum,
+			 "congestion_control_default", m->cc_default, "kernel_mode_1_connection",
+			 kernel_mode_name(m->mode_latency, one, sizeof(one)), "kernel_mode",
+			 kernel_mode_name(m->mode_throughput, many, sizeof(many)), "checksums_kernel", m->kernel_csum,
 			 "checksums_bypass", m->bypass_csum, "virtualised", (int)m->virtualised,
 			 "notes", notes);
 }

@@ -30,7 +30,7 @@
 
 enum kernel_op {
 	OP_UP,   /* server: address and link */
-	OP_RPS,  /* both: steer to this side's cpu (arg 1) or not (0) */
+	OP_MODE, /* both: arg bit 0: steer to this side's cpu; bit 1: GRO */
 	OP_SNAP, /* server: totals so far */
 	OP_RR,   /* client: one sample */
 };
@@ -161,8 +161,8 @@ static void server_op(struct cmp_call *call)
 	case OP_UP:
 		call->err = ns_up(NS_SERVER_IP, cc);
 		break;
-	case OP_RPS:
-		call->err = ns_rps(call->arg ? CMP_CPU_SERVER : -1);
+	case OP_MODE:
+		call->err = ns_mode(call->arg & 1 ? CMP_CPU_SERVER : -1, call->arg & 2);
 		break;
 	case OP_SNAP:
 		call->tid = plain ? plain_tid : echo_tid;
@@ -268,8 +268,8 @@ static void client_op(struct cmp_call *call)
 {
 	if (call->op == OP_RR)
 		client_rr(call);
-	else if (call->op == OP_RPS)
-		call->err = ns_rps(call->arg ? CMP_CPU_CLIENT : -1);
+	else if (call->op == OP_MODE)
+		call->err = ns_mode(call->arg & 1 ? CMP_CPU_CLIENT : -1, call->arg & 2);
 	else
 		call->err = -EINVAL;
 }
@@ -288,11 +288,32 @@ static int call_op(struct worker *w, enum kernel_op op, unsigned arg)
 	return err;
 }
 
-int kernel_set_rps(bool on)
+const char *kernel_mode_name(struct kernel_mode mode, char *buf, size_t size)
 {
-	int err = call_op(&server, OP_RPS, on);
+	static const char *const rps[] = {"off", "server only", "both ends"};
 
-	return err ? err : call_op(&client, OP_RPS, on);
+	snprintf(buf, size, "RPS %s, GRO %s", rps[mode.rps], mode.gro ? "on" : "off");
+	return buf;
+}
+
+int kernel_set_mode(struct kernel_mode mode)
+{
+	static struct kernel_mode now;
+	static bool known;
+	unsigned gro = mode.gro ? 2 : 0;
+	int err;
+
+	if (known && now.rps == mode.rps && now.gro == mode.gro)
+		return 0;
+	known = false;
+	err = call_op(&server, OP_MODE, gro | (mode.rps >= RPS_SERVER));
+	if (!err)
+		err = call_op(&client, OP_MODE, gro | (mode.rps == RPS_BOTH));
+	if (err)
+		return err;
+	now = mode;
+	known = true;
+	return 0;
 }
 
 int kernel_start(struct cmp_meta *meta, const char **ret_what)
@@ -314,7 +335,7 @@ int kernel_start(struct cmp_meta *meta, const char **ret_what)
 	}
 	err = call_op(&server, OP_UP, 0);
 	if (!err)
-		err = kernel_set_rps(true);
+		err = kernel_set_mode((struct kernel_mode){RPS_SERVER, true});
 	if (err) {
 		*ret_what = "cannot set up the server's end of the veth pair";
 		return err;

@@ -82,21 +82,22 @@ int ns_up(const char *ip, const char *cc)
 	err = RUN("ip", "addr", "add", cidr, "dev", NS_DEV);
 	if (!err)
 		err = RUN("ip", "link", "set", NS_DEV, "up");
-	/* What an expert would have on: large segments both ways. */
 	if (!err)
-		err = RUN("ethtool", "-K", NS_DEV, "gro", "on", "tso", "on", "gso", "on");
+		err = RUN("ethtool", "-K", NS_DEV, "tso", "on", "gso", "on");
 	if (!err)
 		err = write_file("/proc/sys/net/ipv4/tcp_congestion_control", cc);
 	return err;
 }
 
-int ns_rps(int cpu)
+int ns_mode(int cpu, bool gro)
 {
 	char mask[32];
+	int err;
 
 	if (cpu < 0)
 		strcpy(mask, "0");
 	else
 		snprintf(mask, sizeof(mask), "%x", 1u << cpu);
-	return write_file("/sys/class/net/" NS_DEV "/queues/rx-0/rps_cpus", mask);
+	err = write_file("/sys/class/net/" NS_DEV "/queues/rx-0/rps_cpus", mask);
+	return err ? err : RUN("ethtool", "-K", NS_DEV, "gro", gro ? "on" : "off");
 }

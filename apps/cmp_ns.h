@@ -20,9 +20,9 @@
 MUST_USE int ns_enter(void);
 /* ns_link - a veth pair: NS_DEV here, NS_DEV in the namespace of process `peer`. 0; -EIO. */
 MUST_USE int ns_link(pid_t peer);
-/* ns_up - address and link up, GRO and TSO on, congestion control. 0; -EIO. */
+/* ns_up - address and link up, TSO on, congestion control. 0; -EIO. */
 MUST_USE int ns_up(const char *ip, const char *cc);
-/* ns_rps - steer what NS_DEV receives to `cpu`; -1 steering off. 0; -errno. */
-MUST_USE int ns_rps(int cpu);
+/* ns_mode - steer what NS_DEV receives to `cpu` (-1: no steering); GRO on or off. 0; -errno. */
+MUST_USE int ns_mode(int cpu, bool gro);
 
 #endif

@@ -129,6 +129,7 @@ static void print_ledger(const struct cmp *c)
 void report_print(const struct cmp *c)
 {
 	const struct cmp_meta *m = &c->meta;
+	char one[48], many[48];
 
 	printf("\n%s%s, %u cpus, Linux %s, %s\n", m->cpu, m->virtualised ? " (virtual machine)" : "",
 	       m->cpus, m->kernel, m->date);
@@ -157,8 +158,11 @@ void report_print(const struct cmp *c)
 		    "server cycles, 64 connections: plain C epoll / our epoll backend", 0);
 	print_ledger(c);
 	printf("\nWho checksums: bypass: %s; kernel: %s\n", m->bypass_csum, m->kernel_csum);
-	printf("Kernel: GRO and TSO on, congestion control %s (default %s), latency with RPS %s\n",
-	       m->cc_used, m->cc_default, m->rps_steering ? "on" : "off");
+	printf("Kernel, best of what was tried: 1 connection with %s, others with %s; TSO on, "
+	       "congestion control %s (default %s)\n",
+	       kernel_mode_name(m->mode_latency, one, sizeof(one)),
+	       kernel_mode_name(m->mode_throughput, many, sizeof(many)), m->cc_used,
+	       m->cc_default);
 	for (unsigned i = 0; i < m->nr_notes; i++)
 		printf("Note: %s\n", m->notes[i]);
 }

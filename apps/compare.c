@@ -18,6 +18,9 @@
 #include "apps/compare.h"
 #include "apps/tsc.h"
 
+#define LOAD_QUIET   0.7 /* a load average above this means company */
+#define MODE_SAMPLES 3 /* of each way of tuning the kernel */
+
 struct compare_args {
 	bool quick, verbose;
 	const char *json, *html;
@@ -113,6 +116,8 @@ static void fill_meta(const struct compare_plan *plan, bool quick)
 	time_t now = time(NULL);
 	struct utsname u;
 	struct tm tm;
+	char busy[96];
+	double load;
 
 	strcpy(m->cpu, "unknown cpu");
 	first_line_value("/proc/cpuinfo", "model name", m->cpu, sizeof(m->cpu));
@@ -132,6 +137,11 @@ static void fill_meta(const struct compare_plan *plan, bool quick)
 		m->seed = mono_ns();
 	m->seed >>= 1; /* JSON's integers are signed */
 	snprintf(m->bypass_csum, sizeof(m->bypass_csum), "not measured");
+	if (getloadavg(&load, 1) == 1 && load > LOAD_QUIET) {
+		snprintf(busy, sizeof(busy),
+			 "other programs were running (load %.1f): expect wide spreads", load);
+		note(busy);
+	}
 	note("in a virtual machine an idle cpu takes some 50 us to wake; kernel-awake keeps that out "
 	     "of the kernel's figures");
 	note("softirq work that interrupts the spinner counts as the spinner's: kernel-awake's "
@@ -192,25 +202,45 @@ static void plan_all(bool bypass)
 	}
 }
 
-/* Latency is taken with the better of RPS on and off; a few short samples say which. */
-static int choose_rps(const struct compare_plan *plan)
+/* The kernel as its own experts would tune it: a few short samples of each way, the best is
+ * kept. What is steered cannot be left to the client's cpu where cycles are counted. */
+static int choose_mode(unsigned conns, enum kernel_rps least, const struct compare_plan *plan,
+		       struct kernel_mode *ret)
 {
 	static struct cmp_sample s;
-	double p50[2][3];
+	struct kernel_mode mode;
+	double best = 0, v[MODE_SAMPLES];
 	int err;
 
-	for (unsigned i = 0; i < 3; i++) {
-		for (int on = 0; on < 2; on++) {
-			err = kernel_set_rps(on);
+	for (unsigned k = 0; k < 6; k++) {
+		mode = (struct kernel_mode){(enum kernel_rps)(k / 2), k % 2};
+		if (mode.rps < least)
+			continue;
+		for (unsigned i = 0; i < MODE_SAMPLES; i++) {
+			err = kernel_set_mode(mode);
 			if (!err)
-				err = take(SET_KERNEL_AWAKE, 1, plan, false, &s);
+				err = take(SET_KERNEL_AWAKE, conns, plan, false, &s);
 			if (err)
-				return failed(SET_KERNEL_AWAKE, 1, err);
-			p50[on][i] = (double)hist_quantile(&s.rr.hist, 0.5);
+				return failed(SET_KERNEL_AWAKE, conns, err);
+			v[i] = conns > 1 ? (double)s.rr.requests
+					 : 1e9 / (double)hist_quantile(&s.rr.hist, 0.5);
+		}
+		if (figure_median(v, MODE_SAMPLES).value > best) {
+			best = figure_median(v, MODE_SAMPLES).value;
+			*ret = mode;
 		}
 	}
-	cmp.meta.rps_steering = figure_median(p50[1], 3).value <= figure_median(p50[0], 3).value;
 	return 0;
+}
+
+static int choose_modes(const struct compare_plan *plan)
+{
+	struct compare_plan brief = *plan;
+	int err;
+
+	brief.run_ns = plan->run_ns / 2;
+	err = choose_mode(1, RPS_OFF, &brief, &cmp.meta.mode_latency);
+	return err ? err : choose_mode(64, RPS_SERVER, &brief, &cmp.meta.mode_throughput);
 }
 
 static int take_series(struct cmp_series *s, const struct compare_plan *plan)
@@ -219,7 +249,8 @@ static int take_series(struct cmp_series *s, const struct compare_plan *plan)
 	int err = 0;
 
 	if (!is_bypass(s->set))
-		err = kernel_set_rps(s->conns > 1 || cmp.meta.rps_steering);
+		err = kernel_set_mode(s->conns > 1 ? cmp.meta.mode_throughput
+						   : cmp.meta.mode_latency);
 	if (!err)
 		err = take(s->set, s->conns, plan, false, &sample);
 	if (err)
@@ -232,7 +263,7 @@ static int take_pairs(const struct compare_plan *plan)
 {
 	static struct cmp_sample s;
 	static const enum cmp_set sets[2] = {SET_KERNEL, SET_PLAIN_EPOLL};
-	int err = kernel_set_rps(true);
+	int err = kernel_set_mode(cmp.meta.mode_throughput);
 
 	for (unsigned i = 0; i < plan->pairs && !err; i++) {
 		for (unsigned k = 0; k < 2; k++) {
@@ -274,9 +305,9 @@ static void name_checksums(const struct cmp_ledger *led)
 static int take_ledgers(const struct compare_plan *plan)
 {
 	static struct cmp_sample sample;
-	int err;
+	int err = kernel_set_mode(cmp.meta.mode_throughput);
 
-	for (unsigned i = 0; i < cmp.nr_series; i++) {
+	for (unsigned i = 0; i < cmp.nr_series && !err; i++) {
 		struct cmp_series *s = &cmp.series[i];
 
 		if (s->curve || s->conns != 64 || s->set == SET_FLOOR)
@@ -289,7 +320,7 @@ static int take_ledgers(const struct compare_plan *plan)
 		if (s->set == SET_BYPASS)
 			name_checksums(&s->ledger);
 	}
-	return 0;
+	return err;
 }
 
 static int measure(const struct compare_plan *plan)
@@ -299,8 +330,8 @@ static int measure(const struct compare_plan *plan)
 
 	for (unsigned i = 0; i < cmp.nr_series; i++)
 		cmp.series[i].curve ? curve++ : table++;
-	steps_all = 6 + table * plan->reps + curve * plan->curve_reps + plan->pairs * 2 + 5;
-	err = choose_rps(plan);
+	steps_all = 10 * MODE_SAMPLES + table * plan->reps + curve * plan->curve_reps + plan->pairs * 2 + 5;
+	err = choose_modes(plan);
 	for (unsigned rep = 0; rep < plan->reps && !err; rep++) {
 		for (unsigned i = 0; i < cmp.nr_series && !err; i++) {
 			if (!cmp.series[i].curve || rep < plan->curve_reps)

@@ -119,13 +119,26 @@ struct cmp_ratio {
 
 #define CMP_RATIOS_MAX 8
 
+/* How the kernel's side is tuned; compare tries all of them and keeps the best. */
+enum kernel_rps {
+	RPS_OFF,    /* veth's own: the sender's cpu does the receiver's softirq */
+	RPS_SERVER, /* the server's packets are steered to the server's cpu, as a NIC's interrupt */
+	RPS_BOTH,   /* and the client's to the client's */
+};
+
+struct kernel_mode {
+	enum kernel_rps rps;
+	bool gro;
+};
+
 struct cmp_meta {
 	char cpu[96], kernel[96], date[40], commit[48], cc_default[16], cc_used[16];
 	char kernel_csum[96], bypass_csum[96], notes[8][160];
 	unsigned nr_notes, cpus, reps;
 	uint64_t seed;
 	double tsc_hz, seconds;
-	bool rps_steering, quick, virtualised;
+	struct kernel_mode mode_latency, mode_throughput;
+	bool quick, virtualised;
 };
 
 struct cmp {
@@ -195,8 +208,9 @@ MUST_USE int kernel_start(struct cmp_meta *meta, const char **ret_what);
 /* kernel_sample - one sample of a kernel set into *ret. 0; -errno; kernel_what() says more. */
 MUST_USE int kernel_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns,
 			   bool ledger, struct cmp_sample *ret);
-/* kernel_set_rps - steering on or off, both ends. 0; -errno. */
-MUST_USE int kernel_set_rps(bool on);
+/* kernel_set_mode - both ends. 0; -errno. kernel_mode_name - "RPS both, GRO on". */
+MUST_USE int kernel_set_mode(struct kernel_mode mode);
+const char *kernel_mode_name(struct kernel_mode mode, char *buf, size_t size);
 const char *kernel_what(void);
 void kernel_stop(void);
 
