@@ -211,14 +211,18 @@ static void draw_cycles(FILE *f, const struct cmp *c)
 	      "set grid ytics lc rgb '#e4e7eb' lt 1\nset yrange [0:*]\n"
 	      "set ylabel 'server cycles per request (64 connections)'\n",
 	      f);
+	rows = rows ? rows - 1 : 0;
+	fprintf(f, "set xrange [-0.6:%u.6]\n", rows);
 	if (!cmp_find(c, SET_BYPASS, 64)) {
 		plot_bars(f, used, 0, rows);
 		return;
 	}
 	/* Beside it the bypass bar alone: on the kernel's scale it can hardly be seen. */
-	fputs("set multiplot\nset size 0.62,1\nset origin 0,0\n", f);
+	fputs("set multiplot\nset size 0.76,1\nset origin 0,0\n", f);
 	plot_bars(f, used, 0, rows);
-	fputs("set size 0.38,1\nset origin 0.62,0\nset ylabel 'bypass alone, its own scale'\n", f);
+	fputs("set size 0.24,1\nset origin 0.76,0\nunset key\nset xrange [-0.6:0.6]\n"
+	      "set ylabel 'bypass alone, its own scale'\n",
+	      f);
 	plot_bars(f, bypass, 0, 0);
 	fputs("unset multiplot\n", f);
 }

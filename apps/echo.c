@@ -11,6 +11,7 @@ struct echo_args {
 	struct lane_args lane;
 	unsigned port;
 	struct echo_server srv;
+	struct run_counters counters;
 	int status;
 };
 
@@ -71,6 +72,7 @@ static void echo_main(void *arg)
 	if (err) {
 		fprintf(stderr, "parklane: cannot listen on port %u: %s\n", a->port,
 			listen_error(err));
+		a->counters.quiet = true;
 		a->status = 1;
 		return;
 	}
@@ -89,14 +91,14 @@ static void echo_main(void *arg)
 int cmd_echo(int argc, char **argv)
 {
 	static struct echo_args a;
-	struct run_counters counters = {.command = "echo",
-					.connections = &a.srv.accepted,
-					.active = &a.srv.active,
-					.bytes = &a.srv.bytes,
-					.errors = &a.srv.errors};
 	int status;
 
 	cli_parse(&echo_argp, "parklane echo", argc, argv, &a);
-	status = run_command(&a.lane, &counters, echo_main, &a);
+	a.counters = (struct run_counters){.command = "echo",
+					   .connections = &a.srv.accepted,
+					   .active = &a.srv.active,
+					   .bytes = &a.srv.bytes,
+					   .errors = &a.srv.errors};
+	status = run_command(&a.lane, &a.counters, echo_main, &a);
 	return status ? status : a.status;
 }

@@ -1,0 +1,331 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The program as its users call it: bad input, echo, bench, stat, and compare's cleanliness.
+
+usage: program.py PARKLANE. Prints TAP. What needs root or DPDK skips without, with the reason.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+PROGRAM = os.path.abspath(sys.argv[1])
+HAS_DPDK = '--no-dpdk' not in sys.argv
+ROOT = os.geteuid() == 0
+PORT = 4000 + os.getpid() % 20000
+
+
+class Skip(Exception):
+    pass
+
+
+def need(dpdk=False, root=False):
+    if dpdk and not HAS_DPDK:
+        raise Skip('built without DPDK')
+    if root and not ROOT:
+        raise Skip('needs root')
+
+
+def run(*args, timeout=30):
+    p = subprocess.run([PROGRAM] + list(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=timeout)
+    return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+
+class Server:
+    """parklane echo, up when its readiness line came; `inside` goes before the command."""
+
+    def __init__(self, *args, inside=()):
+        self.p = subprocess.Popen(list(inside) + [PROGRAM, 'echo'] + list(args),
+                                  stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.first = self.p.stderr.readline().decode()
+        assert 'echo on' in self.first, self.first
+
+    def __enter__(self):
+        return self
+
+    def stop(self):
+        self.p.send_signal(signal.SIGINT)
+        self.rest = self.p.stderr.read().decode()
+        self.status = self.p.wait(20)
+
+    def __exit__(self, *_):
+        if self.p.poll() is None:
+            self.p.kill()
+            self.p.wait()
+
+
+def transfer(addr, size):
+    """Send and receive `size` random bytes at once; True if they came back the same."""
+    data = os.urandom(1 << 20)
+    want, got = hashlib.sha256(), hashlib.sha256()
+    with socket.create_connection(addr, timeout=20) as s:
+        sent = received = 0
+        s.setblocking(False)
+        while received < size:
+            if sent < size:
+                piece = data[sent % len(data):][:size - sent]
+                try:
+                    n = s.send(piece)
+                    want.update(piece[:n])
+                    sent += n
+                except BlockingIOError:
+                    pass
+            try:
+                back = s.recv(1 << 20)
+                assert back, 'closed early'
+                got.update(back)
+                received += len(back)
+            except BlockingIOError:
+                time.sleep(0.0002)
+    return want.digest() == got.digest()
+
+
+BAD = [
+    (2, 'no command', []),
+    (2, 'unknown command', ['bogus']),
+    (2, '--port', ['echo']),
+    (2, '--port 0', ['echo', '--port', '0']),
+    (2, '--port 70000', ['echo', '--port', '70000']),
+    (2, '--port 7x', ['echo', '--port', '7x']),
+    (2, '--foo', ['echo', '--port', '7', '--foo']),
+    (2, 'extra', ['echo', '--port', '7', 'extra']),
+    (2, '--epoll and --dev', ['echo', '--port', '7', '--epoll', '--dev', 'net_tap0', '--ip',
+                              '10.1.1.1/24']),
+    (2, '--ip', ['echo', '--port', '7', '--dev', 'net_tap0']),
+    (2, '--ip 10.1.1.1', ['echo', '--port', '7', '--dev', 'net_tap0', '--ip', '10.1.1.1']),
+    (2, '--ip 10.1.1.1/40', ['echo', '--port', '7', '--dev', 'net_tap0', '--ip', '10.1.1.1/40']),
+    (2, '--idle', ['echo', '--port', '7', '--idle', 'doze']),
+    (1, 'cpu 4000', ['echo', '--port', str(PORT), '--cpu', '4000']),
+    (2, 'bench', ['bench']),
+    (2, '--connect', ['bench', 'rr']),
+    (2, '--connect', ['bench', 'rr', '--connect', 'localhost:7']),
+    (2, 'IPv6', ['bench', 'rr', '--connect', '[::1]:7']),
+    (2, '--conns', ['bench', 'rr', '--connect', '127.0.0.1:7', '--conns', '0']),
+    (2, '--size', ['bench', 'rr', '--connect', '127.0.0.1:7', '--size', '0']),
+    (2, '--time', ['bench', 'rr', '--connect', '127.0.0.1:7', '--time', '-1']),
+    (1, 'nothing listens', ['bench', 'rr', '--connect', '127.0.0.1:1', '--time', '0.1']),
+    (1, 'runs no lane', ['stat', '--pid', '1']),
+    (1, 'cannot write', ['compare', '--json', '/nonexistent/x.json']),
+]
+BAD_DPDK = [
+    (1, 'net_nosuch0', ['echo', '--port', '7', '--dev', 'net_nosuch0', '--ip', '10.1.1.1/24']),
+    (1, 'fault', ['echo', '--port', '7', '--dev', 'net_tap0,iface=plbad', '--ip', '10.1.1.1/24',
+                  '--fault', 'rain=1']),
+]
+
+
+def check_bad(status, text, args):
+    got, out, err = run(*args)
+    assert got == status, 'status %d, not %d: %s' % (got, status, err)
+    assert out == '', out
+    assert err.count('\n') == 1 and err.startswith('parklane: '), err
+    assert text in err, err
+
+
+def test_program_bad_usage_is_one_line_and_status():
+    for case in BAD:
+        check_bad(*case)
+
+
+def test_program_bad_device_is_one_line_and_status():
+    need(dpdk=True, root=True)
+    for case in BAD_DPDK:
+        check_bad(*case)
+
+
+def test_program_every_command_has_help_and_version():
+    for cmd in ('echo', 'bench', 'stat', 'compare'):
+        for option in ('--help', '--version'):
+            status, out, err = run(cmd, option)
+            assert status == 0 and not err, (cmd, option, err)
+            assert 'sage: parklane ' + cmd in out or out.startswith('parklane '), out
+    assert run('help')[0] == 0 and run('--version')[1].startswith('parklane ')
+
+
+def test_echo_epoll_returns_bytes_and_ends_clean_on_sigint():
+    with Server('--epoll', '--port', str(PORT)) as srv:
+        assert transfer(('127.0.0.1', PORT), 16 << 20)
+        status, out, _ = run('stat', '--pid', str(srv.p.pid), '--json')
+        assert status == 0 and json.loads(out)['command'] == 'echo'
+        srv.stop()
+        assert srv.status == 0
+        assert '1 connections, %d bytes' % (16 << 20) in srv.rest, srv.rest
+        assert not os.path.exists('/run/parklane/%d.sock' % srv.p.pid)
+
+
+def test_echo_port_in_use_is_told():
+    with socket.socket() as s:
+        s.bind(('0.0.0.0', PORT))
+        s.listen()
+        check_bad(1, 'in use', ['echo', '--epoll', '--port', str(PORT)])
+
+
+def test_bench_rr_json_has_the_promised_keys():
+    with Server('--epoll', '--port', str(PORT)) as srv:
+        status, out, err = run('bench', 'rr', '--connect', '127.0.0.1:%d' % PORT, '--conns', '3',
+                               '--size', '64', '--time', '0.2', '--json')
+        assert status == 0, err
+        one = json.loads(out)['runs'][0]
+        assert one['test'] == 'rr' and one['conns'] == 3 and one['size'] == 64 and one['rps'] > 0
+        assert set(one['rtt_us']) == {'p50', 'p90', 'p99', 'p999', 'max'}
+        srv.stop()
+
+
+def test_bench_server_killed_in_the_middle_is_told():
+    with Server('--epoll', '--port', str(PORT)) as srv:
+        p = subprocess.Popen([PROGRAM, 'bench', 'rr', '--connect', '127.0.0.1:%d' % PORT,
+                              '--time', '10'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.5)
+        srv.p.kill()
+        _, err = p.communicate(timeout=10)
+        assert p.returncode == 1 and b'went away' in err, err
+
+
+def in_namespace(body):
+    """Run body() in a child that has namespaces of its own; its failure is ours."""
+    need(dpdk=True, root=True)
+    code = subprocess.run(['unshare', '-n', '-m', sys.executable, __file__, PROGRAM,
+                           '--body', body.__name__], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    assert code.returncode == 0, code.stdout.decode()
+
+
+def ip(*args):
+    subprocess.run(['ip'] + list(args), check=True)
+
+
+def body_tap():
+    ip('link', 'set', 'lo', 'up')
+    with Server('--dev', 'net_tap0,iface=pl0', '--ip', '10.77.0.2/24', '--port', '7') as srv:
+        ip('addr', 'add', '10.77.0.1/24', 'dev', 'pl0')
+        ip('link', 'set', 'pl0', 'up')
+        assert transfer(('10.77.0.2', 7), 16 << 20)
+        status, out, err = run('stat', '--pid', str(srv.p.pid), '--json')
+        stat = json.loads(out)
+        assert status == 0 and stat['device']['rx_packets'] > 0, err
+        assert any(s['state'] == 'LISTEN' for s in stat['sockets']), stat['sockets']
+        srv.stop()
+        assert srv.status == 0 and 'drops' in srv.rest, srv.rest
+
+
+def body_own_address():
+    ip('addr', 'add', '10.77.0.1/24', 'dev', 'lo')
+    check_bad(1, 'kernel has that address', ['echo', '--dev', 'net_tap0,iface=pl0', '--ip',
+                                             '10.77.0.1/24', '--port', '7'])
+
+
+def body_no_answer():
+    args = ['bench', 'rr', '--dev', 'net_tap0,iface=pl0', '--ip', '10.77.0.2/24', '--connect',
+            '10.77.0.9:7', '--time', '0.1']
+    check_bad(1, '10.77.0.9:7', args)
+
+
+def test_echo_tap_returns_bytes_and_stat_sees_the_listener():
+    in_namespace(body_tap)
+
+
+def test_echo_address_of_the_kernel_is_refused():
+    in_namespace(body_own_address)
+
+
+def test_bench_peer_without_arp_is_told():
+    in_namespace(body_no_answer)
+
+
+def mine():
+    """pids that run the program under test."""
+    pids = set()
+    for pid in os.listdir('/proc'):
+        try:
+            if pid.isdigit() and os.readlink('/proc/%s/exe' % pid) == PROGRAM:
+                pids.add(pid)
+        except OSError:
+            pass
+    return pids
+
+
+def links():
+    return {line.split(':')[1] for line in subprocess.run(
+        ['ip', '-o', 'link'], stdout=subprocess.PIPE).stdout.decode().splitlines()}
+
+
+def stopped_compare(sig, group):
+    before, had = mine(), links()
+    p = subprocess.Popen([PROGRAM, 'compare', '--quick'], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, start_new_session=True)
+    time.sleep(3)
+    (os.killpg if group else os.kill)(p.pid, sig)
+    p.communicate(timeout=10)
+    for _ in range(50):
+        if mine() == before and links() == had:
+            break
+        time.sleep(0.1)
+    assert mine() == before and links() == had, (mine() - before, links() - had)
+    return p.returncode
+
+
+def test_compare_ctrl_c_leaves_nothing_behind():
+    need(root=True)
+    assert stopped_compare(signal.SIGINT, True) == 1
+
+
+def test_compare_killed_leaves_nothing_behind():
+    need(root=True)
+    assert stopped_compare(signal.SIGKILL, False) == -signal.SIGKILL
+
+
+def test_compare_quick_writes_json_and_html():
+    need(root=True)
+    if (os.cpu_count() or 1) < 2:
+        raise Skip('needs two cpus')
+    with tempfile.TemporaryDirectory() as d:
+        status, out, err = run('compare', '--quick', '--json', d + '/c.json', '--html',
+                               d + '/c.html', timeout=180)
+        assert status == 0, err
+        with open(d + '/c.json') as f:
+            c = json.load(f)
+        sets = {r['set'] for r in c['runs']}
+        assert {'kernel', 'kernel-awake', 'plain-epoll'} <= sets, sets
+        if HAS_DPDK:
+            assert {'bypass', 'floor'} <= sets, sets
+            assert c['ratios']['rr1_p50_kernel_awake_over_bypass']['value'] > 0
+            assert 'Who checksums' in out
+        for r in c['runs']:
+            assert r['rps'] > 0 and r['rps_low'] <= r['rps'] <= r['rps_high']
+            assert set(r['rtt_us']) >= {'p50', 'p90', 'p99', 'p999', 'max'}
+        with open(d + '/c.html') as f:
+            page = f.read()
+        assert page.count('data:image/svg+xml') == 3 and 'http' not in page.replace(
+            'data:image', '')
+
+
+def main():
+    if '--body' in sys.argv:
+        globals()[sys.argv[sys.argv.index('--body') + 1]]()
+        return 0
+    tests = sorted(n for n in globals() if n.startswith('test_'))
+    failed = 0
+    print('TAP version 13\n1..%d' % len(tests))
+    for n, name in enumerate(tests, 1):
+        try:
+            globals()[name]()
+            print('ok %d - %s' % (n, name))
+        except Skip as e:
+            print('ok %d - %s # SKIP %s' % (n, name, e))
+        except Exception as e:  # any failure of a case is that case's
+            failed += 1
+            print('not ok %d - %s\n# %s: %s' % (n, name, type(e).__name__,
+                                                str(e).replace('\n', '\n# ')))
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
