@@ -22,9 +22,8 @@
 
 void coro_trampoline(void);
 
-static bool guard_put(const struct coro_arena *a, uint8_t *guard, bool by_madvise)
+static bool guard_put(uint8_t *guard, bool by_madvise)
 {
-	(void)a;
 	if (by_madvise)
 		return madvise(guard, CORO_GUARD_SIZE, MADV_GUARD_INSTALL) == 0;
 	return mprotect(guard, CORO_GUARD_SIZE, PROT_NONE) == 0;
@@ -40,7 +39,7 @@ static bool guard_proven(const struct coro_arena *a)
 	bool ok = false;
 	int fd;
 
-	if (!guard_put(a, a->base, true))
+	if (!guard_put(a->base, true))
 		return false;
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
@@ -104,7 +103,7 @@ int coro_arena_carve(struct coro_arena *a, struct coro_stack *ret_stack)
 	if (a->nr_carved == a->nr_slots)
 		return -ENOMEM;
 	s = coro_arena_stack(a, a->nr_carved);
-	if (!guard_put(a, s.lo - CORO_GUARD_SIZE, a->guard_by_madvise))
+	if (!guard_put(s.lo - CORO_GUARD_SIZE, a->guard_by_madvise))
 		return -ENOMEM;
 	a->nr_carved++;
 	*ret_stack = s;
@@ -141,8 +140,6 @@ struct first_frame {
 };
 
 _Static_assert(sizeof(struct coro_fpu) == 8, "one word in the frame");
-_Static_assert(sizeof(struct first_frame) % 16 == 8 || sizeof(struct first_frame) % 16 == 0,
-	       "words");
 
 void *coro_prepare(void *top, struct coro_fpu fpu, void (*entry)(void *arg), void *arg)
 {

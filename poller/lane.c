@@ -63,7 +63,7 @@ void lane_config_init(struct lane_config *cfg)
 
 static int config_check(const struct lane_config *cfg)
 {
-	if (cfg->cpu >= 0 && (cfg->cpu >= CPU_SETSIZE || cfg->cpu >= sysconf(_SC_NPROCESSORS_CONF)))
+	if (cfg->cpu >= CPU_SETSIZE)
 		return -EINVAL;
 	if (cfg->max_g == 0 || cfg->nap_ns == 0 || cfg->nap_ns > NSEC_PER_SEC)
 		return -EINVAL;
@@ -72,10 +72,43 @@ static int config_check(const struct lane_config *cfg)
 	return 0;
 }
 
+/* pin_thread - the calling thread runs on `cpu` only; *ret_old is where it could run before.
+ * 0; -EINVAL no such cpu, or not ours to use. */
+static int pin_thread(int cpu, cpu_set_t *ret_old)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(*ret_old), ret_old))
+		return -errno;
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+static void unpin_thread(const cpu_set_t *old)
+{
+	(void)sched_setaffinity(0, sizeof(*old), old);
+}
+
 static void bug_to_stderr(const char *msg)
 {
 	(void)!write(STDERR_FILENO, msg, strlen(msg));
 	(void)!write(STDERR_FILENO, "\n", 1);
+}
+
+/* cpu_check - may the lane be pinned there? Known only by trying; said here rather than by the
+ * first turn. */
+static int cpu_check(const struct lane_config *cfg)
+{
+	cpu_set_t old;
+	int err;
+
+	if (cfg->cpu < 0 || cfg->virt)
+		return 0;
+	err = pin_thread(cfg->cpu, &old);
+	if (!err)
+		unpin_thread(&old);
+	return err;
 }
 
 int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
@@ -83,6 +116,8 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 	struct lane *l;
 	int err = config_check(cfg);
 
+	if (!err)
+		err = cpu_check(cfg);
 	if (err)
 		return err;
 	bug_set_handler(bug_to_stderr);
@@ -120,65 +155,45 @@ fail:
 
 /* ---- the thread ---- */
 
-static int pin(struct lane *l)
-{
-	cpu_set_t set, *old;
-
-	if (l->cfg.cpu < 0)
-		return 0;
-	old = malloc(sizeof(*old));
-	if (!old)
-		return -ENOMEM;
-	if (sched_getaffinity(0, sizeof(*old), old)) {
-		free(old);
-		return -errno;
-	}
-	CPU_ZERO(&set);
-	CPU_SET((size_t)l->cfg.cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set)) {
-		free(old);
-		return errno == EINVAL ? -EINVAL : -errno;
-	}
-	l->thr.old_affinity = old;
-	return 0;
-}
-
 /* attach - the calling thread is the lane's from now on. A virtual lane leaves the thread as
  * it is: one thread runs many. */
 static int attach(struct lane *l)
 {
+	struct lane_thread *t = &l->thr;
 	int err;
 
 	if (!l->virt) {
-		err = pin(l);
+		err = l->cfg.cpu >= 0 ? pin_thread(l->cfg.cpu, &t->old_affinity) : 0;
 		if (err)
 			return err;
-		l->thr.old_slack = prctl(PR_GET_TIMERSLACK);
+		err = lane_signals_attach(t);
+		if (err) {
+			if (l->cfg.cpu >= 0)
+				unpin_thread(&t->old_affinity);
+			return err;
+		}
+		t->old_slack = prctl(PR_GET_TIMERSLACK);
 		(void)prctl(PR_SET_TIMERSLACK, 1UL);
-		err = lane_signals_attach(&l->thr);
-		if (err)
-			return err;
 	}
 	sched_attach(&l->sched);
-	l->thr.attached = true;
+	t->attached = true;
 	return 0;
 }
 
 static void detach(struct lane *l)
 {
-	if (!l->thr.attached)
+	struct lane_thread *t = &l->thr;
+
+	if (!t->attached)
 		return;
-	l->thr.attached = false;
+	t->attached = false;
 	if (l->virt)
 		return;
-	lane_signals_detach(&l->thr);
-	if (l->thr.old_slack > 0)
-		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)l->thr.old_slack);
-	if (l->thr.old_affinity) {
-		(void)sched_setaffinity(0, sizeof(cpu_set_t), l->thr.old_affinity);
-		free(l->thr.old_affinity);
-		l->thr.old_affinity = NULL;
-	}
+	if (t->old_slack > 0)
+		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)t->old_slack);
+	lane_signals_detach(t);
+	if (l->cfg.cpu >= 0)
+		unpin_thread(&t->old_affinity);
 }
 
 void lane_destroy(struct lane *l)

@@ -71,7 +71,10 @@ MUST_USE int lane_go(struct lane *l, void (*fn)(void *arg), void *arg, const cha
 
 /* lane_turn - one turn; may idle (step 8) only if may_sleep. Returns gs run. */
 unsigned lane_turn(struct lane *l, bool may_sleep);
-/* lane_run - turns until lane_stop() or no goroutine is left. 0. */
+/* lane_run - turns until lane_stop() or no goroutine is left. 0; -EINVAL the cpu went away since
+ * lane_create; -ENOMEM. While it goes on, asynchronous signals are blocked, but for SIGINT, SIGTERM,
+ * SIGQUIT, SIGHUP, SIGPIPE and job control: handlers of these need SA_ONSTACK. The thread gets its
+ * affinity, mask and timer slack back. */
 int lane_run(struct lane *l);
 /* lane_stop - async-signal-safe, any thread. */
 void lane_stop(struct lane *l);

@@ -6,6 +6,7 @@
 #ifndef POLLER_LANE_INT_H
 #define POLLER_LANE_INT_H
 
+#include <sched.h>
 #include <signal.h>
 
 #include "poller/gtimer.h"
@@ -20,10 +21,10 @@
 struct lane_thread {
 	bool attached;
 	sigset_t old_mask;
-	void *altstack;      /* ours, or NULL: the thread had one */
+	void *altstack;         /* ours, or NULL: the thread had one */
 	size_t altstack_size;
-	void *old_affinity;  /* cpu_set_t, or NULL: not pinned */
-	int old_slack;       /* timer slack, ns */
+	cpu_set_t old_affinity; /* if the lane is pinned */
+	int old_slack;          /* timer slack, ns */
 };
 
 struct lane {
