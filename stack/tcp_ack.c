@@ -147,6 +147,8 @@ void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 	uint32_t acked = ack - tp->snd_una;
 	struct clean_result r;
 
+	if (unlikely(tp->tlp_out))
+		tcp_tlp_acked(tp, ack, false);
 	clean_rtx_queue(tp, ack, &r);
 	tp->dupacks = 0;
 	tcp_cong_acked(tp, acked);
@@ -214,6 +216,9 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 		stat_inc(&tcp_stack(tp)->stats.tcp_dup_acks_in);
 	if (tp->sack_ok && opt && opt->nr_sacks)
 		newly_sacked = tcp_sack_tag(tp, opt);
+	/* before the flight shrinks: ssthresh is half of what was out */
+	if (unlikely(tp->tlp_out))
+		tcp_tlp_acked(tp, ack, opt && opt->nr_sacks && !after(opt->sack[0].end, ack));
 	acked = ack - prior_una;
 	if (acked)
 		clean_rtx_queue(tp, ack, &r);

@@ -119,6 +119,7 @@ enum tcp_ca_state {
 enum tcp_pending {
 	TCP_PEND_NONE,
 	TCP_PEND_RETRANS,
+	TCP_PEND_TLP,   /* tail loss probe (RFC 8985 section 7) */
 	TCP_PEND_PROBE, /* zero window (RFC 9293 3.8.6.1) */
 	TCP_PEND_ORPHAN, /* FIN-WAIT-2 without a user */
 };
@@ -176,6 +177,8 @@ struct tcp_sock {
 	uint32_t lost_cnt;            /* SACKed bytes before lost_hint */
 	uint64_t rack_tx_ns;          /* latest transmission known delivered (RFC 8985 6.2) */
 	uint32_t min_rtt_us;
+	uint32_t tlp_end;  /* snd_nxt when a tail loss probe left; valid if tlp_out */
+	bool tlp_out, tlp_retrans; /* a probe is in flight; it was a retransmission */
 	struct tcp_sack_block sack_seen[TCP_MAX_SACKS]; /* of the last ACK */
 	struct sk_buff *retrans_hint; /* none before it is lost and unsent; NULL = head */
 	uint32_t snd_sml;             /* end of the last small segment sent (Minshall's Nagle) */
@@ -379,6 +382,9 @@ void tcp_maybe_write_space(struct tcp_sock *tp);
 uint32_t tcp_sack_tag(struct tcp_sock *tp, const struct tcp_options *opt);
 /* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK. */
 void tcp_fastretrans(struct tcp_sock *tp, uint32_t acked, uint32_t newly_sacked, bool is_dup);
+/* tcp_tlp_acked - RFC 8985 7.4: the probe's end was acknowledged; if it repaired a loss that
+ * nobody saw, the congestion window answers for it. dsack: the peer had it already. */
+void tcp_tlp_acked(struct tcp_sock *tp, uint32_t ack, bool dsack);
 /* tcp_enter_loss - after an RTO (RFC 5681 3.1, RFC 6675 5.1). */
 void tcp_enter_loss(struct tcp_sock *tp);
 void tcp_clear_scoreboard(struct tcp_sock *tp);
@@ -422,6 +428,9 @@ void tcp_send_ack(struct tcp_sock *tp);
 /* tcp_send_challenge_ack - RFC 5961: one in 500 ms for each connection. */
 void tcp_send_challenge_ack(struct tcp_sock *tp);
 void tcp_send_probe(struct tcp_sock *tp);
+/* tcp_send_loss_probe - RFC 8985 7.3: one new segment if the window lets it, else the last one
+ * again. False: nothing could be sent. */
+bool tcp_send_loss_probe(struct tcp_sock *tp);
 void tcp_send_active_reset(struct tcp_sock *tp);
 /* tcp_send_reset - RST about a segment that has no connection (RFC 9293 3.10.7.1); skb is not
  * consumed. */
@@ -443,6 +452,8 @@ void tcp_init_timers(struct tcp_sock *tp);
 void tcp_stop_timers(struct tcp_sock *tp);
 /* tcp_arm_retrans - (re)start the retransmit timer for `what`, `delay` ns from now. */
 void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay);
+/* tcp_rearm_rto - after progress or a transmission: a tail loss probe where RFC 8985 7.2
+ * allows one, else the RTO; nothing if nothing is in flight. */
 void tcp_rearm_rto(struct tcp_sock *tp);
 void tcp_arm_delack(struct tcp_sock *tp);
 uint64_t tcp_rto_backoff(const struct tcp_sock *tp);

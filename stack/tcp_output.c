@@ -264,7 +264,7 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 	if (!tp->send_head)
 		tp->cwnd_limited = false;
 	if (sent && tp->pending != TCP_PEND_RETRANS)
-		tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
+		tcp_rearm_rto(tp);
 	if (tp->send_head && !tcp_flight(tp) && tp->pending == TCP_PEND_NONE)
 		tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_rto_backoff(tp));
 	return sent;
@@ -301,6 +301,8 @@ void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
 	struct sk_buff *skb = tp->retrans_hint ? tp->retrans_hint : skb_peek(q);
 
 	for (; skb && skb != tp->send_head; skb = skb_queue_next(q, skb)) {
+		/* stays on the last one at the end: what is marked later moves it back */
+		tp->retrans_hint = skb;
 		if ((skb->tcp.sacked & (TCPCB_LOST | TCPCB_RETRANS | TCPCB_SACKED)) != TCPCB_LOST)
 			continue;
 		if (tcp_pipe(tp) && tcp_pipe(tp) + skb->len > tp->snd_cwnd) {
@@ -310,7 +312,6 @@ void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
 		if (tcp_retransmit_skb(tp, skb))
 			break;
 	}
-	tp->retrans_hint = skb == tp->send_head ? NULL : skb;
 }
 
 void tcp_send_probe(struct tcp_sock *tp)
@@ -335,11 +336,30 @@ void tcp_send_probe(struct tcp_sock *tp)
 	tcp_send_empty(tp, tp->snd_una - 1, 0);
 }
 
+bool tcp_send_loss_probe(struct tcp_sock *tp)
+{
+	struct sk_buff *skb = tp->send_head;
+
+	tp->tlp_retrans = !(skb && window_allows(tp, skb) == skb->len);
+	if (!tp->tlp_retrans) {
+		if (send_one(tp, skb))
+			return false;
+	} else {
+		skb = skb ? skb_queue_prev(&tp->sk.sk_write_queue, skb)
+			  : skb_peek_tail(&tp->sk.sk_write_queue);
+		if (!skb || tcp_retransmit_skb(tp, skb))
+			return false;
+	}
+	tp->tlp_out = true;
+	tp->tlp_end = tp->snd_nxt;
+	return true;
+}
+
 void tcp_output_sock(struct tcp_sock *tp)
 {
 	if (unlikely(tp->fin_wanted) && tcp_queue_fin(tp))
 		tp->fin_wanted = false;
-	if (unlikely(tp->lost_out > tp->retrans_out))
+	if (unlikely(tp->lost_out))
 		tcp_xmit_retransmit_queue(tp);
 	if (tp->send_head)
 		(void)tcp_write_xmit(tp);

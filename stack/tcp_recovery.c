@@ -250,6 +250,18 @@ void tcp_fastretrans(struct tcp_sock *tp, uint32_t acked, uint32_t newly_sacked,
 		tp->sacked_out = 0;
 }
 
+void tcp_tlp_acked(struct tcp_sock *tp, uint32_t ack, bool dsack)
+{
+	if (before(ack, tp->tlp_end))
+		return;
+	tp->tlp_out = false;
+	if (!tp->tlp_retrans || dsack || tp->ca_state != TCP_CA_OPEN)
+		return;
+	tp->snd_ssthresh = tp->ca->ssthresh(tp);
+	tp->snd_cwnd = tp->snd_ssthresh;
+	tp->cwnd_acked = 0;
+}
+
 /* drop_sacks - the peer reneged, or has no SACK: forget what it was said to hold. */
 static bool must_drop_sacks(const struct tcp_sock *tp)
 {
@@ -288,6 +300,7 @@ void tcp_enter_loss(struct tcp_sock *tp)
 			mark_lost(tp, skb);
 		}
 	}
+	tp->tlp_out = false;
 	tp->ca_state = TCP_CA_LOSS;
 	tp->recover = tp->snd_nxt;
 	tp->snd_cwnd = tp->mss_cache;

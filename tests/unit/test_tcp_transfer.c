@@ -193,3 +193,44 @@ Test(tcp_transfer, test_transfer_everything_wrong_delivers)
 	for (unsigned seed = 1; seed <= 16; seed++)
 		lossy(seed, 0.05, 0.05, 0.02, seed & 1, seed & 2, seed & 4, 512 << 10);
 }
+
+static unsigned drop_nth(struct pair *p, unsigned from, uint8_t *frame, unsigned len,
+			 uint64_t *extra_delay)
+{
+	static unsigned seen;
+
+	(void)p;
+	(void)frame;
+	(void)extra_delay;
+	/* the fifth full segment, which is the last of the message */
+	return !(from == 0 && len > 1400 && ++seen == 5);
+}
+
+/* The last segment of a message was lost: nothing behind it could tell, and the RTO took 200 ms
+ * (RFC 8985 section 7). */
+Test(tcp_transfer, test_transfer_tail_loss_repaired_by_probe)
+{
+	static uint8_t buf[5 * 1448];
+	struct sock *lp, *a, *b;
+	struct flow in = {0};
+	uint64_t start;
+	struct pair p;
+
+	pair_init(&p, NULL, 1024, NETDEV_F_TX_SG, 1500);
+	pair_connect(&p, 7, &a, &b, &lp);
+	for (size_t i = 0; i < sizeof(buf); i++)
+		buf[i] = pattern(i);
+	p.hook = drop_nth;
+	in.sk = b;
+	start = p.now;
+	cr_assert_eq(sock_send(a, buf, sizeof(buf)), (ssize_t)sizeof(buf));
+	while (in.received < sizeof(buf) && p.now - start < NSEC_PER_SEC) {
+		pair_turn(&p, NSEC_PER_MSEC);
+		flow_recv(&in, 65536);
+	}
+	cr_assert_lt(p.now - start, 60 * NSEC_PER_MSEC);
+	cr_assert_eq(p.lost, 1);
+	cr_assert_eq(stack_stats(p.end[0].st)->tcp_loss_probes, 1);
+	cr_assert_eq(stack_stats(p.end[0].st)->tcp_timeouts, 0);
+	cr_assert_eq(pair_fini(&p), 0);
+}
