@@ -34,6 +34,7 @@ struct conn_env {
 	X(fin_after_short_read_is_seen)                                                            \
 	X(write_after_reset_says_epipe)                                                            \
 	X(read_in_reset_says_econnreset)                                                           \
+	X(bytes_before_reset_are_read)                                                             \
 	X(end_of_stream_outlives_reset)                                                            \
 	X(parked_write_in_reset_ends)                                                              \
 	X(dial_refused)                                                                            \

@@ -50,6 +50,30 @@ void conn_case_read_in_reset_says_econnreset(struct conn_env *e)
 	run_pair(e, srv_reset, cli_read_in_reset);
 }
 
+static void srv_ten_then_reset(struct pair *p)
+{
+	EQ(p->e, pl_write(p->s, "0123456789", 10), 10);
+	pl_sleep(10 * MS);
+}
+
+static void cli_bytes_before_reset(struct pair *p)
+{
+	char buf[100];
+
+	EQ(p->e, pl_write(p->c, "x", 1), 1);
+	pl_sleep(30 * MS);
+	EQ(p->e, pl_read(p->c, buf, 4), 4);
+	EQ(p->e, pl_read(p->c, buf, sizeof(buf)), 6);
+	EQ(p->e, pl_read(p->c, buf, sizeof(buf)), -ECONNRESET);
+	EQ(p->e, pl_write(p->c, "x", 1), -EPIPE);
+	EQ(p->e, pl_read(p->c, buf, sizeof(buf)), -ECONNRESET);
+}
+
+void conn_case_bytes_before_reset_are_read(struct conn_env *e)
+{
+	run_pair(e, srv_ten_then_reset, cli_bytes_before_reset);
+}
+
 static void srv_fin_then_reset(struct pair *p)
 {
 	EQ(p->e, pl_shutdown(p->s, 1), 0);
