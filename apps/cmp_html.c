@@ -362,7 +362,7 @@ static const char head[] =
 static int put_page(FILE *f, const struct cmp *c)
 {
 	const struct cmp_meta *m = &c->meta;
-	char one[48], many[48];
+	char one[64], many[64];
 	int err;
 
 	fputs(head, f);

@@ -40,7 +40,7 @@ static json_t *samples(const double *v, unsigned n)
 static json_t *json_meta(const struct cmp_meta *m)
 {
 	json_t *notes = json_array();
-	char one[48], many[48];
+	char one[64], many[64];
 
 	for (unsigned i = 0; i < m->nr_notes; i++)
 		json_array_append_new(notes, json_string(m->notes[i]));

@@ -10,7 +10,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #include "apps/echo_conn.h"
 #include "apps/plain_epoll.h"
 #include "apps/tsc.h"
+#include "poller/conn_ops.h"
 #include "poller/lane.h"
 #include "stack/base/stat.h"
 
@@ -30,10 +33,25 @@
 
 enum kernel_op {
 	OP_UP,   /* server: address and link */
-	OP_MODE, /* both: arg bit 0: steer to this side's cpu; bit 1: GRO */
+	OP_MODE, /* both: arg is MODE_* */
 	OP_SNAP, /* server: totals so far */
 	OP_RR,   /* client: one sample */
 };
+
+#define MODE_STEER 1u /* to this side's cpu */
+#define MODE_GRO   2u
+#define MODE_BUSY  4u /* server: busy polling */
+
+#define BUSY_POLL_US     50 /* what Linux's own documentation recommends for latency */
+#define BUSY_POLL_BUDGET 8
+
+/* linux/eventpoll.h since 6.9; Debian 12's headers are older than kernels it runs on. */
+struct epoll_params_ {
+	uint32_t busy_poll_usecs;
+	uint16_t busy_poll_budget;
+	uint8_t prefer_busy_poll, pad;
+};
+#define EPIOCSPARAMS_ _IOW(0x8A, 0x01, struct epoll_params_)
 
 /* Congestion control for both ends: on the link of this comparison nothing is lost, and reno is
  * the one that every kernel has and every namespace may choose. */
@@ -153,6 +171,18 @@ static int server_setup(struct cmp_call *call)
 	return err ? err : await(&plain_ready);
 }
 
+/* SO_BUSY_POLL, inherited by what is accepted, and the same for the lane's epoll. A kernel that
+ * knows neither leaves things as they are. */
+static void server_busy_poll(bool on)
+{
+	struct epoll_params_ ep = {.busy_poll_usecs = on ? BUSY_POLL_US : 0,
+				   .busy_poll_budget = on ? BUSY_POLL_BUDGET : 0};
+	int us = on ? BUSY_POLL_US : 0;
+
+	(void)setsockopt(echo.listener->fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us));
+	(void)ioctl(lane_fd(echo_lane), EPIOCSPARAMS_, &ep);
+}
+
 static void server_op(struct cmp_call *call)
 {
 	bool plain = call->set == SET_PLAIN_EPOLL;
@@ -162,7 +192,9 @@ static void server_op(struct cmp_call *call)
 		call->err = ns_up(NS_SERVER_IP, cc);
 		break;
 	case OP_MODE:
-		call->err = ns_mode(call->arg & 1 ? CMP_CPU_SERVER : -1, call->arg & 2);
+		call->err = ns_mode(call->arg & MODE_STEER ? CMP_CPU_SERVER : -1,
+				    call->arg & MODE_GRO);
+		server_busy_poll(call->arg & MODE_BUSY);
 		break;
 	case OP_SNAP:
 		call->tid = plain ? plain_tid : echo_tid;
@@ -269,7 +301,8 @@ static void client_op(struct cmp_call *call)
 	if (call->op == OP_RR)
 		client_rr(call);
 	else if (call->op == OP_MODE)
-		call->err = ns_mode(call->arg & 1 ? CMP_CPU_CLIENT : -1, call->arg & 2);
+		call->err = ns_mode(call->arg & MODE_STEER ? CMP_CPU_CLIENT : -1,
+				    call->arg & MODE_GRO);
 	else
 		call->err = -EINVAL;
 }
@@ -292,7 +325,8 @@ const char *kernel_mode_name(struct kernel_mode mode, char *buf, size_t size)
 {
 	static const char *const rps[] = {"off", "server only", "both ends"};
 
-	snprintf(buf, size, "RPS %s, GRO %s", rps[mode.rps], mode.gro ? "on" : "off");
+	snprintf(buf, size, "RPS %s, GRO %s%s", rps[mode.rps], mode.gro ? "on" : "off",
+		 mode.busy_poll ? ", busy polling" : "");
 	return buf;
 }
 
@@ -300,15 +334,15 @@ int kernel_set_mode(struct kernel_mode mode)
 {
 	static struct kernel_mode now;
 	static bool known;
-	unsigned gro = mode.gro ? 2 : 0;
+	unsigned gro = mode.gro ? MODE_GRO : 0, busy = mode.busy_poll ? MODE_BUSY : 0;
 	int err;
 
-	if (known && now.rps == mode.rps && now.gro == mode.gro)
+	if (known && now.rps == mode.rps && now.gro == mode.gro && now.busy_poll == mode.busy_poll)
 		return 0;
 	known = false;
-	err = call_op(&server, OP_MODE, gro | (mode.rps >= RPS_SERVER));
+	err = call_op(&server, OP_MODE, gro | busy | (mode.rps >= RPS_SERVER ? MODE_STEER : 0));
 	if (!err)
-		err = call_op(&client, OP_MODE, gro | (mode.rps == RPS_BOTH));
+		err = call_op(&client, OP_MODE, gro | (mode.rps == RPS_BOTH ? MODE_STEER : 0));
 	if (err)
 		return err;
 	now = mode;
@@ -335,7 +369,7 @@ int kernel_start(struct cmp_meta *meta, const char **ret_what)
 	}
 	err = call_op(&server, OP_UP, 0);
 	if (!err)
-		err = kernel_set_mode((struct kernel_mode){RPS_SERVER, true});
+		err = kernel_set_mode((struct kernel_mode){RPS_SERVER, true, false});
 	if (err) {
 		*ret_what = "cannot set up the server's end of the veth pair";
 		return err;

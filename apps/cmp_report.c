@@ -129,7 +129,7 @@ static void print_ledger(const struct cmp *c)
 void report_print(const struct cmp *c)
 {
 	const struct cmp_meta *m = &c->meta;
-	char one[48], many[48];
+	char one[64], many[64];
 
 	printf("\n%s%s, %u cpus, Linux %s, %s\n", m->cpu, m->virtualised ? " (virtual machine)" : "",
 	       m->cpus, m->kernel, m->date);

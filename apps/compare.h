@@ -129,6 +129,7 @@ enum kernel_rps {
 struct kernel_mode {
 	enum kernel_rps rps;
 	bool gro;
+	bool busy_poll; /* the server polls its device for 50 us before it sleeps */
 };
 
 struct cmp_meta {
@@ -208,7 +209,7 @@ MUST_USE int kernel_start(struct cmp_meta *meta, const char **ret_what);
 /* kernel_sample - one sample of a kernel set into *ret. 0; -errno; kernel_what() says more. */
 MUST_USE int kernel_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns,
 			   bool ledger, struct cmp_sample *ret);
-/* kernel_set_mode - both ends. 0; -errno. kernel_mode_name - "RPS both, GRO on". */
+/* kernel_set_mode - both ends. 0; -errno. kernel_mode_name - "RPS both ends, GRO on". */
 MUST_USE int kernel_set_mode(struct kernel_mode mode);
 const char *kernel_mode_name(struct kernel_mode mode, char *buf, size_t size);
 const char *kernel_what(void);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Figures of compare: medians, intervals, ratios of pairs. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "apps/compare.h"
+
+static bool near(double a, double b)
+{
+	return fabs(a - b) < 1e-9;
+}
+
+Test(cmp_stats, test_figure_median_of_odd_even_and_none)
+{
+	double v[] = {5, 1, 3, NAN, 9};
+	struct cmp_figure f = figure_median(v, 3);
+
+	cr_assert(near(f.value, 3) && near(f.low, 1) && near(f.high, 5) && f.n == 3);
+	f = figure_median(v, 5);
+	cr_assert(near(f.value, 4) && near(f.high, 9) && f.n == 4);
+	f = figure_median(v, 0);
+	cr_assert(isnan(f.value) && f.n == 0);
+}
+
+Test(cmp_stats, test_figure_ratio_small_sample_shows_all_that_was_seen)
+{
+	double a[] = {2, 4, 6, 8, 10}, b[] = {1, 1, 1, 1, 1};
+	struct cmp_figure f = figure_ratio(a, b, 5);
+
+	cr_assert(near(f.value, 6) && near(f.low, 2) && near(f.high, 10));
+}
+
+/* The table of the sign test: at n = 15 the 95 % interval runs from the 4th to the 12th value, at
+ * n = 6 from the first to the last. */
+Test(cmp_stats, test_figure_ratio_interval_is_the_sign_tests)
+{
+	double a[15], b[15];
+	struct cmp_figure f;
+
+	for (int i = 0; i < 15; i++) {
+		a[i] = (i * 7) % 15 + 1;
+		b[i] = 1;
+	}
+	f = figure_ratio(a, b, 15);
+	cr_assert(near(f.value, 8) && near(f.low, 4) && near(f.high, 12), "%g-%g", f.low, f.high);
+	for (int i = 0; i < 6; i++)
+		a[i] = i + 1;
+	f = figure_ratio(a, b, 6);
+	cr_assert(near(f.low, 1) && near(f.high, 6));
+}
+
+Test(cmp_stats, test_figure_ratio_zero_denominator_is_left_out)
+{
+	double a[] = {2, 4, 6}, b[] = {1, 0, 1};
+	struct cmp_figure f = figure_ratio(a, b, 3);
+
+	cr_assert(f.n == 2 && near(f.value, 4));
+}
+
+static void add(struct cmp_series *s, uint64_t requests, uint64_t rtt_ns, double cycles)
+{
+	static struct cmp_sample sample;
+
+	memset(&sample, 0, sizeof(sample));
+	hist_init(&sample.rr.hist);
+	hist_record(&sample.rr.hist, rtt_ns);
+	sample.rr.requests = requests;
+	sample.rr.window_ns = 1000000000;
+	sample.server_cycles = cycles;
+	series_add(s, &sample);
+}
+
+Test(cmp_stats, test_ratios_pair_samples_and_need_both_sets)
+{
+	static struct cmp c;
+
+	c.nr_series = 2;
+	c.series[0] = (struct cmp_series){.set = SET_BYPASS, .conns = 1};
+	c.series[1] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 1};
+	cmp_ratios(&c);
+	cr_assert_eq(c.nr_ratios, 0);
+	for (int i = 0; i < 3; i++) {
+		add(&c.series[0], 1000, 1000, 5000);
+		add(&c.series[1], 100, 64000, 50000);
+	}
+	cmp_ratios(&c);
+	cr_assert_eq(c.nr_ratios, 1);
+	cr_assert_str_eq(c.ratio[0].name, "rr1_p50_kernel_awake_over_bypass");
+	cr_assert(fabs(c.ratio[0].f.value - 64) < 0.7);
+	cr_assert(near(c.series[0].cycles[0], 5) && near(c.series[0].rps[0], 1000));
+}
+
+Test(cmp_stats, test_series_add_empty_window_is_no_sample)
+{
+	static struct cmp_series s;
+
+	add(&s, 0, 1, 1);
+	cr_assert_eq(s.n, 0);
+}
