@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* `parklane bench rr`: round trips against an echo server, as a line, or as JSON. */
+/* `parklane bench` and its kind rr: round trips against an echo server, as a line, or as JSON. */
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "apps/bench_park.h"
 #include "apps/cli.h"
 #include "apps/cmd_run.h"
 #include "apps/rr.h"
@@ -69,12 +70,13 @@ static error_t bench_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (a->kind || strcmp(arg, "rr"))
-			cli_usage("bench '%s': the one kind of measurement is rr", arg);
+			cli_usage("bench '%s': the kinds of measurement are rr and park", arg);
 		a->kind = true;
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->kind)
-			cli_usage("bench what? 'parklane bench rr --connect HOST:PORT'");
+			cli_usage("bench what? 'parklane bench rr --connect HOST:PORT', or "
+				  "'parklane bench park'");
 		if (!a->connect)
 			cli_usage("bench rr needs --connect HOST:PORT, an echo server");
 		return 0;
@@ -106,7 +108,7 @@ static const struct argp bench_argp = {
 	.children = lane_child,
 	.args_doc = "rr",
 	.doc = "Request and response against an echo server; every answer is compared with what was "
-	       "sent.",
+	       "sent. The other kind of measurement, 'bench park', has its own --help.",
 };
 
 static void bench_main(void *arg)
@@ -196,6 +198,8 @@ int cmd_bench(int argc, char **argv)
 	struct run_counters counters = {.command = "bench", .quiet = true};
 	int status;
 
+	if (argc > 1 && !strcmp(argv[1], "park"))
+		return cmd_bench_park(argc - 1, argv + 1);
 	cli_parse(&bench_argp, "parklane bench", argc, argv, &a);
 	if (a.warmup < 0)
 		a.warmup = a.seconds > 10 ? 1 : a.seconds / 10;

@@ -101,6 +101,28 @@ static json_t *json_run(const struct cmp_series *s)
 	return o;
 }
 
+/* json_micro - the runs that have no peer: goroutines, idle connections. */
+static void json_micro(const struct cmp *c, json_t *runs)
+{
+	static const char *const set[2] = {"bypass", "kernel"}, *const backend[2] = {"stack", "epoll"};
+	json_t *o;
+
+	if (!c->park.runs)
+		return;
+	o = json_pack("{s:s s:s s:s s:s s:i}", "set", "bypass", "backend", "stack", "link", "none",
+		      "test", "park", "n", (int)c->park.runs);
+	for (unsigned i = 0; i < PARK_MAX; i++)
+		put_figure(o, park_keys[i], c->park.ns[i], c->park.runs);
+	json_array_append_new(runs, o);
+	for (unsigned k = 0; k < 2; k++) {
+		o = json_pack("{s:s s:s s:s s:s s:i s:i}", "set", set[k], "backend", backend[k],
+			      "link", "loopback", "test", "idle", "conns", (int)c->idle_conns[k], "n",
+			      (int)c->nr_idle);
+		put_figure(o, "bytes_per_idle_conn", c->idle_bytes[k], c->nr_idle);
+		json_array_append_new(runs, o);
+	}
+}
+
 int report_json(const struct cmp *c, const char *path)
 {
 	json_t *runs = json_array(), *ratios = json_object(), *all, *r;
@@ -110,6 +132,7 @@ int report_json(const struct cmp *c, const char *path)
 		if (c->series[i].n)
 			json_array_append_new(runs, json_run(&c->series[i]));
 	}
+	json_micro(c, runs);
 	for (unsigned i = 0; i < c->nr_ratios; i++) {
 		const struct cmp_ratio *x = &c->ratio[i];
 

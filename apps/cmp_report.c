@@ -81,6 +81,36 @@ static void print_ratio(const struct cmp *c, const char *name, const char *text,
 	}
 }
 
+static void print_micro_row(const char *text, struct cmp_figure f, double want)
+{
+	printf("  %-62s %8.0f  (%.0f-%.0f, n=%u)", text, f.value, f.low, f.high, f.n);
+	if (want > 0)
+		printf("  wanted: <= %.0f", want);
+	putchar('\n');
+}
+
+static void print_micro(const struct cmp *c)
+{
+	const struct park_result *p = &c->park;
+	char text[80];
+
+	if (!p->runs || !c->nr_idle)
+		return;
+	printf("\nGoroutines\n");
+	print_micro_row("ns, park + ready through a stack connection's pd",
+			figure_median(p->ns[PARK_READY], p->runs), 40);
+	print_micro_row("ns, park + ready through a kernel fd's pd",
+			figure_median(p->ns[PARK_READY_FD], p->runs), 0);
+	print_micro_row("ns, one locked compare-and-swap, for scale",
+			figure_median(p->ns[PARK_CAS], p->runs), 0);
+	snprintf(text, sizeof(text), "bytes, one of %u idle connections with its goroutine",
+		 c->idle_conns[CMP_IDLE_STACK]);
+	print_micro_row(text, figure_median(c->idle_bytes[CMP_IDLE_STACK], c->nr_idle), 10240);
+	snprintf(text, sizeof(text), "bytes, one of %u over kernel sockets, kernel's slab included",
+		 c->idle_conns[CMP_IDLE_KERNEL]);
+	print_micro_row(text, figure_median(c->idle_bytes[CMP_IDLE_KERNEL], c->nr_idle), 0);
+}
+
 static const char *count(double v, char *buf, size_t size)
 {
 	if (isnan(v))
@@ -156,6 +186,7 @@ void report_print(const struct cmp *c)
 		    "requests/s, 64 connections: our epoll backend / plain C epoll", 0.95);
 	print_ratio(c, "rr64_cycles_plain_over_epoll",
 		    "server cycles, 64 connections: plain C epoll / our epoll backend", 0);
+	print_micro(c);
 	print_ledger(c);
 	printf("\nWho checksums: bypass: %s; kernel: %s\n", m->bypass_csum, m->kernel_csum);
 	printf("Kernel, best of what was tried: 1 connection with %s, others with %s; TSO on, "

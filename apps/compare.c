@@ -28,12 +28,12 @@ struct compare_args {
 
 /* How long and how often. Quick ends in about half a minute, full in about two. */
 struct compare_plan {
-	unsigned reps, curve_reps, pairs;
+	unsigned reps, curve_reps, pairs, micro;
 	uint64_t warm_ns, run_ns;
 };
 
-static const struct compare_plan plan_quick = {5, 3, 5, 50000000, 200000000};
-static const struct compare_plan plan_full = {7, 5, 15, 100000000, 500000000};
+static const struct compare_plan plan_quick = {5, 3, 5, 3, 50000000, 200000000};
+static const struct compare_plan plan_full = {7, 5, 15, 5, 100000000, 500000000};
 
 volatile sig_atomic_t cmp_stop_requested;
 
@@ -339,6 +339,18 @@ static int take_ledgers(const struct compare_plan *plan)
 	return err;
 }
 
+static int take_micros(const struct compare_plan *plan)
+{
+	const char *what = "";
+	int err = micro_run(&cmp, plan->micro, progress, &what);
+
+	if (err && err != -EINTR) {
+		progress_end();
+		fprintf(stderr, "parklane: compare: goroutines: %s\n", what);
+	}
+	return err;
+}
+
 static int measure(const struct compare_plan *plan)
 {
 	unsigned table = 0, curve = 0;
@@ -346,7 +358,9 @@ static int measure(const struct compare_plan *plan)
 
 	for (unsigned i = 0; i < cmp.nr_series; i++)
 		cmp.series[i].curve ? curve++ : table++;
-	steps_all = 12 * MODE_SAMPLES + table * plan->reps + curve * plan->curve_reps + plan->pairs * 2 + 5;
+	steps_all = 12 * MODE_SAMPLES + table * plan->reps + curve * plan->curve_reps +
+		    plan->pairs * 2 + 5 +
+		    1 + 2 * plan->micro;
 	err = choose_modes(plan);
 	for (unsigned rep = 0; rep < plan->reps && !err; rep++) {
 		for (unsigned i = 0; i < cmp.nr_series && !err; i++) {
@@ -358,6 +372,8 @@ static int measure(const struct compare_plan *plan)
 		err = take_pairs(plan);
 	if (!err)
 		err = take_ledgers(plan);
+	if (!err)
+		err = take_micros(plan);
 	progress_end();
 	return err;
 }

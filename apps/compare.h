@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "apps/park.h"
 #include "apps/rr.h"
 #include "poller/ledger.h"
 #include "stack/base/compiler.h"
@@ -152,7 +153,15 @@ struct cmp {
 	double pair_ours[CMP_SAMPLES_MAX], pair_plain[CMP_SAMPLES_MAX];
 	double pair_ours_cycles[CMP_SAMPLES_MAX], pair_plain_cycles[CMP_SAMPLES_MAX];
 	unsigned nr_pairs;
+	struct park_result park; /* runs 0 = not measured */
+	/* bytes of an idle goroutine connection: our stack, kernel sockets; n = 0 not measured */
+	double idle_bytes[2][CMP_SAMPLES_MAX];
+	unsigned nr_idle, idle_conns[2];
 };
+
+#define CMP_IDLE_CONNS  10000u
+#define CMP_IDLE_STACK  0
+#define CMP_IDLE_KERNEL 1
 
 /* ---- workers: cmp_worker.c ---- */
 
@@ -170,6 +179,8 @@ struct cmp_call {
 	struct ledger_report lane; /* server: its lane's totals */
 	uint64_t served;           /* server: requests answered by `set` since its start */
 	pid_t tid;                 /* server: the thread of `set` */
+	struct park_result park;
+	double idle_bytes;
 };
 
 struct worker {
@@ -222,6 +233,13 @@ MUST_USE int bypass_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, u
 			   bool ledger, struct cmp_sample *ret);
 const char *bypass_what(void);
 void bypass_stop(void);
+
+/* ---- what needs no peer: cmp_micro.c ---- */
+
+/* micro_run - park and ready, and the memory of idle connections, `runs` times, each in a process
+ * of its own. 0; -errno with *ret_what. progress() is told before each. */
+MUST_USE int micro_run(struct cmp *c, unsigned runs, void (*progress)(const char *name, unsigned n),
+		       const char **ret_what);
 
 /* ---- figures and reports: cmp_stats.c, cmp_report.c, cmp_json.c, cmp_html.c ---- */
 

@@ -17,7 +17,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"echo", "answer every connection with what it sends", cmd_echo},
-	{"bench", "measure a server: bench rr", cmd_bench},
+	{"bench", "measure a server: bench rr; goroutines: bench park", cmd_bench},
 	{"stat", "look into a running lane", cmd_stat},
 	{"compare", "kernel and bypass side by side, on this machine", cmd_compare},
 	{"help", "this text", cmd_help},

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a goroutine costs, in ns: yield, park + ready through a pd, spawn + exit; by the
- * shipped code through the real run queue and lane turn (bench.md, "park"). Each figure is
- * the median of n runs with min and max beside it. Prints the locked CAS of the same run.
- *
- * usage: bench_park [cpu] [n]
+ * shipped code through the real run queue and lane turn (bench.md, "park"). The runs of all
+ * figures are interleaved, and the locked CAS of the same run stands beside them.
  */
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/utsname.h>
+#include "apps/park.h"
 
 #include "poller/lane.h"
 #include "poller/netpoll.h"
@@ -18,13 +12,10 @@
 #include "poller/tsc.h"
 #include "stack/base/bug.h"
 
-#ifndef NR_PDS
-#define NR_PDS    1024u
-#endif
-#define NR_YIELD  64u
-#define OPS       (1u << 20)
-#define COLD_GS   4096u
-#define RUNS_MAX  101
+#define NR_PDS   1024u
+#define NR_YIELD 64u
+#define OPS      (1u << 20)
+#define COLD_GS  4096u
 
 static struct lane *lane;
 static struct netpoll_backend fake_nb;
@@ -203,66 +194,40 @@ static double bench_cas(void)
 	return (double)(t_end - t_start) / OPS;
 }
 
-static const struct {
-	const char *name;
-	double (*fn)(void);
-} benches[] = {
-	{"yield, 64 runnable gs", bench_yield},
-	{"park + ready, 1024 local pds", bench_park_local},
-	{"park + ready, 1024 locked pds", bench_park_locked},
-	{"spawn + exit, 63 stacks", bench_spawn_warm},
-	{"spawn + exit, 1000 stacks", bench_spawn_rotation},
-	{"spawn + exit, cold stacks", bench_spawn_cold},
-	{"locked CAS", bench_cas},
+static double (*const benches[PARK_MAX])(void) = {
+	[PARK_YIELD] = bench_yield,         [PARK_READY] = bench_park_local,
+	[PARK_READY_FD] = bench_park_locked, [PARK_SPAWN] = bench_spawn_warm,
+	[PARK_SPAWN_ROTATION] = bench_spawn_rotation,
+	[PARK_SPAWN_COLD] = bench_spawn_cold, [PARK_CAS] = bench_cas,
 };
 
-static int cmp(const void *a, const void *b)
+const char *const park_keys[PARK_MAX] = {
+#define X(sym, key, says) [PARK_##sym] = key,
+	PARK_ROWS(X)
+#undef X
+};
+
+const char *const park_says[PARK_MAX] = {
+#define X(sym, key, says) [PARK_##sym] = says,
+	PARK_ROWS(X)
+#undef X
+};
+
+int park_measure(int cpu, unsigned runs, struct park_result *ret)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void print_machine(unsigned n)
-{
-	struct utsname u;
-	char line[256], model[128] = "?";
-	FILE *f = fopen("/proc/cpuinfo", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "model name : %127[^\n]", model) == 1)
-			break;
-	if (f)
-		fclose(f);
-	uname(&u);
-	printf("machine %s, kernel %s, n %u, %u operations each (cold: %u); ns per operation\n",
-	       model, u.release, n, OPS, COLD_GS);
-}
-
-int main(int argc, char **argv)
-{
-	static double v[ARRAY_SIZE(benches)][RUNS_MAX];
 	struct lane_config cfg;
-	unsigned n = argc > 2 ? (unsigned)atoi(argv[2]) : 11;
+	int err;
 
-	if (n < 1 || n > RUNS_MAX)
-		return 2;
 	lane_config_init(&cfg);
-	cfg.cpu = argc > 1 ? atoi(argv[1]) : -1;
+	cfg.cpu = cpu;
 	cfg.idle = LANE_IDLE_SPIN;
-	if (lane_create(&cfg, &lane)) {
-		fprintf(stderr, "bench_park: no lane on cpu %d\n", cfg.cpu);
-		return 1;
-	}
-	print_machine(n);
-	for (unsigned r = 0; r < n; r++)
-		for (unsigned b = 0; b < ARRAY_SIZE(benches); b++)
-			v[b][r] = benches[b].fn();
-	for (unsigned b = 0; b < ARRAY_SIZE(benches); b++) {
-		qsort(v[b], n, sizeof(double), cmp);
-		printf("%-32s median %6.2f  min %6.2f  max %6.2f\n", benches[b].name, v[b][n / 2],
-		       v[b][0], v[b][n - 1]);
-	}
+	err = lane_create(&cfg, &lane);
+	if (err)
+		return err;
+	ret->runs = runs < PARK_RUNS_MAX ? runs : PARK_RUNS_MAX;
+	for (unsigned r = 0; r < ret->runs; r++)
+		for (unsigned b = 0; b < PARK_MAX; b++)
+			ret->ns[b][r] = benches[b]();
 	lane_destroy(lane);
 	return 0;
 }
