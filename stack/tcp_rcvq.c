@@ -29,6 +29,18 @@ static bool rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
 	       sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 4;
 }
 
+/* rmem_bound - how much of a buffer of `buf` bytes a socket is offered now. Beyond the lane's
+ * limit that is what rmem_fits() would take: a window that promises more makes the peer send
+ * what is dropped, and wait for its RTO. */
+static uint32_t rmem_bound(const struct tcp_shard *sh, uint32_t buf)
+{
+	if (unlikely(sh->rmem_total > sh->rmem_limit - sh->rmem_limit / 16))
+		return min_t(uint32_t, buf, RMEM_MIN);
+	if (unlikely(sh->rmem_total > sh->rmem_limit / 2))
+		return min_t(uint32_t, buf, max_t(uint32_t, 4 * RMEM_MIN, buf / 16));
+	return buf;
+}
+
 static void rmem_charge(struct tcp_sock *tp, const struct sk_buff *skb)
 {
 	tp->sk.sk_rmem_alloc += skb->truesize;
@@ -352,12 +364,11 @@ void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *r
 	uint32_t space = rcvbuf / 2;
 	uint8_t scale = 0;
 
-	(void)st;
 	/* the scale is for ever: leave room for the buffer to grow sixteenfold */
 	while (wscale && scale < TCP_MAX_WSCALE && (65535u << scale) < (uint64_t)space * 16)
 		scale++;
 	*ret_wscale = scale;
-	*ret_wnd = min_t(uint32_t, space, 65535);
+	*ret_wnd = min_t(uint32_t, min_t(uint32_t, space, rmem_bound(st->tcp, rcvbuf) / 2), 65535);
 }
 
 /*
@@ -367,11 +378,9 @@ void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *r
  */
 uint32_t tcp_new_window(const struct tcp_sock *tp)
 {
-	const struct tcp_shard *sh = tcp_stack(tp)->tcp;
-	uint32_t used = tp->sk.sk_rmem_alloc, buf = tp->sk.sk_rcvbuf, space;
+	uint32_t buf = rmem_bound(tcp_stack(tp)->tcp, tp->sk.sk_rcvbuf);
+	uint32_t used = tp->sk.sk_rmem_alloc, space;
 
-	if (sh->rmem_total > sh->rmem_limit / 2)
-		buf = min_t(uint32_t, buf, max_t(uint32_t, 4 * RMEM_MIN, buf / 16));
 	if (used >= buf)
 		return 0;
 	space = (buf - used) / 2;
