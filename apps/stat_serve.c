@@ -3,6 +3,7 @@
 #include "apps/stat_serve.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <poll.h>
@@ -207,6 +208,44 @@ static void *serve_thread(void *arg)
 	}
 }
 
+/* Nobody listens at that path, and nobody is about to. */
+static bool is_orphan(const char *path, int pid)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	bool refused;
+	int fd;
+
+	if (pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH)
+		return false;
+	/* The number may be of another pid namespace, whose process lives. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	refused = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return refused;
+}
+
+/* Lanes that were killed could not remove their sockets: the next one does. */
+static void remove_orphans(void)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	DIR *d = opendir(STAT_DIR);
+	struct dirent *e;
+	int pid;
+
+	while (d && (e = readdir(d))) {
+		if (sscanf(e->d_name, "%d.sock", &pid) != 1)
+			continue;
+		snprintf(path, sizeof(path), STAT_DIR "/%d.sock", pid);
+		if (is_orphan(path, pid))
+			unlink(path);
+	}
+	if (d)
+		closedir(d);
+}
+
 static int open_socket(struct stat_serve *s)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -214,6 +253,7 @@ static int open_socket(struct stat_serve *s)
 
 	if (mkdir(STAT_DIR, 0755) < 0 && errno != EEXIST)
 		return -errno;
+	remove_orphans();
 	snprintf(s->path, sizeof(s->path), STAT_DIR "/%d.sock", (int)getpid());
 	memcpy(sun.sun_path, s->path, sizeof(s->path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
