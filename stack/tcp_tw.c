@@ -94,7 +94,10 @@ bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb)
 		skb_drop(skb, SKB_DROP_TCP_RESET);
 		return false;
 	}
-	if (may_reopen(tw, skb)) {
+	/* only for someone who listens: a SYN to nobody must not end the wait (RFC 1122 4.2.2.13
+	 * lets LISTEN alone reopen) */
+	if (may_reopen(tw, skb) &&
+	    tcp_lookup_listener(st->tcp, tw->node.laddr, tw->node.lport)) {
 		tcp_tw_free(st, tw);
 		return true;
 	}
