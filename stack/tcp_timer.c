@@ -117,7 +117,6 @@ static void rto_expired(struct tcp_sock *tp)
 	stat_inc(&tcp_stack(tp)->stats.tcp_timeouts);
 	if (tp->sk.sk_state != TCP_SYN_SENT && tp->sk.sk_state != TCP_SYN_RECV)
 		tcp_enter_loss(tp);
-	head->tcp.sacked &= (uint8_t)~TCPCB_RETRANS;
 	(void)tcp_retransmit_skb(tp, head);
 	if (tp->backoff < 30)
 		tp->backoff++;
