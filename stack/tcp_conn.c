@@ -214,8 +214,10 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 	tp->iss = tcp_new_isn(st, tp->node.laddr, tp->node.faddr, tp->node.lport, tp->node.fport);
 	tp->snd_una = tp->snd_nxt = tp->write_seq = tp->iss;
 	err = tcp_queue_syn(tp);
-	if (err)
+	if (err) {
+		tp->iss = 0; /* not begun: it may be tried again */
 		return err;
+	}
 	tp->sk.sk_local.family = SK_AF_INET;
 	tp->sk.sk_local.v4 = tp->node.laddr;
 	tp->sk.sk_local.port = tp->node.lport;
