@@ -253,8 +253,10 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 		}
 		n = window_allows(tp, skb);
 		if ((!n && tcp_skb_bytes(skb) && !(skb->tcp.tcp_flags & TCPF_SYN) &&
-		     (skb->len || !tp->snd_wnd)) || nagle_holds(tp, skb))
+		     (skb->len || !tp->snd_wnd)) || nagle_holds(tp, skb)) {
+			tp->cwnd_limited = false;
 			break;
+		}
 		if (n < skb->len && !(skb->tcp.tcp_flags & TCPF_SYN) && !tcp_split(tp, skb, n))
 			break;
 		if (send_one(tp, skb))
