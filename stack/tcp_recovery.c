@@ -157,6 +157,16 @@ static void reno_dupack(struct tcp_sock *tp)
 		tp->sacked_out += mss;
 }
 
+/* reno_clamp - dup ACKs are counted as full segments, whatever was sent: never more than what
+ * is in flight and not lost, or the pipe would be negative. */
+static void reno_clamp(struct tcp_sock *tp)
+{
+	uint32_t flight = tcp_flight(tp);
+
+	if (tp->sacked_out + tp->lost_out > flight)
+		tp->sacked_out = flight - min_t(uint32_t, tp->lost_out, flight);
+}
+
 /* reno_acked - after a partial ACK the segments that dup ACKs stood for are among the
  * acknowledged, but for the first. */
 static void reno_acked(struct tcp_sock *tp, uint32_t acked)
@@ -164,8 +174,7 @@ static void reno_acked(struct tcp_sock *tp, uint32_t acked)
 	uint32_t n = acked > tp->mss_cache ? acked - tp->mss_cache : 0;
 
 	tp->sacked_out -= min_t(uint32_t, n, tp->sacked_out);
-	if (tp->sacked_out + tp->lost_out > tcp_flight(tp))
-		tp->sacked_out = tcp_flight(tp) - min_t(uint32_t, tp->lost_out, tcp_flight(tp));
+	reno_clamp(tp);
 }
 
 static void enter_recovery(struct tcp_sock *tp)
@@ -181,8 +190,12 @@ static void enter_recovery(struct tcp_sock *tp)
 	tp->snd_cwnd = tp->snd_ssthresh;
 	tp->cwnd_acked = 0;
 	mark_lost(tp, head);
-	/* RFC 6675 step 4.3: the first retransmission does not wait for the pipe */
-	(void)tcp_retransmit_skb(tp, head);
+	if (!tp->sack_ok)
+		reno_clamp(tp);
+	/* RFC 6675 step 4.3: the first retransmission does not wait for the pipe. A head that is
+	 * SACKed and not acknowledged is a peer that reneges: the timer's affair. */
+	if (!(head->tcp.sacked & TCPCB_SACKED))
+		(void)tcp_retransmit_skb(tp, head);
 }
 
 static void leave_recovery(struct tcp_sock *tp)
@@ -216,6 +229,7 @@ static void in_recovery(struct tcp_sock *tp, uint32_t acked)
 
 		if (head && head != tp->send_head)
 			mark_lost(tp, head);
+		reno_clamp(tp);
 	}
 }
 
@@ -223,7 +237,9 @@ void tcp_fastretrans(struct tcp_sock *tp, uint32_t acked, uint32_t newly_sacked,
 {
 	if (acked)
 		tp->dupacks = 0;
-	if (is_dup || newly_sacked)
+	/* RFC 6675 section 2: with SACK only an ACK that tells news of it is a duplicate; bare ones
+	 * are easily forged (B30) */
+	if (tp->sack_ok ? newly_sacked != 0 : is_dup)
 		tp->dupacks = (uint8_t)min_t(unsigned, tp->dupacks + 1u, 255);
 	if (!tp->sack_ok) {
 		if (is_dup)
