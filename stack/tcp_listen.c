@@ -9,6 +9,13 @@
 
 #include "stack/tcp_int.h"
 
+/* resend_synack - the answer may be to either one: no round trip is measured (Karn). */
+static void resend_synack(struct stack *st, struct tcp_req *req)
+{
+	req->sent_ns = 0;
+	tcp_send_synack(st, req);
+}
+
 static void req_timer_fn(struct timer *t, uint64_t now)
 {
 	struct tcp_req *req = container_of(t, struct tcp_req, timer);
@@ -21,7 +28,7 @@ static void req_timer_fn(struct timer *t, uint64_t now)
 	}
 	req->retrans++;
 	stat_inc(&st->stats.tcp_retrans_segs);
-	tcp_send_synack(st, req);
+	resend_synack(st, req);
 	timer_arm(&st->wheel, t, now + (TCP_TIMEOUT_INIT << req->retrans));
 }
 
@@ -86,6 +93,7 @@ static void listen_syn(struct tcp_sock *lp, struct sk_buff *skb)
 	lp->nr_reqs++;
 	timer_init(&req->timer, req_timer_fn);
 	timer_arm(&st->wheel, &req->timer, st->now + TCP_TIMEOUT_INIT);
+	req->sent_ns = st->now;
 	tcp_send_synack(st, req);
 	/* data on the SYN is not taken: the peer sends it again (B34) */
 	skb_free(skb);
@@ -153,13 +161,25 @@ static struct tcp_sock *child_create(struct stack *st, struct tcp_req *req)
 	tp->ts_recent_ns = st->now;
 	tp->peer_mss = req->peer_mss;
 	tcp_sync_mss(tp);
-	if (!req->retrans)
+	if (req->sent_ns)
 		tcp_rtt_sample(tp, st->now - req->sent_ns);
 	tcp_set_state(tp, TCP_SYN_RECV);
 	tcp_req_free(st, req);
 	tcp_hash_insert(st->tcp, &tp->node);
 	stat_inc(&st->stats.tcp_passive_opens);
 	return tp;
+}
+
+/* req_paws_reject - RFC 7323 5.3 R1. Judged here, before the child exists: once it does, its
+ * first segment completes the handshake, or nobody would own it. */
+static bool req_paws_reject(const struct tcp_req *req, const struct sk_buff *skb)
+{
+	struct tcp_options opt;
+
+	if (!req->tstamp_ok)
+		return false;
+	tcp_parse_options(skb, &opt, false);
+	return opt.saw_tstamp && before(opt.ts_val, req->ts_recent);
 }
 
 /* req_acceptable - sequence, RST, SYN and ACK as RFC 9293 3.10.7.4 has them for
@@ -172,7 +192,7 @@ static bool req_acceptable(struct stack *st, struct tcp_req *req, struct sk_buff
 
 	if ((cb->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN && cb->seq == req->irs) {
 		/* its SYN again: our SYN-ACK was lost */
-		tcp_send_synack(st, req);
+		resend_synack(st, req);
 		skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
 		return false;
 	}
@@ -184,8 +204,13 @@ static bool req_acceptable(struct stack *st, struct tcp_req *req, struct sk_buff
 			tcp_req_free(st, req);
 		return false;
 	}
+	if (req_paws_reject(req, skb)) {
+		resend_synack(st, req);
+		skb_drop(skb, SKB_DROP_TCP_PAWS);
+		return false;
+	}
 	if (!in_window || (cb->tcp_flags & TCPF_SYN)) {
-		tcp_send_synack(st, req);
+		resend_synack(st, req);
 		skb_drop(skb, SKB_DROP_TCP_INVALID_SEQ);
 		return false;
 	}

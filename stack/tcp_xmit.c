@@ -270,7 +270,6 @@ void tcp_send_synack(struct stack *st, struct tcp_req *req)
 		return;
 	n = tcp_write_syn_options(opt, &o, req->rcv_wscale);
 	memcpy(skb_push(t, n), opt, n);
-	req->sent_ns = st->now;
 	xmit(st, t, &s, n, &rt, 0);
 }
 
