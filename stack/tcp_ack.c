@@ -131,11 +131,14 @@ void tcp_maybe_write_space(struct tcp_sock *tp)
 	sk->sk_write_space(sk);
 }
 
-/* ack_progress - book-keeping after snd_una moved. */
-static void ack_progress(struct tcp_sock *tp)
+/* ack_progress - book-keeping after snd_una moved. The backed-off timeout stays until a segment
+ * that was sent once is measured (Karn; RFC 6298 section 5, last paragraph): on a path that
+ * became slower than the RTO every segment would be sent twice for ever. */
+static void ack_progress(struct tcp_sock *tp, bool has_rtt)
 {
 	tp->retransmits = 0;
-	tp->backoff = 0;
+	if (likely(has_rtt))
+		tp->backoff = 0;
 	tp->err_soft = 0;
 	tcp_rearm_rto(tp);
 	neigh_confirm(tcp_stack(tp), &tp->rt);
@@ -152,9 +155,24 @@ void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 	clean_rtx_queue(tp, ack, &r);
 	tp->dupacks = 0;
 	tcp_cong_acked(tp, acked);
-	ack_progress(tp);
+	ack_progress(tp, r.has_rtt);
 	if (tp->send_head)
 		tcp_output_mark(tp);
+}
+
+/* window_opens - it was zero. Nothing in flight: no more probes, the output step sends. Else
+ * the window had shrunk and what is in flight was refused: its timer, backed off by now, is due
+ * at once. */
+static void window_opens(struct tcp_sock *tp)
+{
+	if (tp->pending == TCP_PEND_PROBE) {
+		tp->probes_out = 0;
+		tp->backoff = 0;
+		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
+	} else if (tp->pending == TCP_PEND_RETRANS && tp->ca_state == TCP_CA_LOSS) {
+		tp->backoff = 0;
+		tcp_arm_retrans(tp, TCP_PEND_RETRANS, 0);
+	}
 }
 
 void tcp_update_window(struct tcp_sock *tp, const struct sk_buff *skb)
@@ -164,23 +182,20 @@ void tcp_update_window(struct tcp_sock *tp, const struct sk_buff *skb)
 
 	if (!(skb->tcp.tcp_flags & TCPF_SYN))
 		wnd <<= tp->snd_wscale;
-	/* RFC 9293 3.10.7.4: SND.WL1 < SEG.SEQ or equal with a newer ACK; a larger window with
-	 * the same numbers counts too */
+	/* RFC 9293 3.10.7.4: SND.WL1 < SEG.SEQ or equal with a newer ACK; with the same numbers a
+	 * larger window counts too, and one of zero: the peer ran out of memory (as Linux) */
 	if (!(after(ack, tp->snd_una) || after(seq, tp->snd_wl1) ||
-	      (seq == tp->snd_wl1 && wnd > tp->snd_wnd)))
+	      (seq == tp->snd_wl1 && (wnd > tp->snd_wnd || !wnd))))
 		return;
 	tp->snd_wl1 = seq;
-	tp->pred_window = skb->tcp.window;
+	tp->pred_window = skb->tcp.tcp_flags & TCPF_SYN ? TCP_NO_PRED : skb->tcp.window;
 	if (wnd == tp->snd_wnd)
 		return;
+	if (unlikely(!tp->snd_wnd))
+		window_opens(tp);
 	tp->snd_wnd = wnd;
 	if (wnd > tp->max_window)
 		tp->max_window = wnd;
-	if (wnd && tp->pending == TCP_PEND_PROBE) {
-		tp->probes_out = 0;
-		tp->backoff = 0;
-		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
-	}
 }
 
 /* ack_out_of_range - false: the ACK is old but tolerable, ignore it and go on. */
@@ -209,6 +224,9 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 		return !ack_out_of_range(tp, ack, ret_why);
 	tcp_update_window(tp, skb);
 	tp->probes_out = 0;
+	/* RFC 9293 3.8.6.1: a peer whose window shrank to zero and who answers is not dead */
+	if (unlikely(!tp->snd_wnd) && !tp->sk.sk_dead)
+		tp->retransmits = 0;
 	/* RFC 5681 section 2, "duplicate acknowledgment" */
 	is_dup = ack == prior_una && skb->len == 0 && tcp_flight(tp) &&
 		 !(skb->tcp.tcp_flags & (TCPF_SYN | TCPF_FIN)) && prior_wnd == tp->snd_wnd;
@@ -229,7 +247,7 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 	if (acked) {
 		if (tp->ca_state != TCP_CA_RECOVERY)
 			tcp_cong_acked(tp, acked);
-		ack_progress(tp);
+		ack_progress(tp, r.has_rtt);
 	}
 	if (tp->send_head || tp->lost_out)
 		tcp_output_mark(tp);

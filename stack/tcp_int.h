@@ -39,6 +39,7 @@
 #define TCP_TIMEOUT_INIT NSEC_PER_SEC /* RFC 6298 2.1 */
 #define TCP_QUICKACKS    16u  /* segments acknowledged at once after the start, as Linux */
 #define TCP_SOMAXCONN    4096u /* Linux net.core.somaxconn */
+#define TCP_NO_PRED      UINT32_MAX /* no 16-bit window equals it: the slow path looks first */
 #define TCP_CHALLENGE_NS (500 * NSEC_PER_MSEC) /* RFC 5961 7, per connection as in Linux */
 
 static inline bool before(uint32_t a, uint32_t b)
@@ -126,6 +127,7 @@ enum tcp_pending {
 
 #define TCP_ACK_SCHED 1u /* something arrived that must be acknowledged in time */
 #define TCP_ACK_NOW   2u /* ... at this turn's output */
+#define TCP_ACK_NOMEM 4u /* ... with a window of zero: there was no memory for it */
 
 struct tcp_sock {
 	struct sock sk; /* first: container_of */
@@ -140,7 +142,7 @@ struct tcp_sock {
 	uint32_t write_seq;  /* end of the write queue */
 	uint32_t ts_recent;
 	uint64_t ts_recent_ns; /* when ts_recent was set (PAWS 24 days) */
-	uint16_t pred_window;  /* SEG.WND as last seen, unscaled */
+	uint32_t pred_window;  /* SEG.WND as last taken, unscaled; or TCP_NO_PRED */
 	uint8_t hdr_len;       /* bytes of TCP header without SACK: 20 or 32 */
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t ack_pending; /* TCP_ACK_* */
@@ -231,7 +233,7 @@ struct tcp_req {
 	uint8_t snd_wscale, rcv_wscale;
 	bool wscale_ok, tstamp_ok, sack_ok;
 	uint8_t retrans;
-	uint64_t sent_ns;
+	uint64_t sent_ns; /* of the SYN-ACK; 0 = none or several, which measure nothing (Karn) */
 };
 
 /* TIME-WAIT: what RFC 9293 3.6 needs and no more. */
@@ -400,7 +402,7 @@ void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb);
 /* tcp_queue_rcv - append in-order bytes; false and skb untouched if there is no memory. */
 bool tcp_queue_rcv(struct tcp_sock *tp, struct sk_buff *skb);
 /* tcp_select_window - the window to advertise now, unscaled, never shrinking (RFC 9293
- * 3.8.6.2.2); updates rcv_wnd and rcv_wup. */
+ * 3.8.6.2.2) but for TCP_ACK_NOMEM; updates rcv_wnd and rcv_wup. */
 uint32_t tcp_select_window(struct tcp_sock *tp);
 uint32_t tcp_new_window(const struct tcp_sock *tp);
 /* tcp_event_data_recv - delayed-ACK book-keeping after in-order data. */

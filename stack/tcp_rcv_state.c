@@ -48,12 +48,19 @@ static bool tcp_step1_sequence(struct tcp_sock *tp, struct sk_buff *skb)
 	ok = !before(cb->end_seq, tp->rcv_wup) && !after(cb->seq, wnd_end);
 	if (unlikely(!ok))
 		return ack_unless_rst(tp, skb, SKB_DROP_TCP_INVALID_SEQ);
-	/* RFC 7323 4.3 (2) */
+	return true;
+}
+
+/* take_timestamp - RFC 7323 4.3 (2), but only once the ACK is found good as well: a segment
+ * that is refused later must not move PAWS's clock (B28). */
+static void take_timestamp(struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	const struct tcp_skb_cb *cb = &skb->tcp;
+
 	if (cb->has_ts && !after(cb->seq, tp->rcv_wup) && !before(cb->ts_val, tp->ts_recent)) {
 		tp->ts_recent = cb->ts_val;
 		tp->ts_recent_ns = tcp_stack(tp)->now;
 	}
-	return true;
 }
 
 /* Second, check the RST bit, as RFC 5961 3.2 tightens it. */
@@ -78,7 +85,7 @@ static bool tcp_step4_syn(struct tcp_sock *tp, struct sk_buff *skb)
 		return true;
 	if (tp->sk.sk_state == TCP_SYN_RECV && skb->tcp.seq == tp->irs &&
 	    (skb->tcp.tcp_flags & TCPF_ACK)) {
-		skb->tcp.tcp_flags &= (uint8_t)~TCPF_SYN;
+		/* the flag stays: it says that this window is not scaled */
 		skb->tcp.seq++;
 		return true;
 	}
@@ -94,16 +101,16 @@ static bool tcp_step5_syn_recv(struct tcp_sock *tp, struct sk_buff *skb)
 		tcp_send_reset(tcp_stack(tp), skb);
 		return drop(skb, SKB_DROP_TCP_BAD_ACK);
 	}
-	tp->snd_wnd = (uint32_t)skb->tcp.window << tp->snd_wscale;
-	tp->max_window = tp->snd_wnd;
-	tp->snd_wl1 = skb->tcp.seq;
-	tp->pred_window = skb->tcp.window;
+	/* the window is tcp_ack's to take: this ACK is newer than any */
+	tp->pred_window = TCP_NO_PRED;
 	tcp_set_state(tp, TCP_ESTABLISHED);
 	tcp_init_transfer(tp);
-	if (tp->parent)
+	if (tp->parent) {
 		tcp_child_ready(tp);
-	else
-		tp->sk.sk_state_change(&tp->sk);
+		return true;
+	}
+	tp->sk.sk_state_change(&tp->sk);
+	tp->sk.sk_write_space(&tp->sk);
 	return true;
 }
 
@@ -149,6 +156,7 @@ static bool tcp_step5_ack(struct tcp_sock *tp, struct sk_buff *skb,
 		return false;
 	if (!tcp_ack(tp, skb, opt, &why))
 		return drop(skb, why);
+	take_timestamp(tp, skb);
 	if (unlikely(!step5_closing(tp))) {
 		skb_free(skb);
 		return false;
@@ -294,7 +302,7 @@ static void syn_sent_established(struct tcp_sock *tp, struct sk_buff *skb)
 	tcp_init_transfer(tp);
 	if (timed)
 		tcp_rtt_sample(tp, rtt);
-	tp->pred_window = 0;
+	tp->pred_window = TCP_NO_PRED;
 	tp->ack_pending |= TCP_ACK_NOW;
 	tcp_output_mark(tp);
 	tp->sk.sk_state_change(&tp->sk);
