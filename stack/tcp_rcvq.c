@@ -8,25 +8,33 @@
 #include "stack/tcp_int.h"
 
 /* Under pressure a socket that holds this much gets no more; one that holds less may still
- * work, so that 1,000 unread sockets do not stop a new one. */
+ * work. */
 #define RMEM_MIN (16u * 1024)
 
 /*
  * rmem_fits - may `n` more bytes of truesize be pinned by tp? In-order bytes were promised by
  * the window, which cannot foresee how short the segments are: they may go a quarter beyond
  * sk_rcvbuf. What waits behind a hole may not.
+ *
+ * Beyond the lane's limit a tenth is for sockets with little, and a third in all for those
+ * that hold nothing: so 1,000 sockets that nobody reads do not stop a new one (rule 4). With
+ * the limit at three fifths of the pool that is 80 %, and the pool's reserve of an eighth
+ * stays whole. Write queues draw on the same pool: once only the reserve is left, for
+ * whoever, nobody gets a second buffer.
  */
 static bool rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
 {
 	const struct tcp_shard *sh = tcp_stack(tp)->tcp;
 	uint32_t limit = tp->sk.sk_rcvbuf + (in_order ? tp->sk.sk_rcvbuf / 4 : 0);
+	bool low = tcp_stack(tp)->cache.low;
 
 	if (tp->sk.sk_rmem_alloc && tp->sk.sk_rmem_alloc + n > limit)
 		return false;
-	if (sh->rmem_total + n <= sh->rmem_limit)
+	if (likely(sh->rmem_total + n <= sh->rmem_limit && !low))
 		return true;
-	return tp->sk.sk_rmem_alloc + n <= RMEM_MIN &&
-	       sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 4;
+	if (!low && sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 10)
+		return tp->sk.sk_rmem_alloc + n <= RMEM_MIN;
+	return !tp->sk.sk_rmem_alloc && sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 3;
 }
 
 /* rmem_bound - how much of a buffer of `buf` bytes a socket is offered now. Beyond the lane's
@@ -316,6 +324,7 @@ static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 		ofo_prune(tp, skb->truesize);
 	if (!queue_in_order(tp, skb)) {
 		skb_drop(skb, SKB_DROP_TCP_RCVBUF);
+		tp->ack_pending |= TCP_ACK_NOMEM;
 		ack_now(tp);
 		return;
 	}
@@ -391,11 +400,23 @@ uint32_t tcp_new_window(const struct tcp_sock *tp)
 	return min_t(uint32_t, space & ~((1u << tp->rcv_wscale) - 1), 65535u << tp->rcv_wscale);
 }
 
+/* The one case in which the window shrinks (as Linux does since 6.5): what it had promised
+ * was refused for want of memory. A peer that is told to stop probes as long as it takes; one
+ * that is not sends again and again, and gives up. */
+static COLD uint32_t close_window(struct tcp_sock *tp)
+{
+	tp->rcv_wnd = 0;
+	tp->rcv_wup = tp->rcv_nxt;
+	return 0;
+}
+
 uint32_t tcp_select_window(struct tcp_sock *tp)
 {
 	uint32_t cur = tcp_receive_window(tp);
 	uint32_t wnd = tcp_new_window(tp);
 
+	if (unlikely(tp->ack_pending & TCP_ACK_NOMEM))
+		return close_window(tp);
 	if (wnd < cur) {
 		uint32_t unit = 1u << tp->rcv_wscale;
 
