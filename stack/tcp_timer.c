@@ -67,9 +67,12 @@ void tcp_rearm_rto(struct tcp_sock *tp)
 		tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
 }
 
+/* tlp_expired - RFC 8985 7.2 holds now as well as when it was armed: no probe once something was
+ * SACKed or recovery runs, for the last segment may be what the peer holds. */
 static void tlp_expired(struct tcp_sock *tp)
 {
-	if (tcp_flight(tp) && tcp_send_loss_probe(tp))
+	if (tcp_flight(tp) && tp->ca_state == TCP_CA_OPEN && !tp->sacked_out &&
+	    tcp_send_loss_probe(tp))
 		stat_inc(&tcp_stack(tp)->stats.tcp_loss_probes);
 	if (tcp_flight(tp))
 		tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
