@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The invariants of tcp_check.h. */
+#include "tcp_check.h"
+
+#define RULE(cond)                                                                                 \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			return #cond;                                                              \
+	} while (0)
+
+struct count {
+	uint32_t sacked, lost, retrans, below_hint, truesize;
+	bool saw_lost_hint, saw_retrans_hint, saw_highest, past_hint, unsent;
+	const struct sk_buff *highest;
+};
+
+static void count_one(struct count *n, const struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	uint32_t len = tcp_skb_bytes(skb);
+
+	n->truesize += skb->truesize;
+	if (skb == tp->lost_hint)
+		n->saw_lost_hint = n->past_hint = true;
+	if (skb == tp->retrans_hint)
+		n->saw_retrans_hint = true;
+	if (skb->tcp.sacked & TCPCB_SACKED) {
+		n->sacked += len;
+		n->highest = skb;
+		if (!n->past_hint)
+			n->below_hint += len;
+	}
+	if (skb->tcp.sacked & TCPCB_LOST)
+		n->lost += len;
+	if (skb->tcp.sacked & TCPCB_RETRANS)
+		n->retrans += len;
+}
+
+static const char *check_write_queue(const struct tcp_sock *tp)
+{
+	const struct sk_buff_head *q = &tp->sk.sk_write_queue;
+	uint32_t seq = tp->snd_una, nr = 0;
+	struct count n = {0};
+	const struct sk_buff *skb;
+
+	skb_queue_walk(q, skb) {
+		RULE(skb->tcp.seq == seq);
+		seq = skb->tcp.end_seq;
+		nr++;
+		if (skb == tp->send_head) {
+			RULE(skb->tcp.seq == tp->snd_nxt);
+			n.unsent = true;
+		}
+		RULE(!n.unsent || !skb->tcp.sacked);
+		RULE(!(skb->tcp.sacked & TCPCB_SACKED) || skb->tcp.sacked == TCPCB_SACKED);
+		RULE(tcp_skb_bytes(skb) == skb->len + !!(skb->tcp.tcp_flags & TCPF_FIN) +
+						   !!(skb->tcp.tcp_flags & TCPF_SYN));
+		count_one(&n, tp, skb);
+	}
+	RULE(nr == q->qlen);
+	RULE(seq == tp->write_seq);
+	RULE(!tp->send_head || n.unsent);
+	RULE(tp->send_head || tp->snd_nxt == tp->write_seq);
+	RULE(n.truesize == tp->sk.sk_wmem_queued);
+	RULE(n.lost == tp->lost_out);
+	RULE(n.retrans == tp->retrans_out);
+	RULE(!tp->sack_ok || n.sacked == tp->sacked_out);
+	RULE(tp->sack_ok || !n.sacked);
+	RULE((uint64_t)tp->sacked_out + tp->lost_out <= (uint64_t)tcp_flight(tp) + tp->retrans_out);
+	RULE(!tp->lost_hint || n.saw_lost_hint);
+	RULE(!tp->lost_hint || n.below_hint == tp->lost_cnt);
+	RULE(!tp->retrans_hint || n.saw_retrans_hint);
+	RULE(!tp->highest_sack || tp->highest_sack == n.highest);
+	return NULL;
+}
+
+static const char *check_rcv_queues(const struct tcp_sock *tp)
+{
+	const struct sk_buff_head *q = &tp->sk.sk_receive_queue;
+	uint32_t seq = tp->copied_seq, truesize = 0;
+	const struct sk_buff *skb;
+
+	skb_queue_walk(q, skb) {
+		RULE(skb->len != 0);
+		RULE(skb->tcp.seq == seq);
+		RULE(skb->tcp.end_seq == seq + skb->len);
+		seq = skb->tcp.end_seq;
+		truesize += skb->truesize;
+	}
+	RULE(seq + tp->fin_rcvd == tp->rcv_nxt);
+	q = &tp->ofo_queue;
+	seq = tp->rcv_nxt;
+	skb_queue_walk(q, skb) {
+		/* a hole before the first, no overlap between the others */
+		RULE(skb_queue_prev(q, skb) ? !before(skb->tcp.seq, seq) : after(skb->tcp.seq, seq));
+		RULE(after(skb->tcp.end_seq, skb->tcp.seq));
+		seq = skb->tcp.end_seq;
+		truesize += skb->truesize;
+	}
+	RULE(truesize == tp->sk.sk_rmem_alloc);
+	RULE(tp->nr_sacks <= TCP_MAX_SACKS);
+	for (unsigned i = 0; i < tp->nr_sacks; i++) {
+		RULE(before(tp->sacks[i].start, tp->sacks[i].end));
+		RULE(after(tp->sacks[i].start, tp->rcv_nxt));
+		for (unsigned j = 0; j < i; j++)
+			RULE(before(tp->sacks[i].end, tp->sacks[j].start) ||
+			     after(tp->sacks[i].start, tp->sacks[j].end));
+	}
+	return NULL;
+}
+
+const char *tcp_check(const struct tcp_sock *tp)
+{
+	const char *why;
+
+	if (tp->sk.sk_state == TCP_LISTEN)
+		return NULL;
+	if (tp->sk.sk_state == TCP_CLOSE) {
+		RULE(!tp->node.pprev);
+		RULE(skb_queue_empty(&tp->sk.sk_write_queue));
+		RULE(!timer_pending(&tp->retrans_timer) && !timer_pending(&tp->delack_timer));
+		return NULL;
+	}
+	why = check_write_queue(tp);
+	if (!why && tp->sk.sk_state != TCP_SYN_SENT)
+		why = check_rcv_queues(tp);
+	if (why)
+		return why;
+	RULE(tp->node.pprev);
+	RULE(tp->snd_cwnd >= tp->mss_cache);
+	/* what is in flight is watched by the timer */
+	RULE(!tcp_flight(tp) || tp->rto_deadline);
+	RULE(!tcp_flight(tp) || tp->pending == TCP_PEND_RETRANS || tp->pending == TCP_PEND_TLP);
+	return NULL;
+}
+
+const char *tcp_check_stack(const struct stack *st)
+{
+	const struct tcp_sock *tp;
+	uint64_t rmem = 0;
+
+	list_for_each_entry (tp, &st->tcp->all, all_link) {
+		const char *why = tcp_check(tp);
+
+		if (why)
+			return why;
+		rmem += tp->sk.sk_rmem_alloc;
+	}
+	RULE(rmem == st->tcp->rmem_total);
+	return NULL;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The invariants of a connection's queues, scoreboard and memory accounts, recounted the slow
+ * way. Tests call it after every turn; the product never does.
+ */
+#ifndef TESTS_UNIT_TCP_CHECK_H
+#define TESTS_UNIT_TCP_CHECK_H
+
+#include "stack/tcp_int.h"
+
+/* tcp_check - NULL if all is well, else which rule is broken. */
+const char *tcp_check(const struct tcp_sock *tp);
+/* tcp_check_stack - every socket of st, and the lane's total. */
+const char *tcp_check_stack(const struct stack *st);
+
+#endif

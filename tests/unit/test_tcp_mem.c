@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Memory under attack and under load (architecture.md rule 4): sockets that nobody reads, a
+ * slow reader of tiny segments, a pool that is empty. Everything comes back in the end.
+ */
+#include "seg.h"
+
+enum { NR = 1000 };
+
+static struct conn conns[NR];
+
+/* Peers of 1,000 sockets send all that they may, as full segments, until nobody gets more. */
+static void fill(struct bench *b, unsigned nr)
+{
+	for (uint32_t round = 0; round < 12; round++)
+		for (unsigned i = 0; i < nr; i++) {
+			struct conn *c = &conns[i];
+			uint32_t at = conn_tp(c)->rcv_nxt - c->iss;
+
+			seg_inject(c, &(struct seg){.flags = ACK, .seq = at, .ack = 1, .len = 1400});
+			if (i % 64 == 63) {
+				bench_turn(b, 1000);
+				bench_drain(b);
+			}
+		}
+	bench_turn(b, 1000);
+	bench_drain(b);
+}
+
+Test(tcp_mem, test_mem_1000_unread_sockets_leave_room_for_a_new_one, .timeout = 30)
+{
+	struct bench b;
+	struct conn c;
+	struct sock *lp;
+	unsigned shut = 0;
+
+	bench_begin(&b, NULL, 4096);
+	b.no_check = true;
+	lp = bench_listen(&b, SEG_PORT, 8);
+	for (uint16_t i = 0; i < NR; i++) {
+		conn_passive(&conns[i], &b, lp, 4000 + i, &seg_full);
+		bench_drain(&b);
+	}
+	fill(&b, NR);
+	b.no_check = false;
+	cr_assert_gt(b.st->tcp->rmem_total, b.st->tcp->rmem_limit, "they took what they could");
+	cr_assert_gt(bench_drops(&b, SKB_DROP_TCP_RCVBUF), 0);
+	/* new connections work at once, both ways, one after the other */
+	for (uint16_t i = 0; i < 20; i++) {
+		conn_passive(&c, &b, lp, 20000 + i, &seg_full);
+		bench_drain(&b);
+		for (uint32_t at = 1; at < 50000; at += 1000) {
+			peer(&c, .flags = ACK, .seq = at, .ack = 1, .len = 1000);
+			cr_assert_eq(conn_read(&c, at), 1000, "connection %u at %u", i, at);
+		}
+		bench_turn(&b, 50 * SEG_MS);
+		bench_drain(&b);
+		cr_assert_eq(conn_write(&c, 1, 1000), 1000);
+		bench_turn(&b, 1000);
+		expect(&c, ACK, 1, 50001, 1000);
+		sock_abort(c.sk);
+		bench_turn(&b, 1000);
+		bench_drain(&b);
+	}
+	/* whoever was refused was told a window of zero, and hears when there is room */
+	while (shut < NR && tcp_receive_window(conn_tp(&conns[shut])))
+		shut++;
+	cr_assert_lt(shut, NR);
+	for (unsigned i = 0; i < NR; i++)
+		cr_assert_geq(conn_read(&conns[i], 1), 0);
+	bench_turn(&b, 1000);
+	cr_assert_gt(tcp_receive_window(conn_tp(&conns[shut])), 1400);
+	cr_assert_eq(b.st->tcp->rmem_total, 0);
+	bench_end(&b);
+}
+
+Test(tcp_mem, test_mem_tiny_segments_pin_little)
+{
+	struct bench b;
+	struct conn c;
+	struct sock *lp;
+
+	bench_begin(&b, NULL, 2048);
+	lp = bench_listen(&b, SEG_PORT, 8);
+	conn_passive(&c, &b, lp, 4000, &seg_plain);
+	for (uint32_t i = 1; i <= 20000; i++) {
+		peer(&c, .flags = ACK, .seq = i, .ack = 1, .len = 1);
+		bench_drain(&b);
+	}
+	cr_assert_eq(bench_drops(&b, SKB_DROP_TCP_RCVBUF), 0);
+	cr_assert_lt(c.sk->sk_rmem_alloc, 2 * 20000);
+	cr_assert_eq(conn_read(&c, 1), 20000);
+	bench_end(&b);
+}
+
+static unsigned spaces;
+
+static void on_space(struct sock *sk)
+{
+	(void)sk;
+	spaces++;
+}
+
+Test(tcp_mem, test_mem_empty_pool_acks_leave_and_writers_wake)
+{
+	struct sk_buff *held[512];
+	struct bench b;
+	struct conn c, d;
+	struct sock *lp;
+	unsigned n = 0;
+
+	bench_begin(&b, NULL, 512);
+	lp = bench_listen(&b, SEG_PORT, 8);
+	conn_passive(&c, &b, lp, 4000, &seg_plain);
+	conn_passive(&d, &b, lp, 4001, &seg_plain);
+	d.sk->sk_write_space = on_space;
+	/* a user's payload is refused before the reserve is touched */
+	while (n < 512 && (held[n] = skb_alloc_reserved(&b.st->cache, 0)) != NULL)
+		n++;
+	cr_assert_lt(n, 512);
+	spaces = 0;
+	cr_assert_eq(conn_write(&d, 1, 100), -EAGAIN);
+	bench_turn(&b, 1000);
+	cr_assert_eq(spaces, 0);
+	/* the reserve lets segments in and ACKs out */
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 100);
+	expect(&c, ACK, 1, 101, 0);
+	cr_assert_eq(conn_read(&c, 1), 100);
+	while (n)
+		skb_free(held[--n]);
+	bench_turn(&b, 1000);
+	bench_turn(&b, 1000);
+	cr_assert_eq(spaces, 1, "the writer wakes without an ACK of its own");
+	cr_assert_eq(conn_write(&d, 1, 100), 100);
+	bench_turn(&b, 1000);
+	expect(&d, ACK, 1, 1, 100);
+	bench_end(&b);
+}
