@@ -138,17 +138,18 @@ static void tcp_rcv_closed(struct stack *st, struct sk_buff *skb)
 static COLD void tcp_rcv_no_sock(struct stack *st, struct sk_buff *skb, struct tcp_node *n)
 {
 	const struct iphdr_ *ip = skb_iphdr(skb);
+	uint32_t min_isn = 0;
 	struct tcp_sock *lp;
 
 	if (n && n->kind == TCP_NODE_REQ) {
 		tcp_req_rcv(st, container_of(n, struct tcp_req, node), skb);
 		return;
 	}
-	if (n && !tcp_tw_rcv(st, container_of(n, struct tcp_tw, node), skb))
+	if (n && !tcp_tw_rcv(st, container_of(n, struct tcp_tw, node), skb, &min_isn))
 		return;
 	lp = tcp_lookup_listener(st->tcp, ip->daddr, be16(skb_tcphdr(skb)->dest));
 	if (lp)
-		tcp_listen_rcv(lp, skb);
+		tcp_listen_rcv(lp, skb, min_isn);
 	else
 		tcp_rcv_closed(st, skb);
 }

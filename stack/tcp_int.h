@@ -476,8 +476,9 @@ void tcp_close(struct tcp_sock *tp, bool abort);
 void tcp_init_transfer(struct tcp_sock *tp);
 
 /* ---- tcp_listen.c ---- */
-/* tcp_listen_rcv - RFC 9293 3.10.7.2. Consumes. */
-void tcp_listen_rcv(struct tcp_sock *lp, struct sk_buff *skb);
+/* tcp_listen_rcv - RFC 9293 3.10.7.2. Consumes. min_isn: our ISN may not be below it, as a
+ * TIME-WAIT of the same 4-tuple made way; 0 = any. */
+void tcp_listen_rcv(struct tcp_sock *lp, struct sk_buff *skb, uint32_t min_isn);
 /* tcp_req_rcv - a segment for a half-open connection. Consumes. */
 void tcp_req_rcv(struct stack *st, struct tcp_req *req, struct sk_buff *skb);
 void tcp_listen_stop(struct tcp_sock *lp);
@@ -488,8 +489,9 @@ void tcp_child_ready(struct tcp_sock *tp);
 /* ---- tcp_tw.c ---- */
 /* tcp_time_wait - tp becomes a TIME-WAIT object and is done. */
 void tcp_time_wait(struct tcp_sock *tp);
-/* tcp_tw_rcv - consumes skb. True: a SYN that may reopen; tw is gone, skb is the caller's. */
-bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb);
+/* tcp_tw_rcv - consumes skb. True: a SYN that may reopen; tw is gone, skb is the caller's, and
+ * *ret_isn is the least ISN of the new connection. */
+bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn);
 void tcp_tw_free(struct stack *st, struct tcp_tw *tw);
 void tcp_tw_purge(struct stack *st);
 

@@ -58,7 +58,7 @@ static void req_options(struct stack *st, struct tcp_req *req, const struct sk_b
 			&req->rcv_wscale);
 }
 
-static void listen_syn(struct tcp_sock *lp, struct sk_buff *skb)
+static void listen_syn(struct tcp_sock *lp, struct sk_buff *skb, uint32_t min_isn)
 {
 	struct stack *st = tcp_stack(lp);
 	const struct iphdr_ *ip = skb_iphdr(skb);
@@ -86,6 +86,8 @@ static void listen_syn(struct tcp_sock *lp, struct sk_buff *skb)
 	req->node.fport = be16(th->source);
 	req->irs = skb->tcp.seq;
 	req->iss = tcp_new_isn(st, ip->daddr, ip->saddr, req->node.lport, req->node.fport);
+	if (unlikely(min_isn) && before(req->iss, min_isn))
+		req->iss = min_isn;
 	req->tsoffset = tcp_new_tsoffset(st, ip->daddr, ip->saddr);
 	req_options(st, req, skb);
 	tcp_hash_insert(st->tcp, &req->node);
@@ -99,7 +101,7 @@ static void listen_syn(struct tcp_sock *lp, struct sk_buff *skb)
 	skb_free(skb);
 }
 
-void tcp_listen_rcv(struct tcp_sock *lp, struct sk_buff *skb)
+void tcp_listen_rcv(struct tcp_sock *lp, struct sk_buff *skb, uint32_t min_isn)
 {
 	uint8_t flags = skb->tcp.tcp_flags;
 
@@ -118,7 +120,7 @@ void tcp_listen_rcv(struct tcp_sock *lp, struct sk_buff *skb)
 		skb_drop(skb, SKB_DROP_TCP_FLAGS);
 		return;
 	}
-	listen_syn(lp, skb);
+	listen_syn(lp, skb, min_isn);
 }
 
 /* child_create - the full socket of req, in SYN-RECEIVED, taking its place in the table. */

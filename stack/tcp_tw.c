@@ -86,7 +86,7 @@ static bool may_reopen(const struct tcp_tw *tw, const struct sk_buff *skb)
 	return after(skb->tcp.seq, tw->rcv_nxt);
 }
 
-bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb)
+bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn)
 {
 	bool fresh_fin;
 
@@ -98,6 +98,8 @@ bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb)
 	 * lets LISTEN alone reopen) */
 	if (may_reopen(tw, skb) &&
 	    tcp_lookup_listener(st->tcp, tw->node.laddr, tw->node.lport)) {
+		/* beyond any window of the old one (RFC 1122 4.2.2.13 (a)); never 0, which is none */
+		*ret_isn = (tw->snd_nxt + 65536) | 1;
 		tcp_tw_free(st, tw);
 		return true;
 	}

@@ -410,6 +410,30 @@ Test(tcp_close, test_time_wait_new_syn_reopens)
 	}
 }
 
+/* The clock of ISNs moves 15 MB a second; a connection that sent faster ended beyond it, and a
+ * reopened one without timestamps began inside the old one's numbers (RFC 1122 4.2.2.13). */
+Test(tcp_close, test_time_wait_reopened_isn_lies_beyond_the_old_numbers)
+{
+	struct seg_peer p = seg_plain;
+	struct tcp_node *n;
+	struct tcp_req *req;
+	uint32_t old_nxt;
+	struct bench b;
+	struct conn c, d;
+	struct sock *lp;
+
+	to_time_wait(&b, &c, &lp, &p);
+	n = tcp_lookup(b.st->tcp, SEG_OUR, SEG_PEER, SEG_PORT, 4000);
+	cr_assert(n && n->kind == TCP_NODE_TW);
+	old_nxt = container_of(n, struct tcp_tw, node)->snd_nxt += 500000000;
+	p.iss = c.iss + 10;
+	conn_init(&d, &b, SEG_PORT, 4000, &p);
+	conn_syn(&d, &p);
+	req = list_first_entry(&tcp_sk(lp)->reqs, struct tcp_req, link);
+	cr_assert(after(req->iss, old_nxt));
+	bench_end(&b);
+}
+
 Test(tcp_close, test_time_wait_older_syn_does_not_reopen)
 {
 	struct bench b;
