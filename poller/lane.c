@@ -201,6 +201,8 @@ void lane_destroy(struct lane *l)
 	if (!l)
 		return;
 	BUG_ON(l->sched.cur);
+	while (__atomic_load_n(&l->stoppers, __ATOMIC_SEQ_CST))
+		sched_yield();
 	conn_lane_fini(l);
 	detach(l);
 	sched_fini(&l->sched);
@@ -389,8 +391,11 @@ int lane_run(struct lane *l)
 
 void lane_stop(struct lane *l)
 {
+	/* Once stop is seen the lane's thread may end and destroy it: it waits for us there. */
+	__atomic_fetch_add(&l->stoppers, 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&l->stop, true, __ATOMIC_SEQ_CST);
 	lane_break(l);
+	__atomic_fetch_sub(&l->stoppers, 1, __ATOMIC_SEQ_CST);
 }
 
 bool lane_stopping(const struct lane *l)
@@ -436,7 +441,7 @@ struct ledger *lane_ledger(struct lane *l)
 void lane_ledger_report(const struct lane *l, struct ledger_report *ret_report)
 {
 	ledger_report(&l->led, ret_report);
-	ret_report->tsc_ghz = l->clock.ghz;
+	__atomic_load(&l->clock.ghz, &ret_report->tsc_ghz, __ATOMIC_RELAXED);
 }
 
 uint32_t lane_nr_g(const struct lane *l)

@@ -76,7 +76,8 @@ unsigned lane_turn(struct lane *l, bool may_sleep);
  * SIGQUIT, SIGHUP, SIGPIPE and job control: handlers of these need SA_ONSTACK. The thread gets its
  * affinity, mask and timer slack back. */
 int lane_run(struct lane *l);
-/* lane_stop - async-signal-safe, any thread. */
+/* lane_stop - async-signal-safe, any thread; the lane must not have been destroyed before the
+ * call, but may be during it: lane_destroy() waits. */
 void lane_stop(struct lane *l);
 bool lane_stopping(const struct lane *l);
 /* lane_break - wake a sleeping lane (R35); any thread, async-signal-safe. */

@@ -46,6 +46,7 @@ struct lane {
 	struct ledger led;
 	/* (a) any thread */
 	bool stop ALIGNED(CACHE_LINE); /* lane_stop(); pairs with `sleeping` */
+	uint32_t stoppers; /* (a) threads inside lane_stop(); pairs with lane_destroy() */
 	uint8_t sleeping;              /* 1 = may block; seq_cst, see lane_idle.c */
 	uint64_t poll_until;           /* R41: ns until which the lane sleeps; 0 = it does not */
 	/* cold */

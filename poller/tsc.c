@@ -87,6 +87,12 @@ void tsc_clock_init(struct tsc_clock *c)
 	c->resync_at = c->tsc0 + (uint64_t)(c->ghz * (double)c->interval);
 }
 
+/* tsc_set_ghz - another thread may read it (lane_ledger_report). */
+static void tsc_set_ghz(struct tsc_clock *c, double ghz)
+{
+	__atomic_store(&c->ghz, &ghz, __ATOMIC_RELAXED);
+}
+
 void tsc_clock_resync(struct tsc_clock *c, uint64_t tsc)
 {
 	uint64_t t, ns, mine;
@@ -102,7 +108,7 @@ void tsc_clock_resync(struct tsc_clock *c, uint64_t tsc)
 		t = tsc;
 	mine = c->ns0 + (uint64_t)((unsigned __int128)(t - c->tsc0) * c->mult >> 32);
 	if (ns > c->true_ns + INTERVAL_FIRST / 2 && t > c->true_tsc)
-		c->ghz = (double)(t - c->true_tsc) / (double)(ns - c->true_ns);
+		tsc_set_ghz(c, (double)(t - c->true_tsc) / (double)(ns - c->true_ns));
 	c->true_tsc = t;
 	c->true_ns = ns;
 	c->interval = min_t(uint64_t, c->interval * 2, INTERVAL_MAX);

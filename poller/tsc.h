@@ -20,7 +20,7 @@ struct tsc_clock {
 	uint64_t last;       /* (o) ns told last */
 	uint64_t true_tsc, true_ns; /* (o) the last comparison */
 	uint64_t interval;   /* (o) ns until the next one */
-	double ghz;          /* (o) cycles per ns as measured; 0 = not invariant, not used */
+	double ghz;          /* (a) cycles per ns as measured; 0 = not invariant, not used */
 };
 
 /* tsc_clock_init - takes 10 ms for the first call of a process. */
