@@ -314,18 +314,61 @@ static bool is_pci(const char *name)
 	       sscanf(name, "%x:%x.%x%c", &a, &b, &c, &end) == 3;
 }
 
-/* Asks the kernel for a tap device as net_tap will, to have its answer: the PMD keeps the
- * errno to itself. The probe's device is gone when the fd is closed. */
-static int tap_allowed(char *err, size_t errlen)
+/* The value of the argument iface=, "" if there is none. */
+static void iface_of(const char *args, char name[static IF_NAMESIZE])
 {
-	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI, .ifr_name = "plprobe%d"};
+	const char *p = strstr(args, "iface=");
+
+	*name = 0;
+	if (p) {
+		p += strlen("iface=");
+		(void)snprintf(name, IF_NAMESIZE, "%.*s", (int)strcspn(p, ","), p);
+	}
+}
+
+/* 0; -EBUSY somebody has the tap `name` open; -EINVAL it is no tap that net_tap can use. */
+static int tap_attach(int fd, const char *name)
+{
+	struct ifreq probe = {.ifr_flags = IFF_TAP | IFF_NO_PI, .ifr_name = "plprobe%d"};
+	struct ifreq ifr = {0};
+
+	if (!*name || !if_nametoindex(name))
+		return ioctl(fd, TUNSETIFF, &probe) < 0 ? -errno : 0;
+	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	ifr.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE;
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0)
+		return -errno;
+	/* One that does not persist lives by the fd of another. */
+	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
+		return -errno;
+	return ifr.ifr_flags & IFF_PERSIST ? 0 : -EBUSY;
+}
+
+/*
+ * Asks the kernel for the tap device as net_tap will, to have its answer: the PMD keeps the
+ * errno to itself. The probe's device is gone when the fd is closed. net_tap opens devices
+ * of many queues: the kernel would let it into a running lane's and divide the frames.
+ */
+static int tap_allowed(const char *args, char *err, size_t errlen)
+{
+	char name[IF_NAMESIZE];
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	int ret = fd < 0 ? -errno : 0;
 
-	if (ret == 0 && ioctl(fd, TUNSETIFF, &ifr) < 0)
-		ret = -errno;
+	iface_of(args, name);
+	if (ret == 0)
+		ret = tap_attach(fd, name);
 	if (fd >= 0)
 		(void)close(fd);
+	if (ret == -EBUSY)
+		return fail(-EBUSY, err, errlen,
+			    "net_tap: %s is in use by another process: stop that, or choose another "
+			    "iface=NAME",
+			    name);
+	if (ret == -EINVAL && *name)
+		return fail(-EINVAL, err, errlen,
+			    "net_tap: %s exists and is no multi-queue tap: choose another iface=NAME",
+			    name);
 	if (ret == -ENOENT || ret == -ENXIO || ret == -ENODEV)
 		return fail(-ENODEV, err, errlen,
 			    "net_tap: /dev/net/tun is missing; try: modprobe tun");
@@ -366,14 +409,12 @@ static int tap_args(const char *name, const char *args, char *err, size_t errlen
 /* The kernel's interface that a PMD is to sit on must be there. */
 static int iface_exists(const char *name, const char *args, char *err, size_t errlen)
 {
-	const char *p = strstr(args, "iface=");
-	char ifname[IF_NAMESIZE] = "";
+	char ifname[IF_NAMESIZE];
 
-	if (!p)
+	iface_of(args, ifname);
+	if (!*ifname)
 		return fail(-EINVAL, err, errlen, "%s: say on which interface: %s,iface=NAME", name,
 			    name);
-	p += strlen("iface=");
-	(void)snprintf(ifname, sizeof(ifname), "%.*s", (int)strcspn(p, ","), p);
 	if (!if_nametoindex(ifname))
 		return fail(-ENODEV, err, errlen, "%s: there is no interface %s; see: ip link",
 			    name, ifname);
@@ -385,7 +426,7 @@ static int check_vdev(const char *name, const char *args, char *err, size_t errl
 	if (strncmp(name, "net_tap", 7) == 0) {
 		int ret = tap_args(name, args, err, errlen);
 
-		return ret < 0 ? ret : tap_allowed(err, errlen);
+		return ret < 0 ? ret : tap_allowed(args, err, errlen);
 	}
 	if (strncmp(name, "net_af_packet", 13) == 0 || strncmp(name, "net_af_xdp", 10) == 0)
 		return iface_exists(name, args, err, errlen);
