@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -191,7 +192,7 @@ static uint64_t huge_free(unsigned *ret_page)
 }
 
 /* MemAvailable in bytes; UINT64_MAX if the kernel does not tell. */
-static uint64_t mem_available(void)
+static uint64_t machine_available(void)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
 	uint64_t kib = 0, ret = UINT64_MAX;
@@ -204,6 +205,99 @@ static uint64_t mem_available(void)
 			ret = kib * 1024;
 	(void)fclose(f);
 	return ret;
+}
+
+/* The number in a file of a control group; false if there is none ("max"). */
+static bool group_value(const char *group, const char *file, uint64_t *ret)
+{
+	char path[PATH_MAX];
+	bool ok;
+	FILE *f;
+
+	if (snprintf(path, sizeof(path), "%s/%s", group, file) >= (int)sizeof(path))
+		return false;
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	ok = fscanf(f, "%" SCNu64, ret) == 1;
+	(void)fclose(f);
+	return ok;
+}
+
+/*
+ * What our control group and those above it leave, in bytes: version 2 ("0::/path") or
+ * version 1's memory controller. Beyond it the kernel kills without a word. In a container
+ * the path may be the host's, which is not seen: walking up ends at the mount, which is.
+ */
+static uint64_t group_available(void)
+{
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	uint64_t ret = UINT64_MAX, max, used;
+	char line[PATH_MAX], dir[PATH_MAX + 32];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		char *v1 = strstr(line, ":memory:/"), *path = v1 ? v1 + 8 : line + 3;
+		size_t root;
+
+		if (!v1 && strncmp(line, "0::/", 4) != 0)
+			continue;
+		path[strcspn(path, "\n")] = 0;
+		root = strlen(v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup");
+		(void)snprintf(dir, sizeof(dir), "/sys/fs/cgroup%s%s", v1 ? "/memory" : "", path);
+		for (;;) {
+			if (group_value(dir, v1 ? "memory.limit_in_bytes" : "memory.max", &max) &&
+			    group_value(dir, v1 ? "memory.usage_in_bytes" : "memory.current", &used))
+				ret = min_t(uint64_t, ret, max > used ? max - used : 0);
+			if (strlen(dir) <= root)
+				break;
+			*strrchr(dir, '/') = 0;
+		}
+	}
+	if (f)
+		(void)fclose(f);
+	return ret;
+}
+
+/* What RLIMIT_AS leaves, in bytes. */
+static uint64_t limit_available(void)
+{
+	struct rlimit lim;
+	uint64_t pages = 0;
+	FILE *f;
+
+	if (getrlimit(RLIMIT_AS, &lim) < 0 || lim.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	f = fopen("/proc/self/statm", "re");
+	if (f) {
+		(void)!fscanf(f, "%" SCNu64, &pages);
+		(void)fclose(f);
+	}
+	pages *= (uint64_t)sysconf(_SC_PAGESIZE);
+	return lim.rlim_cur > pages ? lim.rlim_cur - pages : 0;
+}
+
+/* 0 if `need` bytes of normal pages may be had, else -ENOMEM with a line in err. */
+static int check_memory(uint64_t need, char *err, size_t errlen)
+{
+	const struct {
+		uint64_t bytes;
+		const char *where, *advice;
+	} room[] = {
+		{machine_available(), "of memory are available", "free some"},
+		{group_available(), "are left to this control group", "raise its memory limit"},
+		{limit_available(), "of address space are left", "raise 'ulimit -v'"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(room); i++) {
+		if (need <= room[i].bytes)
+			continue;
+		(void)snprintf(err, errlen,
+			       "a pool of %" PRIu64 " MiB does not fit: %" PRIu64
+			       " MiB %s: %s",
+			       need / MIB, room[i].bytes / MIB, room[i].where, room[i].advice);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 /* 1 with hugepages, 0 without, or -errno with a line in err. */
@@ -222,13 +316,8 @@ static int choose_memory(const struct dpdk_eal_config *cfg, uint64_t need, char 
 			       need / MIB, huge / MIB, need / (2 * MIB) + 1);
 		return -ENOENT;
 	}
-	if (need > mem_available()) {
-		(void)snprintf(err, errlen,
-			       "a pool of %" PRIu64 " MiB does not fit: %" PRIu64
-			       " MiB of memory are available; ask for a smaller pool",
-			       need / MIB, mem_available() / MIB);
+	if (check_memory(need, err, errlen) < 0)
 		return -ENOMEM;
-	}
 	if (eal.verbose)
 		(void)fprintf(stderr, "parklane: no free hugepages: running on normal pages\n");
 	return 0;
@@ -319,9 +408,16 @@ int dpdk_eal_start(const struct dpdk_eal_config *cfg, char *err, size_t errlen)
 		(void)sched_setaffinity(0, sizeof(cpus), &cpus);
 	if (ret < 0) {
 		eal.state = EAL_STOPPED;
-		(void)snprintf(err, errlen, "DPDK did not start: %s (%s); --verbose shows all",
-			       rte_strerror(rte_errno), dpdk_last_words(words, sizeof(words)));
-		return -EIO;
+		if (rte_errno == ENOMEM)
+			(void)snprintf(err, errlen,
+				       "DPDK did not get its %" PRIu64 " MiB of memory: raise "
+				       "'ulimit -v' or free some; --verbose shows all",
+				       need / MIB);
+		else
+			(void)snprintf(
+				err, errlen, "DPDK did not start: %s (%s); --verbose shows all",
+				rte_strerror(rte_errno), dpdk_last_words(words, sizeof(words)));
+		return rte_errno == ENOMEM ? -ENOMEM : -EIO;
 	}
 	eal.state = EAL_RUNNING;
 	return 0;
