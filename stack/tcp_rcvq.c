@@ -10,6 +10,8 @@
 /* Under pressure a socket that holds this much gets no more; one that holds less may still
  * work. */
 #define RMEM_MIN (16u * 1024)
+/* What a SYN-ACK offers where one buffer is all that a socket may hold. */
+#define RMEM_LAST_WND 1460u
 
 /*
  * rmem_fits - may `n` more bytes of truesize be pinned by tp? In-order bytes were promised by
@@ -35,6 +37,16 @@ static bool rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
 	if (!low && sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 10)
 		return tp->sk.sk_rmem_alloc + n <= RMEM_MIN;
 	return !tp->sk.sk_rmem_alloc && sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 3;
+}
+
+/* rmem_is_last - a socket may hold a single buffer now, as rmem_fits() says, or will as soon
+ * as another has taken its share. */
+static bool rmem_is_last(const struct stack *st)
+{
+	const struct tcp_shard *sh = st->tcp;
+
+	return st->cache.low ||
+	       sh->rmem_total + RMEM_MIN > sh->rmem_limit + sh->rmem_limit / 10;
 }
 
 /* rmem_bound - how much of a buffer of `buf` bytes a socket is offered now. Beyond the lane's
@@ -377,7 +389,19 @@ void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *r
 	while (wscale && scale < TCP_MAX_WSCALE && (65535u << scale) < (uint64_t)space * 16)
 		scale++;
 	*ret_wscale = scale;
-	*ret_wnd = min_t(uint32_t, min_t(uint32_t, space, rmem_bound(st->tcp, rcvbuf) / 2), 65535);
+	space = min_t(uint32_t, space, rmem_bound(st->tcp, rcvbuf) / 2);
+	if (unlikely(rmem_is_last(st)))
+		space = min_t(uint32_t, space, RMEM_LAST_WND);
+	*ret_wnd = min_t(uint32_t, space, 65535);
+}
+
+/* last_window - one segment, rounded up: a peer whose segment does not fit into the window
+ * waits instead of sending less. */
+static COLD uint32_t last_window(const struct tcp_sock *tp)
+{
+	uint32_t unit = 1u << tp->rcv_wscale;
+
+	return min_t(uint32_t, (tp->advmss + unit - 1) & ~(unit - 1), 65535u << tp->rcv_wscale);
 }
 
 /*
@@ -392,6 +416,8 @@ uint32_t tcp_new_window(const struct tcp_sock *tp)
 
 	if (used >= buf)
 		return 0;
+	if (unlikely(rmem_is_last(tcp_stack(tp))))
+		return used ? 0 : last_window(tp);
 	space = (buf - used) / 2;
 	if (space < min_t(uint32_t, tp->advmss, buf / 4))
 		return 0;

@@ -50,8 +50,13 @@ Test(tcp_mem, test_mem_1000_unread_sockets_leave_room_for_a_new_one, .timeout = 
 		conn_passive(&c, &b, lp, 20000 + i, &seg_full);
 		bench_drain(&b);
 		for (uint32_t at = 1; at < 50000; at += 1000) {
+			/* offered is what is kept, one buffer; and that again once it was read */
+			cr_assert_geq(tcp_receive_window(conn_tp(&c)), 1000);
+			cr_assert_lt(tcp_receive_window(conn_tp(&c)), 2 * 1400);
 			peer(&c, .flags = ACK, .seq = at, .ack = 1, .len = 1000);
 			cr_assert_eq(conn_read(&c, at), 1000, "connection %u at %u", i, at);
+			bench_turn(&b, 1000);
+			bench_drain(&b);
 		}
 		bench_turn(&b, 50 * SEG_MS);
 		bench_drain(&b);
