@@ -33,7 +33,7 @@ struct epoll_backend {
 	struct netpoll_backend nb;
 	int epfd;          /* (c) */
 	int evfd;          /* (c) */
-	uint32_t wake_sig; /* (a) R35: 1 = the eventfd is written and not yet drained */
+	uint32_t wake_sig; /* (a) R35: 1 = the eventfd is written; drain() and brk() pair */
 	bool no_pwait2;    /* (o) kernel before 5.11: whole milliseconds, rounded up */
 	struct epoll_event ev[EPOLL_EVENTS_MAX]; /* (o) */
 };
@@ -104,7 +104,14 @@ static void epoll_be_close(struct netpoll_backend *nb, struct poll_desc *pd)
 	(void)epoll_ctl(eb_of(nb)->epfd, EPOLL_CTL_DEL, pd->fd, &ev);
 }
 
-/* drain - R36: reset wake_sig after the read; a break that comes in between writes anew. */
+/*
+ * drain - R36: the read comes before the reset. The other way round a break in between would
+ * have its write read away while wake_sig stays 1, and no break would ever write again. As it
+ * is, a break before the reset writes nothing (or what was just read): hence whatever a break
+ * announces is looked at after the drain and before the lane sleeps again. Reset and break
+ * are both read-modify-writes: the reset that follows a silent break sees all that its
+ * caller stored before. (lane_stop()'s flag is read in every turn.)
+ */
 static void drain(struct epoll_backend *eb)
 {
 	uint64_t n;
@@ -112,7 +119,7 @@ static void drain(struct epoll_backend *eb)
 	ledger_count(&eb->nb.lane->led, LEDGER_EV_SYS_EVENTFD, 1);
 	ledger_count(&eb->nb.lane->led, LEDGER_EV_BREAKS, 1);
 	(void)!read(eb->evfd, &n, sizeof(n));
-	__atomic_store_n(&eb->wake_sig, 0, __ATOMIC_SEQ_CST);
+	(void)__atomic_exchange_n(&eb->wake_sig, 0, __ATOMIC_ACQ_REL);
 }
 
 /* deliver - R34, R13, R21. */
@@ -193,12 +200,12 @@ static int epoll_be_sleep_fd(struct netpoll_backend *nb)
 static void epoll_be_brk(struct netpoll_backend *nb)
 {
 	struct epoll_backend *eb = eb_of(nb);
-	uint32_t old = 0;
 	uint64_t one = 1;
 	int saved = errno; /* may be called in a signal handler */
 
-	if (__atomic_compare_exchange_n(&eb->wake_sig, &old, 1, false, __ATOMIC_SEQ_CST,
-					__ATOMIC_RELAXED))
+	/* An exchange, not a compare-and-swap: one that fails is a mere load, and drain()'s reset
+	 * would not be ordered behind it. */
+	if (!__atomic_exchange_n(&eb->wake_sig, 1, __ATOMIC_ACQ_REL))
 		while (write(eb->evfd, &one, sizeof(one)) < 0 && errno == EINTR)
 			;
 	errno = saved;
