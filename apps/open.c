@@ -185,7 +185,12 @@ static int open_device(const struct pl_options *opt, const struct lane_plan *pla
 	err = netdev_open_spec(&spec, ret, why, sizeof(why));
 	if (err)
 		return open_error(err, "%s", *why ? why : strerror(-err));
-	return netdev_thread_begin();
+	err = netdev_thread_begin();
+	if (err) {
+		netdev_close_spec(ret);
+		return open_error(err, "DPDK has no place left for another lane's thread");
+	}
+	return 0;
 }
 
 static int run_lane(struct open_lane *ol, const struct netdev_handle *h,
