@@ -19,9 +19,10 @@
 
 #define TRACEFS "/sys/kernel/tracing"
 
-#define ANY_OF3(a, b, c) "id==" NUM(a) "||id==" NUM(b) "||id==" NUM(c)
-#define NUM(n)           NUM_(n)
-#define NUM_(n)          #n
+#define ANY_OF3(a, b, c)    "id==" NUM(a) "||id==" NUM(b) "||id==" NUM(c)
+#define ANY_OF4(a, b, c, d) ANY_OF3(a, b, c) "||id==" NUM(d)
+#define NUM(n)              NUM_(n)
+#define NUM_(n)             #n
 
 static const struct {
 	enum cmp_row row;
@@ -32,7 +33,8 @@ static const struct {
 	{ROW_SYS_WRITE, "raw_syscalls/sys_enter", ANY_OF3(SYS_write, SYS_sendto, SYS_sendmsg),
 	 "perf raw_syscalls:sys_enter"},
 	{ROW_SYS_EPOLL, "raw_syscalls/sys_enter",
-	 ANY_OF3(SYS_epoll_pwait2, SYS_epoll_pwait, SYS_epoll_ctl), "perf raw_syscalls:sys_enter"},
+	 ANY_OF4(SYS_epoll_pwait2, SYS_epoll_pwait, SYS_epoll_wait, SYS_epoll_ctl),
+	 "perf raw_syscalls:sys_enter"},
 	/* All of them; perf_rows() takes the named ones off. */
 	{ROW_SYS_OTHER, "raw_syscalls/sys_enter", "id>=0", "perf raw_syscalls:sys_enter"},
 	{ROW_SKB, "skb/consume_skb", NULL, "perf skb:consume_skb (frees)"},
