@@ -472,15 +472,19 @@ static const struct argp compare_argp = {
 	       "behind.",
 };
 
-/* The output files are opened last; whether that can work is better known first. */
+/* The output files are written last; whether that can work is better known first. Nothing is
+ * left of the try: a compare that is stopped has no figures to write. */
 static void check_writable(const char *path)
 {
+	bool existed = path && access(path, F_OK) == 0;
 	FILE *f = path ? fopen(path, "ae") : NULL;
 
 	if (path && !f)
 		cli_die("cannot write %s: %s", path, strerror(errno));
 	if (f)
 		fclose(f);
+	if (f && !existed)
+		(void)unlink(path);
 }
 
 int cmd_compare(int argc, char **argv)

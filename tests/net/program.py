@@ -258,11 +258,14 @@ def links():
 
 def stopped_compare(sig, group):
     before, had = mine(), links()
-    p = subprocess.Popen([PROGRAM, 'compare', '--quick'], stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, start_new_session=True)
-    time.sleep(3)
-    (os.killpg if group else os.kill)(p.pid, sig)
-    p.communicate(timeout=10)
+    with tempfile.TemporaryDirectory() as d:
+        p = subprocess.Popen([PROGRAM, 'compare', '--quick', '--json', d + '/c.json', '--html',
+                              d + '/c.html'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             start_new_session=True)
+        time.sleep(3)
+        (os.killpg if group else os.kill)(p.pid, sig)
+        p.communicate(timeout=10)
+        assert os.listdir(d) == [], os.listdir(d)
     for _ in range(50):
         if mine() == before and links() == had:
             break
