@@ -66,7 +66,7 @@ void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb)
 		tp->retrans_hint = NULL;
 	if (skb == tp->send_head)
 		tp->send_head = skb_queue_next(q, skb);
-	tp->sk.sk_wmem_queued -= skb->truesize;
+	tcp_wmem_sub(tp, skb->truesize);
 	skb_unlink(q, skb);
 }
 

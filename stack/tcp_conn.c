@@ -113,7 +113,7 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 static void write_queue_purge(struct tcp_sock *tp)
 {
 	skb_queue_purge(&tp->sk.sk_write_queue);
-	tp->sk.sk_wmem_queued = 0;
+	tcp_wmem_sub(tp, tp->sk.sk_wmem_queued);
 	tp->send_head = NULL;
 	tcp_clear_scoreboard(tp);
 }
@@ -286,6 +286,7 @@ void tcp_close(struct tcp_sock *tp, bool abort)
 int tcp_shard_init(struct stack *st)
 {
 	struct tcp_shard *sh = stack_alloc(st, sizeof(*sh));
+	uint64_t share;
 	int err;
 
 	if (!sh)
@@ -298,11 +299,14 @@ int tcp_shard_init(struct stack *st)
 	list_init(&sh->all);
 	list_init(&sh->mem_wait);
 	list_init(&sh->tw_lru);
-	/* Three fifths of this lane's share of the pool may sit unread in sockets: the rest is
-	 * for rings, write queues and ACKs (rule 4). */
-	sh->rmem_limit = (uint64_t)st->cache.pool->nr *
-			 (st->cache.pool->buf_size + sizeof(struct sk_buff)) * 3 / 5 /
-			 max_t(uint32_t, st->cfg.nr_lanes, 1);
+	/* Of this lane's share of the pool two fifths may sit unread in sockets and a fifth unsent
+	 * or unacknowledged; what stands above these limits for sockets with little (rmem_fits,
+	 * tcp_wmem_fits) makes that five sixths: rings, ACKs and ARP live on the rest (rule 4). */
+	share = (uint64_t)st->cache.pool->nr *
+		(st->cache.pool->buf_size + sizeof(struct sk_buff)) /
+		max_t(uint32_t, st->cfg.nr_lanes, 1);
+	sh->rmem_limit = share * 2 / 5;
+	sh->wmem_limit = share / 5;
 	err = tcp_hash_init(st);
 	if (err)
 		tcp_shard_fini(st);
@@ -338,14 +342,13 @@ void tcp_shard_fini(struct stack *st)
 /* wake_mem_waiters - buffers are there again: writers that no ACK would wake may try. */
 static void wake_mem_waiters(struct tcp_shard *sh, struct skb_cache *c)
 {
-	struct skb_pool *pool = c->pool;
-
-	if (likely(list_empty(&sh->mem_wait)) ||
-	    pool->ops->avail(pool) <= pool->reserve + SKB_CACHE_BULK)
+	if (likely(list_empty(&sh->mem_wait)) || c->pool->ops->avail(c->pool) <= SKB_CACHE_BULK)
 		return;
 	while (!list_empty(&sh->mem_wait)) {
 		struct tcp_sock *tp = list_first_entry(&sh->mem_wait, struct tcp_sock, mem_link);
 
+		if (!tcp_wmem_fits(tp))
+			return;
 		list_del(&tp->mem_link);
 		tp->sk.sk_want_write = false;
 		tp->sk.sk_write_space(&tp->sk);

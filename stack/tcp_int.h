@@ -264,6 +264,7 @@ struct tcp_shard {
 	struct list_head mem_wait; /* writers that wait for buffers */
 	struct list_head tw_lru;
 	uint64_t rmem_total, rmem_limit; /* truesize held by receive queues; the soft bound */
+	uint64_t wmem_total, wmem_limit; /* the same of write queues */
 };
 
 static inline struct tcp_sock *tcp_sk(struct sock *sk)
@@ -442,6 +443,21 @@ void tcp_send_tw_ack(struct stack *st, struct tcp_tw *tw);
 ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len);
 /* tcp_output_sock - the turn's output for one sock. */
 void tcp_output_sock(struct tcp_sock *tp);
+/* tcp_wmem_add - n bytes of truesize join (or leave) tp's write queue. */
+static inline void tcp_wmem_add(struct tcp_sock *tp, uint32_t n)
+{
+	tp->sk.sk_wmem_queued += n;
+	tcp_stack(tp)->tcp->wmem_total += n;
+}
+
+static inline void tcp_wmem_sub(struct tcp_sock *tp, uint32_t n)
+{
+	tp->sk.sk_wmem_queued -= n;
+	tcp_stack(tp)->tcp->wmem_total -= n;
+}
+
+/* tcp_wmem_fits - may tp's write queue take one more buffer now? */
+bool tcp_wmem_fits(const struct tcp_sock *tp);
 /* tcp_queue_fin - our FIN behind what is queued. False: no buffer; try again later. */
 bool tcp_queue_fin(struct tcp_sock *tp);
 MUST_USE int tcp_queue_syn(struct tcp_sock *tp);

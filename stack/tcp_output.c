@@ -41,8 +41,34 @@ bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
 	skb->tcp.end_seq = cut;
 	skb->tcp.tcp_flags &= (uint8_t)~(TCPF_FIN | TCPF_PSH);
 	skb_queue_after(&tp->sk.sk_write_queue, skb, rest);
-	tp->sk.sk_wmem_queued += skb->truesize - old + rest->truesize;
+	tcp_wmem_add(tp, skb->truesize - old + rest->truesize);
 	return true;
+}
+
+/* Once write queues hold half of what they may in all, nobody gets more than this or a
+ * sixteenth of its buffer; beyond all of it, a quarter of this. */
+#define WMEM_SHARE (64u * 1024)
+
+/*
+ * tcp_wmem_fits - the twin of rmem_fits(): peers that do not take their answers fill their own
+ * write queues, not the lane's pool. A socket that has nothing queued gets its buffer from a
+ * slice that others cannot touch, even from the reserve, so that a well-behaved one goes on.
+ */
+bool tcp_wmem_fits(const struct tcp_sock *tp)
+{
+	const struct tcp_shard *sh = tcp_stack(tp)->tcp;
+	uint32_t queued = tp->sk.sk_wmem_queued, buf = tp->sk.sk_sndbuf;
+	bool low = tcp_stack(tp)->cache.low;
+
+	if (queued >= buf)
+		return false;
+	if (likely(sh->wmem_total <= sh->wmem_limit / 2 && !low))
+		return true;
+	if (sh->wmem_total <= sh->wmem_limit && !low)
+		return queued < max_t(uint32_t, WMEM_SHARE, buf / 16);
+	if (sh->wmem_total <= sh->wmem_limit + sh->wmem_limit / 4 && !low)
+		return queued < WMEM_SHARE / 4;
+	return !queued && sh->wmem_total <= sh->wmem_limit + sh->wmem_limit / 2;
 }
 
 /* may_append - the unsent tail of the write queue can take more bytes. */
@@ -68,13 +94,13 @@ static uint32_t append_bytes(struct tcp_sock *tp, struct sk_buff *tail, const vo
 	struct sk_buff *frag;
 
 	if (!room) {
-		frag = skb_alloc_reserved(&tcp_stack(tp)->cache, 0);
+		frag = tcp_wmem_fits(tp) ? skb_alloc_reserved(&tcp_stack(tp)->cache, 0) : NULL;
 		if (!frag)
 			return 0;
 		take = min_t(uint32_t, take, skb_tailroom(frag));
 		memcpy(skb_put(frag, take), buf, take);
 		skb_append_frag(tail, frag);
-		tp->sk.sk_wmem_queued += tail->truesize - old;
+		tcp_wmem_add(tp, tail->truesize - old);
 	} else {
 		take = min_t(uint32_t, take, room);
 		memcpy(skb_put(tail, take), buf, take);
@@ -82,11 +108,13 @@ static uint32_t append_bytes(struct tcp_sock *tp, struct sk_buff *tail, const vo
 	return take;
 }
 
-static struct sk_buff *new_tail(struct tcp_sock *tp, uint8_t flags, bool reserved)
+/* new_tail - a buffer more at the write queue's end; NULL: none. SYN, FIN and the one payload
+ * that every socket may have queued are allowed the reserve. */
+static struct sk_buff *new_tail(struct tcp_sock *tp, uint8_t flags, bool payload)
 {
-	struct stack *st = tcp_stack(tp);
-	struct sk_buff *skb = reserved ? skb_alloc_reserved(&st->cache, 0)
-				       : skb_alloc(&st->cache, 0);
+	struct skb_cache *c = &tcp_stack(tp)->cache;
+	struct sk_buff *skb =
+		payload && tp->sk.sk_wmem_queued ? skb_alloc_reserved(c, 0) : skb_alloc(c, 0);
 
 	if (unlikely(!skb))
 		return NULL;
@@ -94,7 +122,7 @@ static struct sk_buff *new_tail(struct tcp_sock *tp, uint8_t flags, bool reserve
 	skb->tcp.seq = skb->tcp.end_seq = tp->write_seq;
 	skb->tcp.tcp_flags = flags;
 	skb_queue_tail(&tp->sk.sk_write_queue, skb);
-	tp->sk.sk_wmem_queued += skb->truesize;
+	tcp_wmem_add(tp, skb->truesize);
 	if (!tp->send_head)
 		tp->send_head = skb;
 	return skb;
@@ -141,7 +169,7 @@ ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len)
 
 		tail = append_target(tp);
 		if (!tail) {
-			if (tp->sk.sk_wmem_queued >= tp->sk.sk_sndbuf)
+			if (!tcp_wmem_fits(tp))
 				break;
 			tail = new_tail(tp, 0, true);
 			if (!tail)
@@ -322,16 +350,19 @@ void tcp_send_probe(struct tcp_sock *tp)
 	int32_t avail;
 
 	stat_inc(&tcp_stack(tp)->stats.tcp_probes);
-	if (skb && skb->len) {
+	if (skb) {
+		bool syn = skb->tcp.tcp_flags & TCPF_SYN;
+
 		avail = (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq);
-		/* a window that is open, if less than we like: the override timer of RFC 9293
-		 * 3.8.6.2.1 */
-		if (avail > 0 && ((uint32_t)avail >= skb->len ||
-				  tcp_split(tp, skb, (uint32_t)avail))) {
+		/* a window that is open, if less than we like (the override timer of RFC 9293
+		 * 3.8.6.2.1), or what found no buffer before */
+		if (syn || (avail > 0 && ((uint32_t)avail >= skb->len ||
+					  tcp_split(tp, skb, (uint32_t)avail)))) {
 			if (send_one(tp, skb) == 0) {
+				tp->backoff = tp->probes_out = 0;
 				tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
-				return;
 			}
+			return;
 		}
 	}
 	/* an old sequence number makes the peer tell its window (as Linux and BSD probe) */

@@ -19,10 +19,8 @@
  * sk_rcvbuf. What waits behind a hole may not.
  *
  * Beyond the lane's limit a tenth is for sockets with little, and a third in all for those
- * that hold nothing: so 1,000 sockets that nobody reads do not stop a new one (rule 4). With
- * the limit at three fifths of the pool that is 80 %, and the pool's reserve of an eighth
- * stays whole. Write queues draw on the same pool: once only the reserve is left, for
- * whoever, nobody gets a second buffer.
+ * that hold nothing: so 1,000 sockets that nobody reads do not stop a new one (rule 4). Once
+ * only the pool's reserve is left, for whoever, nobody gets a second buffer.
  */
 static bool rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
 {

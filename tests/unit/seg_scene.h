@@ -15,7 +15,7 @@ struct scene {
 
 static inline void scene_begin(struct scene *s, const struct seg_peer *p)
 {
-	bench_begin(&s->b, NULL, 2048);
+	bench_begin(&s->b, NULL, 8192);
 	s->lp = bench_listen(&s->b, SEG_PORT, 64);
 	conn_passive(&s->other, &s->b, s->lp, 5000, &seg_full);
 	conn_passive(&s->c, &s->b, s->lp, 4000, p);

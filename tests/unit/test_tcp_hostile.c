@@ -387,7 +387,8 @@ Test(tcp_hostile, test_tcp_B17_mss_is_clamped)
 		unsigned n = 0;
 
 		scene_begin(&s, &p);
-		cr_assert_eq(conn_write(&s.c, 1, 15000), 15000);
+		/* ten segments leave; the smallest take a buffer each */
+		cr_assert_geq(conn_write(&s.c, 1, 15000), 10 * t[i].expect);
 		bench_turn(&s.b, 1000);
 		while (bench_next(&s.b, &s.c, &seg)) {
 			cr_assert_eq(seg.len, t[i].expect, "mss %u: %u", t[i].mss, seg.len);

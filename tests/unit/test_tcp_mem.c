@@ -119,18 +119,23 @@ Test(tcp_mem, test_mem_empty_pool_acks_leave_and_writers_wake)
 	conn_passive(&c, &b, lp, 4000, &seg_plain);
 	conn_passive(&d, &b, lp, 4001, &seg_plain);
 	d.sk->sk_write_space = on_space;
-	/* a user's payload is refused before the reserve is touched */
 	while (n < 512 && (held[n] = skb_alloc_reserved(&b.st->cache, 0)) != NULL)
 		n++;
 	cr_assert_lt(n, 512);
-	spaces = 0;
-	cr_assert_eq(conn_write(&d, 1, 100), -EAGAIN);
-	bench_turn(&b, 1000);
-	cr_assert_eq(spaces, 0);
 	/* the reserve lets segments in and ACKs out */
 	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 100);
 	expect(&c, ACK, 1, 101, 0);
 	cr_assert_eq(conn_read(&c, 1), 100);
+	/* a user's payload has one buffer of it, and no second */
+	cr_assert_lt(conn_write(&c, 1, 8000), 2100);
+	bench_turn(&b, 1000);
+	bench_drain(&b);
+	while (n < 512 && (held[n] = skb_alloc(&b.st->cache, 0)) != NULL)
+		n++;
+	spaces = 0;
+	cr_assert_eq(conn_write(&d, 1, 100), -EAGAIN);
+	bench_turn(&b, 1000);
+	cr_assert_eq(spaces, 0);
 	while (n)
 		skb_free(held[--n]);
 	bench_turn(&b, 1000);
@@ -139,5 +144,80 @@ Test(tcp_mem, test_mem_empty_pool_acks_leave_and_writers_wake)
 	cr_assert_eq(conn_write(&d, 1, 100), 100);
 	bench_turn(&b, 1000);
 	expect(&d, ACK, 1, 1, 100);
+	bench_end(&b);
+}
+
+/* 60 clients that sent and never read took the whole pool for their answers: new connections were
+ * accepted and read, but never answered, and established ones hung as well. */
+Test(tcp_mem, test_mem_peers_that_take_no_answers_leave_room_to_answer, .timeout = 30)
+{
+	enum { HOGS = 200 };
+	struct conn good, fresh;
+	struct bench b;
+	struct sock *lp;
+
+	bench_begin(&b, NULL, 4096);
+	b.no_check = true;
+	lp = bench_listen(&b, SEG_PORT, 8);
+	conn_passive(&good, &b, lp, 3999, &seg_full);
+	for (uint16_t i = 0; i < HOGS; i++) {
+		conn_passive(&conns[i], &b, lp, 4000 + i, &seg_full);
+		peer(&conns[i], .flags = ACK, .seq = 1, .ack = 1, .win = -1);
+		bench_drain(&b);
+	}
+	for (unsigned round = 0; round < 40; round++)
+		for (unsigned i = 0; i < HOGS; i++)
+			(void)conn_write(&conns[i], 1, 30000);
+	b.no_check = false;
+	bench_turn(&b, 1000);
+	bench_drain(&b);
+	cr_assert_gt(b.st->tcp->wmem_total, b.st->tcp->wmem_limit, "they took what they could");
+	conn_passive(&fresh, &b, lp, 20000, &seg_full);
+	bench_drain(&b);
+	for (uint32_t at = 1; at < 20000; at += 1000) {
+		struct conn *both[2] = {&good, &fresh};
+
+		for (unsigned k = 0; k < 2; k++) {
+			struct conn *c = both[k];
+
+			peer(c, .flags = ACK, .seq = at, .ack = at, .len = 1000);
+			cr_assert_eq(conn_read(c, at), 1000);
+			bench_drain(&b);
+			cr_assert_eq(conn_write(c, at, 1000), 1000, "at %u", at);
+			bench_turn(&b, 1000);
+			expect(c, ACK, at, at + 1000, 1000);
+		}
+	}
+	bench_end(&b);
+}
+
+/* A SYN that met an empty pool was never sent: the timer probed with bare ACKs from SYN-SENT. */
+Test(tcp_mem, test_mem_syn_without_a_buffer_leaves_when_there_is_one)
+{
+	struct sk_addr to = {.family = SK_AF_INET, .port = 80, .v4 = SEG_PEER};
+	struct sk_buff *held[512];
+	struct bench b;
+	struct sock *sk;
+	unsigned n = 0, syns = 0;
+
+	bench_begin(&b, NULL, 512);
+	cr_assert_eq(sock_create(b.st, SK_AF_INET, &sk), 0);
+	cr_assert_eq(sock_connect(sk, &to), -EINPROGRESS);
+	while (n < 512 && (held[n] = skb_alloc(&b.st->cache, 0)) != NULL)
+		n++;
+	bench_turn(&b, 1000);
+	while (n)
+		skb_free(held[--n]);
+	bench_run(&b, 2 * NSEC_PER_SEC);
+	for (unsigned i = b.seen; i < b.f->nr_out; i++) {
+		const struct tcphdr_ *th =
+			(const void *)(b.f->out[i].b + ETH_HLEN + IP_HLEN);
+
+		if (b.f->out[i].b[12] == 8 && b.f->out[i].b[13] == 0)
+			syns += th->flags == TCPF_SYN;
+	}
+	bench_drain(&b);
+	cr_assert_gt(syns, 0);
+	sock_close(sk);
 	bench_end(&b);
 }

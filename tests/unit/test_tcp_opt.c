@@ -50,7 +50,7 @@ Test(tcp_opt, test_opt_parse_table)
 	cr_assert(o.nr_sacks == 1 && o.sack[0].start == 1 && o.sack[0].end == 9);
 	parse((const uint8_t[12]){5, 11}, 12, false, &o);
 	cr_assert_eq(o.nr_sacks, 0, "odd length");
-	parse(NULL, 0, true, &o);
+	parse((const uint8_t[]){0}, 0, true, &o);
 	cr_assert(!o.mss && !o.saw_tstamp);
 }
 
