@@ -37,8 +37,8 @@ struct conn_env {
 	X(bytes_before_reset_are_read)                                                             \
 	X(end_of_stream_outlives_reset)                                                            \
 	X(parked_write_in_reset_ends)                                                              \
-	X(dial_refused)                                                                            \
-	X(dial_deadline)                                                                           \
+	X(R56_dial_refused)                                                                        \
+	X(R56_dial_deadline)                                                                       \
 	X(read_deadline_and_moved)                                                                 \
 	X(write_deadline_and_moved)                                                                \
 	X(accept_deadline_and_moved)                                                               \

@@ -140,7 +140,7 @@ static void g_dial_refused(void *arg)
 	EQ(p->e, pl_dial(p->e->net, &p->addr, pl_now() + 1000 * MS, &p->c), -ECONNREFUSED);
 }
 
-void conn_case_dial_refused(struct conn_env *e)
+void conn_case_R56_dial_refused(struct conn_env *e)
 {
 	struct pair p = {.e = e};
 
@@ -182,7 +182,7 @@ static void g_dial_deadline(void *arg)
 	p->done = 1;
 }
 
-void conn_case_dial_deadline(struct conn_env *e)
+void conn_case_R56_dial_deadline(struct conn_env *e)
 {
 	struct pair p = {.e = e};
 

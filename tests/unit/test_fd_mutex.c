@@ -106,6 +106,26 @@ static void read_write_independent(struct fd_mutex *m)
 	cr_assert_eq(m->word, 0);
 }
 
+Test(fd_mutex, test_fd_mutex_R51_fields_of_the_word_are_apart_and_20_bits)
+{
+	const uint64_t field[] = {FDM_CLOSED,
+				  FDM_LOCK(FDM_READ),
+				  FDM_LOCK(FDM_WRITE),
+				  FDM_REF_MASK,
+				  FDM_WAIT_MASK(FDM_READ),
+				  FDM_WAIT_MASK(FDM_WRITE)};
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(field); i++) {
+		cr_assert_eq(__builtin_popcountll(field[i]), i < 3 ? 1 : 20);
+		cr_assert_eq(seen & field[i], 0);
+		seen |= field[i];
+	}
+	cr_assert_eq(FDM_REF_MASK & -FDM_REF_MASK, FDM_REF);
+	cr_assert_eq(FDM_WAIT_MASK(FDM_READ) & -FDM_WAIT_MASK(FDM_READ), FDM_WAIT(FDM_READ));
+	cr_assert_eq(FDM_WAIT_MASK(FDM_WRITE) & -FDM_WAIT_MASK(FDM_WRITE), FDM_WAIT(FDM_WRITE));
+}
+
 Test(fd_mutex, test_fd_mutex_R52_read_and_write_run_together)
 {
 	both(read_write_independent);

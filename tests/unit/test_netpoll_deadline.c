@@ -7,6 +7,23 @@
 #include <errno.h>
 #include <signal.h>
 
+BOTH(R24_rd_and_wd_hold_absolute_time_none_or_expired)
+{
+	pd = open_pd(e);
+	netpoll_set_deadline(pd, e->now + 10, NETPOLL_READ);
+	cr_assert_eq(pd->rd, (int64_t)(e->now + 10));
+	cr_assert_eq(pd->wd, 0);
+	netpoll_set_deadline(pd, e->now + 20, NETPOLL_WRITE);
+	e->now += 10;
+	env_turns(e, 1);
+	cr_assert_eq(pd->rd, -1);
+	cr_assert_eq(pd->wd, (int64_t)(e->now + 10));
+	netpoll_set_deadline(pd, 0, NETPOLL_READ | NETPOLL_WRITE);
+	cr_assert_eq(pd->rd, 0);
+	cr_assert_eq(pd->wd, 0);
+	close_pd(pd);
+}
+
 BOTH(R22_exactly_now_is_over_far_future_saturates_zero_is_none)
 {
 	pd = open_pd(e);
