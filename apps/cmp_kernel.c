@@ -171,16 +171,26 @@ static int server_setup(struct cmp_call *call)
 	return err ? err : await(&plain_ready);
 }
 
-/* SO_BUSY_POLL, inherited by what is accepted, and the same for the lane's epoll. A kernel that
- * knows neither leaves things as they are. */
-static void server_busy_poll(bool on)
+/* SO_BUSY_POLL, inherited by what is accepted, and the same for the server's epoll. A kernel
+ * that knows neither leaves things as they are. */
+static void busy_poll(int epfd, int listen_fd, bool on)
 {
 	struct epoll_params_ ep = {.busy_poll_usecs = on ? BUSY_POLL_US : 0,
 				   .busy_poll_budget = on ? BUSY_POLL_BUDGET : 0};
 	int us = on ? BUSY_POLL_US : 0;
 
-	(void)setsockopt(echo.listener->fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us));
-	(void)ioctl(lane_fd(echo_lane), EPIOCSPARAMS_, &ep);
+	(void)setsockopt(listen_fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us));
+	(void)ioctl(epfd, EPIOCSPARAMS_, &ep);
+}
+
+/* Our server and the control alike: the control is no straw man. */
+static void servers_busy_poll(bool on)
+{
+	int epfd, listen_fd;
+
+	busy_poll(lane_fd(echo_lane), echo.listener->fd, on);
+	plain_epoll_fds(&epfd, &listen_fd);
+	busy_poll(epfd, listen_fd, on);
 }
 
 static void server_op(struct cmp_call *call)
@@ -194,7 +204,7 @@ static void server_op(struct cmp_call *call)
 	case OP_MODE:
 		call->err = ns_mode(call->arg & MODE_STEER ? CMP_CPU_SERVER : -1,
 				    call->arg & MODE_GRO);
-		server_busy_poll(call->arg & MODE_BUSY);
+		servers_busy_poll(call->arg & MODE_BUSY);
 		break;
 	case OP_SNAP:
 		call->tid = plain ? plain_tid : echo_tid;

@@ -136,25 +136,33 @@ static int set_up(struct plain_server *s, uint16_t port)
 	return 0;
 }
 
+static struct plain_server server;
+
+void plain_epoll_fds(int *ret_epfd, int *ret_listen_fd)
+{
+	*ret_epfd = server.epfd;
+	*ret_listen_fd = server.listen_fd;
+}
+
 int plain_epoll_run(uint16_t port, int *ready, uint64_t *requests)
 {
-	static struct plain_server s;
+	struct plain_server *s = &server;
 	struct epoll_event ev[BATCH];
 	int n, err;
 
-	s.requests = requests;
-	err = set_up(&s, port);
+	s->requests = requests;
+	err = set_up(s, port);
 	if (err)
 		return err;
 	if (ready)
 		__atomic_store_n(ready, 1, __ATOMIC_RELEASE);
 	for (;;) {
-		n = epoll_wait(s.epfd, ev, BATCH, -1);
+		n = epoll_wait(s->epfd, ev, BATCH, -1);
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.ptr == &s)
-				accept_all(&s);
+			if (ev[i].data.ptr == s)
+				accept_all(s);
 			else
-				conn_event(&s, ev[i].data.ptr);
+				conn_event(s, ev[i].data.ptr);
 		}
 	}
 }

@@ -10,7 +10,10 @@
 
 /* plain_epoll_run - serve on `port` of every address, on the calling thread; returns only -errno
  * of setting up. *ready (may be NULL) becomes 1 when it listens; *requests counts reads that were
- * answered. */
+ * answered. One server per process. */
 int plain_epoll_run(uint16_t port, int *ready, uint64_t *requests);
+
+/* plain_epoll_fds - the server's epoll and its listener, for tuning; valid once it is ready. */
+void plain_epoll_fds(int *ret_epfd, int *ret_listen_fd);
 
 #endif
