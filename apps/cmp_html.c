@@ -387,11 +387,18 @@ static int put_page(FILE *f, const struct cmp *c)
 	put_ledger(f, c);
 	fprintf(f,
 		"<h2>Conditions</h2>\n<ul><li>Checksums, bypass: %s</li><li>Checksums, kernel: "
-		"%s</li><li>Kernel, the best of what was tried: 1 connection with %s, others with "
-		"%s; TSO on, congestion control %s (default here: %s).</li>",
+		"%s</li><li>Kernel, the best of what was tried: 1 connection with %s, cycles of "
+		"more with %s, requests/s of more with the better of that and RPS off; TSO on, congestion control %s (default here: %s).</li>",
 		m->bypass_csum, m->kernel_csum, kernel_mode_name(m->mode_latency, one, sizeof(one)),
-		kernel_mode_name(m->mode_throughput, many, sizeof(many)), m->cc_used,
-		m->cc_default);
+		kernel_mode_name(m->mode_steered, many, sizeof(many)), m->cc_used, m->cc_default);
+	for (int set = 0; set < SET_MAX; set++) {
+		const struct cmp_series *s = cmp_find(c, (enum cmp_set)set, 64);
+
+		if (s && set != SET_BYPASS && set != SET_FLOOR)
+			fprintf(f, "<li>%s, 64 connections: requests/s with %s</li>",
+				cmp_set_names[set],
+				kernel_mode_name(s->rps_mode, many, sizeof(many)));
+	}
 	for (unsigned i = 0; i < m->nr_notes; i++)
 		fprintf(f, "<li>%s</li>", m->notes[i]);
 	fputs("</ul></body></html>\n", f);

@@ -40,20 +40,21 @@ static json_t *samples(const double *v, unsigned n)
 static json_t *json_meta(const struct cmp_meta *m)
 {
 	json_t *notes = json_array();
-	char one[64], many[64];
+	char one[64], many[64], off[64];
 
 	for (unsigned i = 0; i < m->nr_notes; i++)
 		json_array_append_new(notes, json_string(m->notes[i]));
-	return json_pack("{s:s s:s s:s s:s s:i s:i s:I s:s s:f s:f s:s s:s s:s s:s s:s s:s s:b s:o}",
+	return json_pack("{s:s s:s s:s s:s s:i s:i s:I s:s s:f s:f s:s s:s s:s s:s s:s s:s s:s s:b s:o}",
 			 "machine", m->cpu, "kernel", m->kernel, "date", m->date, "commit",
 			 m->commit, "cpus", (int)m->cpus, "n", (int)m->reps, "seed",
 			 (json_int_t)m->seed, "mode", m->quick ? "quick" : "full", "tsc_hz",
 			 m->tsc_hz, "seconds", m->seconds, "congestion_control", m->cc_used,
 			 "congestion_control_default", m->cc_default, "kernel_mode_1_connection",
 			 kernel_mode_name(m->mode_latency, one, sizeof(one)), "kernel_mode",
-			 kernel_mode_name(m->mode_throughput, many, sizeof(many)), "checksums_kernel", m->kernel_csum,
-			 "checksums_bypass", m->bypass_csum, "virtualised", (int)m->virtualised,
-			 "notes", notes);
+			 kernel_mode_name(m->mode_steered, many, sizeof(many)),
+			 "kernel_mode_rps_off", kernel_mode_name(m->mode_off, off, sizeof(off)),
+			 "checksums_kernel", m->kernel_csum, "checksums_bypass", m->bypass_csum,
+			 "virtualised", (int)m->virtualised, "notes", notes);
 }
 
 static json_t *json_ledger(const struct cmp_series *s)
@@ -82,6 +83,15 @@ static json_t *json_run(const struct cmp_series *s)
 			      stack || floor ? "net_ring" : "veth", "test", "rr", "conns",
 			      (int)s->conns, "size", (int)s->size, "n", (int)s->n);
 
+	if (!stack && !floor) {
+		char mode[64];
+
+		json_object_set_new(o, "rps_mode", json_string(kernel_mode_name(s->rps_mode, mode,
+										sizeof(mode))));
+		json_object_set_new(o, "cycles_mode",
+				    json_string(kernel_mode_name(s->cycles_mode, mode,
+								 sizeof(mode))));
+	}
 	put_figure(o, "rps", s->rps, s->n);
 	put_figure(rtt, "p50", s->p50, s->n);
 	put_figure(rtt, "p90", s->p90, s->n);
@@ -129,7 +139,7 @@ int report_json(const struct cmp *c, const char *path)
 	int err;
 
 	for (unsigned i = 0; i < c->nr_series; i++) {
-		if (c->series[i].n)
+		if (c->series[i].n && !c->series[i].rival)
 			json_array_append_new(runs, json_run(&c->series[i]));
 	}
 	json_micro(c, runs);

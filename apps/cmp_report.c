@@ -9,6 +9,8 @@
 
 #include "apps/compare.h"
 
+#define BUSY_ENOUGH 0.95 /* below it, idle time is too much of what is divided (bench.md) */
+
 static const char *const titles[SET_MAX] = {
 	"bypass    stack over net_ring", "floor     bare net_ring, no TCP",
 	"kernel    epoll over veth", "kernel-awake  + cpus kept from idling",
@@ -50,14 +52,15 @@ static void print_row(const struct cmp *c, enum cmp_set set)
 	struct cmp_figure rps = s64 ? figure_median(s64->rps, s64->n) : none;
 	struct cmp_figure cyc = s64 ? figure_median(s64->cycles, s64->n) : none;
 	struct cmp_figure busy = s64 ? figure_median(s64->busy, s64->n) : none;
-	char p50[80], p99[32], lo[16], hi[16], mid[16], flag[24] = "";
+	char p50[80], p99[32], lo[16], hi[16], mid[16], flag[40] = "";
 
 	if (!s1 && !s64)
 		return;
 	spread(s1 ? figure_median(s1->p50, s1->n) : none, "%.2f", p50, sizeof(p50));
 	snprintf(p99, sizeof(p99), s1 ? "%.2f" : "-", s1 ? figure_median(s1->p99, s1->n).value : 0);
-	if (!isnan(busy.value) && busy.value < 0.95 && set != SET_BYPASS)
-		snprintf(flag, sizeof(flag), "  cpu %.0f %% busy", busy.value * 100);
+	if (!isnan(busy.value) && set != SET_BYPASS && set != SET_FLOOR)
+		snprintf(flag, sizeof(flag), "   cpu %.0f %% busy%s", busy.value * 100,
+			 busy.value < BUSY_ENOUGH ? ": TOO IDLE" : "");
 	printf("  %-38s %-22s %8s   %7s (%s-%s)", titles[set], p50, p99,
 	       si(rps.value, mid, sizeof(mid)), si(rps.low, lo, sizeof(lo)),
 	       si(rps.high, hi, sizeof(hi)));
@@ -156,10 +159,29 @@ static void print_ledger(const struct cmp *c)
 	}
 }
 
+/* print_modes - which tuning each figure of the kernel comes from. */
+static void print_modes(const struct cmp *c)
+{
+	const struct cmp_meta *m = &c->meta;
+	char mode[64];
+
+	printf("Kernel, the best of what was tried; TSO on, congestion control %s (default %s):\n",
+	       m->cc_used, m->cc_default);
+	printf("  1 connection: %s\n", kernel_mode_name(m->mode_latency, mode, sizeof(mode)));
+	printf("  64 connections, cycles, ledger and the pairs with plain C epoll: %s\n",
+	       kernel_mode_name(m->mode_steered, mode, sizeof(mode)));
+	for (int set = 0; set < SET_MAX; set++) {
+		const struct cmp_series *s = cmp_find(c, (enum cmp_set)set, 64);
+
+		if (s && set != SET_BYPASS && set != SET_FLOOR)
+			printf("  64 connections, requests/s of %s: %s\n", cmp_set_names[set],
+			       kernel_mode_name(s->rps_mode, mode, sizeof(mode)));
+	}
+}
+
 void report_print(const struct cmp *c)
 {
 	const struct cmp_meta *m = &c->meta;
-	char one[64], many[64];
 
 	printf("\n%s%s, %u cpus, Linux %s, %s\n", m->cpu, m->virtualised ? " (virtual machine)" : "",
 	       m->cpus, m->kernel, m->date);
@@ -167,7 +189,7 @@ void report_print(const struct cmp *c)
 	       "taken in turn\n\n",
 	       CMP_SIZE, m->reps);
 	printf("  %-38s %-22s %8s   %-25s %s\n", "", "1 connection: p50 us", "p99 us",
-	       "64 connections: req/s", "server cycles/req");
+	       "64 connections: req/s", "server cycles/req   server");
 	for (unsigned i = 0; i < SET_MAX; i++)
 		print_row(c, (enum cmp_set)i);
 	printf("\nRatios (95 %% interval where n >= 6, else all that was seen)\n");
@@ -189,11 +211,7 @@ void report_print(const struct cmp *c)
 	print_micro(c);
 	print_ledger(c);
 	printf("\nWho checksums: bypass: %s; kernel: %s\n", m->bypass_csum, m->kernel_csum);
-	printf("Kernel, best of what was tried: 1 connection with %s, others with %s; TSO on, "
-	       "congestion control %s (default %s)\n",
-	       kernel_mode_name(m->mode_latency, one, sizeof(one)),
-	       kernel_mode_name(m->mode_throughput, many, sizeof(many)), m->cc_used,
-	       m->cc_default);
+	print_modes(c);
 	for (unsigned i = 0; i < m->nr_notes; i++)
 		printf("Note: %s\n", m->notes[i]);
 }

@@ -84,7 +84,7 @@ const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_set set, unsigne
 	for (unsigned i = 0; i < c->nr_series; i++) {
 		const struct cmp_series *s = &c->series[i];
 
-		if (s->set == set && s->conns == conns && s->n)
+		if (s->set == set && s->conns == conns && s->n && !s->rival)
 			return s;
 	}
 	return NULL;
@@ -110,6 +110,38 @@ void series_add(struct cmp_series *s, const struct cmp_sample *sample)
 		s->steps[k][i] = sample->step_cycles[k] / (double)rr->requests;
 	hist_merge(&s->hist, &rr->hist);
 	s->n++;
+}
+
+static void take_rps(struct cmp_series *to, const struct cmp_series *from)
+{
+	memcpy(to->rps, from->rps, sizeof(to->rps));
+	memcpy(to->p50, from->p50, sizeof(to->p50));
+	memcpy(to->p90, from->p90, sizeof(to->p90));
+	memcpy(to->p99, from->p99, sizeof(to->p99));
+	memcpy(to->p999, from->p999, sizeof(to->p999));
+	memcpy(to->max, from->max, sizeof(to->max));
+	to->hist = from->hist;
+	to->rps_mode = from->rps_mode;
+}
+
+void cmp_best_rps(struct cmp *c)
+{
+	for (unsigned i = 0; i < c->nr_series; i++) {
+		const struct cmp_series *r = &c->series[i];
+		struct cmp_series *s = NULL;
+
+		for (unsigned k = 0; k < c->nr_series && r->rival; k++) {
+			s = &c->series[k];
+			if (!s->rival && s->set == r->set && s->conns == r->conns)
+				break;
+			s = NULL;
+		}
+		/* Of unequal numbers (an empty window is no sample) the cycles would not be those of
+		 * the same turn any more. */
+		if (s && s->n == r->n &&
+		    figure_median(r->rps, r->n).value > figure_median(s->rps, s->n).value)
+			take_rps(s, r);
+	}
 }
 
 static void ratio_add(struct cmp *c, const char *name, const char *says, struct cmp_figure f)

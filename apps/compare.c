@@ -26,14 +26,17 @@ struct compare_args {
 	const char *json, *html;
 };
 
-/* How long and how often. Quick ends in about half a minute, full in about two. */
+/* How long and how often. Quick ends within a minute, full within three. */
 struct compare_plan {
 	unsigned reps, curve_reps, pairs, micro;
 	uint64_t warm_ns, run_ns;
+	uint64_t pair_warm_ns, pair_run_ns;
 };
 
-static const struct compare_plan plan_quick = {5, 3, 5, 3, 50000000, 200000000};
-static const struct compare_plan plan_full = {7, 5, 15, 5, 100000000, 500000000};
+static const struct compare_plan plan_quick = {5, 3, 15, 3, 50000000, 200000000,
+					       30000000, 100000000};
+static const struct compare_plan plan_full = {7, 5, 21, 5, 100000000, 500000000,
+					      50000000, 500000000};
 
 volatile sig_atomic_t cmp_stop_requested;
 
@@ -174,7 +177,7 @@ static int failed(enum cmp_set set, unsigned conns, int err)
 	return err;
 }
 
-static void plan_series(enum cmp_set set, unsigned conns, bool curve)
+static void plan_one(enum cmp_set set, unsigned conns, bool curve, bool rival)
 {
 	struct cmp_series *s = &cmp.series[cmp.nr_series++];
 
@@ -182,7 +185,16 @@ static void plan_series(enum cmp_set set, unsigned conns, bool curve)
 	s->conns = conns;
 	s->size = CMP_SIZE;
 	s->curve = curve;
+	s->rival = rival;
 	hist_init(&s->hist);
+}
+
+static void plan_series(enum cmp_set set, unsigned conns, bool curve)
+{
+	plan_one(set, conns, curve, false);
+	/* The kernel's cycles need RPS on; its requests/s are the better of on and off. */
+	if (conns > 1 && !is_bypass(set))
+		plan_one(set, conns, curve, true);
 }
 
 static void plan_all(bool bypass)
@@ -224,16 +236,17 @@ static int try_mode(struct kernel_mode mode, unsigned conns, const struct compar
 /* The kernel as its own experts would tune it: a few short samples of each way, the best is
  * kept. Where cycles are counted the server's packets must be steered to the server's cpu
  * (least), or the client's cpu would do the server's work. */
-static int choose_mode(unsigned conns, enum kernel_rps least, const struct compare_plan *plan,
-		       struct kernel_mode *ret)
+static int choose_mode(unsigned conns, enum kernel_rps least, enum kernel_rps most,
+		       const struct compare_plan *plan, struct kernel_mode *ret)
 {
 	struct kernel_mode mode, best = {least, true, false};
+	unsigned end = 2 * most + 2;
 	double top = 0, score;
 	int err;
 
-	for (unsigned k = 2 * least; k <= 6; k++) {
+	for (unsigned k = 2 * least; k <= end; k++) {
 		mode = (struct kernel_mode){(enum kernel_rps)(k / 2), k % 2, false};
-		if (k == 6) {
+		if (k == end) {
 			mode = best;
 			mode.busy_poll = true;
 		}
@@ -255,8 +268,10 @@ static int choose_modes(const struct compare_plan *plan)
 	int err;
 
 	brief.run_ns = plan->run_ns / 2;
-	err = choose_mode(1, RPS_OFF, &brief, &cmp.meta.mode_latency);
-	return err ? err : choose_mode(64, RPS_SERVER, &brief, &cmp.meta.mode_throughput);
+	err = choose_mode(1, RPS_OFF, RPS_BOTH, &brief, &cmp.meta.mode_latency);
+	if (!err)
+		err = choose_mode(64, RPS_SERVER, RPS_BOTH, &brief, &cmp.meta.mode_steered);
+	return err ? err : choose_mode(64, RPS_OFF, RPS_OFF, &brief, &cmp.meta.mode_off);
 }
 
 static int take_series(struct cmp_series *s, const struct compare_plan *plan)
@@ -264,9 +279,13 @@ static int take_series(struct cmp_series *s, const struct compare_plan *plan)
 	static struct cmp_sample sample;
 	int err = 0;
 
-	if (!is_bypass(s->set))
-		err = kernel_set_mode(s->conns > 1 ? cmp.meta.mode_throughput
-						   : cmp.meta.mode_latency);
+	if (!is_bypass(s->set)) {
+		s->cycles_mode = s->rival       ? cmp.meta.mode_off
+				 : s->conns > 1 ? cmp.meta.mode_steered
+						: cmp.meta.mode_latency;
+		s->rps_mode = s->cycles_mode;
+		err = kernel_set_mode(s->cycles_mode);
+	}
 	if (!err)
 		err = take(s->set, s->conns, plan, false, &sample);
 	if (err)
@@ -279,15 +298,18 @@ static int take_pairs(const struct compare_plan *plan)
 {
 	static struct cmp_sample s;
 	static const enum cmp_set sets[2] = {SET_KERNEL, SET_PLAIN_EPOLL};
-	int err = kernel_set_mode(cmp.meta.mode_throughput);
+	struct compare_plan brief = *plan;
+	int err = kernel_set_mode(cmp.meta.mode_steered);
 
+	brief.warm_ns = plan->pair_warm_ns;
+	brief.run_ns = plan->pair_run_ns;
 	for (unsigned i = 0; i < plan->pairs && !err; i++) {
 		for (unsigned k = 0; k < 2; k++) {
 			/* A B, B A, A B: what drifts hits both. */
 			enum cmp_set set = sets[(i + k) % 2];
 			double rps, cycles;
 
-			err = take(set, 64, plan, false, &s);
+			err = take(set, 64, &brief, false, &s);
 			if (err)
 				return failed(set, 64, err);
 			rps = (double)s.rr.requests * 1e9 / (double)s.rr.window_ns;
@@ -321,12 +343,12 @@ static void name_checksums(const struct cmp_ledger *led)
 static int take_ledgers(const struct compare_plan *plan)
 {
 	static struct cmp_sample sample;
-	int err = kernel_set_mode(cmp.meta.mode_throughput);
+	int err = kernel_set_mode(cmp.meta.mode_steered);
 
 	for (unsigned i = 0; i < cmp.nr_series && !err; i++) {
 		struct cmp_series *s = &cmp.series[i];
 
-		if (s->curve || s->conns != 64 || s->set == SET_FLOOR)
+		if (s->curve || s->rival || s->conns != 64 || s->set == SET_FLOOR)
 			continue;
 		err = take(s->set, s->conns, plan, true, &sample);
 		if (err)
@@ -358,7 +380,7 @@ static int measure(const struct compare_plan *plan)
 
 	for (unsigned i = 0; i < cmp.nr_series; i++)
 		cmp.series[i].curve ? curve++ : table++;
-	steps_all = 12 * MODE_SAMPLES + table * plan->reps + curve * plan->curve_reps +
+	steps_all = 15 * MODE_SAMPLES + table * plan->reps + curve * plan->curve_reps +
 		    plan->pairs * 2 + 5 +
 		    1 + 2 * plan->micro;
 	err = choose_modes(plan);
@@ -406,6 +428,7 @@ static int report(const struct compare_args *args)
 {
 	int err = 0;
 
+	cmp_best_rps(&cmp);
 	cmp_ratios(&cmp);
 	report_print(&cmp);
 	if (args->json) {

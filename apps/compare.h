@@ -88,11 +88,27 @@ struct cmp_sample {
 	struct cmp_ledger ledger;
 };
 
+/* How the kernel's side is tuned; compare tries all of them and keeps the best. */
+enum kernel_rps {
+	RPS_OFF,    /* veth's own: the sender's cpu does the receiver's softirq */
+	RPS_SERVER, /* the server's packets are steered to the server's cpu, as a NIC's interrupt */
+	RPS_BOTH,   /* and the client's to the client's */
+};
+
+struct kernel_mode {
+	enum kernel_rps rps;
+	bool gro;
+	bool busy_poll; /* the server polls its device for 50 us before it sleeps */
+};
+
 /* One line of the plan: a set at one number of connections, and its samples so far. */
 struct cmp_series {
 	enum cmp_set set;
 	unsigned conns, size;
 	bool curve;        /* only for the throughput curve, not in the table */
+	bool rival;        /* the same with RPS off: its requests/s may be the better ones */
+	struct kernel_mode rps_mode;    /* kernel sets: of requests/s and round trips */
+	struct kernel_mode cycles_mode; /* of everything else */
 	unsigned n;
 	double rps[CMP_SAMPLES_MAX], p50[CMP_SAMPLES_MAX], p90[CMP_SAMPLES_MAX],
 		p99[CMP_SAMPLES_MAX], p999[CMP_SAMPLES_MAX], max[CMP_SAMPLES_MAX]; /* us */
@@ -120,26 +136,14 @@ struct cmp_ratio {
 
 #define CMP_RATIOS_MAX 8
 
-/* How the kernel's side is tuned; compare tries all of them and keeps the best. */
-enum kernel_rps {
-	RPS_OFF,    /* veth's own: the sender's cpu does the receiver's softirq */
-	RPS_SERVER, /* the server's packets are steered to the server's cpu, as a NIC's interrupt */
-	RPS_BOTH,   /* and the client's to the client's */
-};
-
-struct kernel_mode {
-	enum kernel_rps rps;
-	bool gro;
-	bool busy_poll; /* the server polls its device for 50 us before it sleeps */
-};
-
 struct cmp_meta {
 	char cpu[96], kernel[96], date[40], commit[48], cc_default[16], cc_used[16];
 	char kernel_csum[96], bypass_csum[96], notes[8][160];
 	unsigned nr_notes, cpus, reps;
 	uint64_t seed;
 	double tsc_hz, seconds;
-	struct kernel_mode mode_latency, mode_throughput;
+	struct kernel_mode mode_latency; /* 1 connection */
+	struct kernel_mode mode_steered, mode_off; /* more: RPS on for the cycles, and off */
 	bool quick, virtualised;
 };
 
@@ -247,8 +251,12 @@ MUST_USE int micro_run(struct cmp *c, unsigned runs, void (*progress)(const char
 struct cmp_figure figure_median(const double *v, unsigned n);
 /* figure_ratio - the median of a[i]/b[i] with the 95 % interval of the median (sign test). */
 struct cmp_figure figure_ratio(const double *a, const double *b, unsigned n);
+/* cmp_find - the set's samples at `conns`, rivals never. NULL without any. */
 const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_set set, unsigned conns);
 void series_add(struct cmp_series *s, const struct cmp_sample *sample);
+/* cmp_best_rps - where a rival answered more requests/s (medians), these and its round trips
+ * become those of the series that it is beside. Once, before cmp_ratios(). */
+void cmp_best_rps(struct cmp *c);
 void cmp_ratios(struct cmp *c);
 
 void report_print(const struct cmp *c);

@@ -303,6 +303,13 @@ def test_compare_quick_writes_json_and_html():
         for r in (r for r in c['runs'] if r['test'] == 'rr'):
             assert r['rps'] > 0 and r['rps_low'] <= r['rps'] <= r['rps_high']
             assert set(r['rtt_us']) >= {'p50', 'p90', 'p99', 'p999', 'max'}
+            if r['backend'] == 'epoll':
+                assert r['rps_mode'].startswith('RPS ') and r['server_busy'] > 0, r
+                # cycles are those of the server's cpu alone only where its packets go there
+                assert r['conns'] == 1 or 'RPS off' not in r['cycles_mode'], r
+        assert c['ratios']['rr64_rps_epoll_over_plain']['n'] >= 15, c['ratios']
+        assert c['meta']['seconds'] < 90, c['meta']
+        assert out.count('% busy') == 3, out
         with open(d + '/c.html') as f:
             page = f.read()
         assert page.count('data:image/svg+xml') == 3 and 'http' not in page.replace(

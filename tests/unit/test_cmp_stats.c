@@ -98,3 +98,40 @@ Test(cmp_stats, test_series_add_empty_window_is_no_sample)
 	add(&s, 0, 1, 1);
 	cr_assert_eq(s.n, 0);
 }
+
+static void rivals(struct cmp *c, uint64_t steered, uint64_t off)
+{
+	memset(c, 0, sizeof(*c));
+	c->nr_series = 2;
+	c->series[0] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 64,
+					   .rps_mode = {RPS_BOTH, true, false},
+					   .cycles_mode = {RPS_BOTH, true, false}};
+	c->series[1] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 64, .rival = true,
+					   .rps_mode = {RPS_OFF, true, false}};
+	for (int i = 0; i < 3; i++) {
+		add(&c->series[0], steered, 1000, 1e6);
+		add(&c->series[1], off, 500, 9e6);
+	}
+	cmp_best_rps(c);
+}
+
+Test(cmp_stats, test_best_rps_of_the_kernel_is_reported_its_cycles_stay_steered)
+{
+	static struct cmp c;
+	const struct cmp_series *s;
+
+	rivals(&c, 1000, 2000);
+	s = cmp_find(&c, SET_KERNEL_AWAKE, 64);
+	cr_assert_eq(s, &c.series[0]);
+	cr_assert(near(s->rps[0], 2000) && s->rps_mode.rps == RPS_OFF);
+	cr_assert(s->p50[0] < 0.6);
+	cr_assert(near(s->cycles[0], 1000) && s->cycles_mode.rps == RPS_BOTH);
+}
+
+Test(cmp_stats, test_best_rps_a_slower_rival_changes_nothing)
+{
+	static struct cmp c;
+
+	rivals(&c, 2000, 1000);
+	cr_assert(near(c.series[0].rps[0], 2000) && c.series[0].rps_mode.rps == RPS_BOTH);
+}
