@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Echo: read some, write it back, until the peer closes. A connection keeps a small buffer on
- * its goroutine's stack, so that ten thousand idle ones stay small; one that streams gets a
- * large one for as long as it streams.
+ * Echo: read some, write it back, until the peer closes. A connection reads into a small buffer
+ * on its goroutine's stack, so that ten thousand idle ones stay small. One that streams borrows a
+ * large one of its lane's few, and gives it back when nothing came for some milliseconds: what
+ * all of them take is bounded, whatever the peers do.
  */
 #include "apps/echo_conn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "stack/base/compiler.h"
 #include "stack/base/stat.h"
 
-#define SMALL_BUF   2048
+/* More than 1 KiB, so that requests of that size are short reads; with the frames below it in one
+ * page of stack. */
+#define SMALL_BUF   1088
 #define LARGE_BUF   (256 * 1024)
-#define SHORT_READS 64 /* in a row, then the large buffer goes */
+#define LARGE_MAX   64u /* 16 MiB a lane */
+#define SHORT_READS 64u /* in a row, then the large buffer goes */
+
+/* How long a large buffer waits for more at most, and at least: a deadline is only moved when it
+ * is nearer than that. */
+#define HOLD_MAX_NS 20000000u
+#define HOLD_MIN_NS 10000000u
 
 #define BACKOFF_MIN_NS 5000000
 #define BACKOFF_MAX_NS 1000000000
@@ -29,41 +39,97 @@ static bool is_normal_end(ssize_t n)
 	return n == 0 || n == -ECONNRESET || n == -EPIPE || n == -EBADF;
 }
 
+/* ---- large buffers: one owner, the lane ---- */
+
+static uint8_t *large_take(struct echo_bufs *b)
+{
+	uint8_t *p = NULL;
+
+	if (b->nr_kept)
+		p = b->kept[--b->nr_kept];
+	else if (b->nr_out < LARGE_MAX)
+		p = malloc(LARGE_BUF);
+	if (p)
+		b->nr_out++;
+	else
+		b->wanted = true;
+	return p;
+}
+
+static void large_give(struct echo_bufs *b, uint8_t *p)
+{
+	if (!p)
+		return;
+	b->nr_out--;
+	b->wanted = false;
+	if (b->nr_kept < ARRAY_SIZE(b->kept))
+		b->kept[b->nr_kept++] = p;
+	else
+		free(p);
+}
+
+/* ---- one connection ---- */
+
+struct burst {
+	uint8_t *large; /* NULL none */
+	uint64_t until; /* the read deadline that is set, 0 none */
+	unsigned short_reads;
+};
+
+static void burst_end(struct echo_server *srv, struct pl_conn *c, struct burst *b)
+{
+	if (b->until)
+		(void)pl_set_read_deadline(c, 0);
+	large_give(&srv->bufs, b->large);
+	*b = (struct burst){.large = NULL};
+}
+
+static ssize_t burst_read(struct pl_conn *c, struct burst *b)
+{
+	uint64_t now = pl_now();
+
+	if (b->until < now + HOLD_MIN_NS) {
+		b->until = now + HOLD_MAX_NS;
+		(void)pl_set_read_deadline(c, b->until);
+	}
+	return pl_read(c, b->large, LARGE_BUF);
+}
+
+/* A read of n bytes was answered: is the large buffer to go? When others wait for one it goes as
+ * soon as the stream is dry. */
+static bool burst_over(const struct echo_server *srv, struct burst *b, ssize_t n)
+{
+	b->short_reads = n < SMALL_BUF ? b->short_reads + 1 : 0;
+	return b->short_reads > SHORT_READS || (n < LARGE_BUF && srv->bufs.wanted);
+}
+
 static ssize_t echo_loop(struct echo_server *srv, struct pl_conn *c)
 {
-	uint8_t small[SMALL_BUF], *large = NULL, *buf = small;
-	size_t size = sizeof(small);
-	unsigned short_reads = 0;
+	struct burst b = {.large = NULL};
+	uint8_t small[SMALL_BUF];
 	ssize_t n, w;
 
 	for (;;) {
-		n = pl_read(c, buf, size);
+		n = b.large ? burst_read(c, &b) : pl_read(c, small, sizeof(small));
+		if (n == -ETIME && b.large) {
+			burst_end(srv, c, &b);
+			continue;
+		}
 		if (n <= 0)
 			break;
-		w = pl_write(c, buf, (size_t)n);
+		w = pl_write(c, b.large ? b.large : small, (size_t)n);
 		if (w != n) {
 			n = w < 0 ? w : -EPIPE;
 			break;
 		}
 		stat_inc(&srv->requests);
 		stat_add(&srv->bytes, (uint64_t)n);
-		if (n == SMALL_BUF && !large) {
-			large = malloc(LARGE_BUF);
-			if (large) {
-				buf = large;
-				size = LARGE_BUF;
-			}
-			short_reads = 0;
-		} else if (large && n < SMALL_BUF && ++short_reads > SHORT_READS) {
-			free(large);
-			large = NULL;
-			buf = small;
-			size = sizeof(small);
-		} else if (n >= SMALL_BUF) {
-			short_reads = 0;
-		}
+		if (!b.large && n == SMALL_BUF)
+			b.large = large_take(&srv->bufs);
+		else if (b.large && burst_over(srv, &b, n))
+			burst_end(srv, c, &b);
 	}
-	free(large);
+	burst_end(srv, c, &b);
 	return n;
 }
 

@@ -6,12 +6,21 @@
 #ifndef APPS_ECHO_CONN_H
 #define APPS_ECHO_CONN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <parklane/parklane.h>
 
+/* Large buffers for connections that stream; all zero at first. */
+struct echo_bufs {
+	uint8_t *kept[4]; /* free ones that are not given back to malloc() */
+	unsigned nr_kept, nr_out;
+	bool wanted; /* one was refused since the last came back */
+};
+
 /* One writer, the lane; relaxed readers. */
 struct echo_server {
+	struct echo_bufs bufs; /* the lane's alone */
 	struct pl_conn *listener; /* set by the user, who closes it */
 	uint64_t accepted, active, requests, bytes, errors;
 	int last_err; /* of a connection that ended badly; 0 none */

@@ -160,6 +160,31 @@ def test_echo_epoll_returns_bytes_and_ends_clean_on_sigint():
         assert not os.path.exists('/run/parklane/%d.sock' % srv.p.pid)
 
 
+def rss(pid):
+    with open('/proc/%d/status' % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith('VmRSS')) << 10
+
+
+def test_echo_connections_that_streamed_and_rest_hold_no_large_buffer():
+    with Server('--epoll', '--port', str(PORT)) as srv:
+        before, conns = rss(srv.p.pid), []
+        for _ in range(200):
+            s = socket.create_connection(('127.0.0.1', PORT), timeout=20)
+            conns.append(s)
+            s.sendall(bytes(300000))
+            left = 300000
+            while left:
+                left -= len(s.recv(1 << 20))
+        time.sleep(0.2)
+        grown = rss(srv.p.pid) - before
+        assert grown < 16 << 20, 'grown by %d KiB' % (grown >> 10)
+        # and they still echo
+        for s in conns:
+            s.sendall(b'still')
+            assert s.recv(16) == b'still'
+            s.close()
+
+
 def test_echo_port_in_use_is_told():
     with socket.socket() as s:
         s.bind(('0.0.0.0', PORT))
