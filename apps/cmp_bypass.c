@@ -235,7 +235,7 @@ static void worker_op(struct cmp_call *call)
 
 static int worker_setup(struct cmp_call *call)
 {
-	struct netdev_spec spec = {.verbose = verbose};
+	struct netdev_spec spec = {.node = open_node_of(CMP_CPU_SERVER), .verbose = verbose};
 
 	return netdev_open_pair(&spec, &pair, call->what, sizeof(call->what));
 }

@@ -24,18 +24,23 @@
 
 /* ---- memory of a shard: on the node of its cpu, where there is more than one ---- */
 
-#ifdef HAVE_NUMA
-static bool on_node(const void *ctx)
+int open_node_of(int cpu)
 {
-	return (intptr_t)ctx >= 0 && numa_available() >= 0 && numa_max_node() > 0;
-}
+#ifdef HAVE_NUMA
+	if (cpu >= 0 && numa_available() >= 0 && numa_max_node() > 0)
+		return numa_node_of_cpu(cpu);
 #endif
+	(void)cpu;
+	return -1;
+}
 
 static void *shard_alloc(void *ctx, size_t size)
 {
 #ifdef HAVE_NUMA
-	if (on_node(ctx))
-		return numa_alloc_onnode(size, numa_node_of_cpu((int)(intptr_t)ctx));
+	int node = open_node_of((int)(intptr_t)ctx);
+
+	if (node >= 0)
+		return numa_alloc_onnode(size, node);
 #endif
 	(void)ctx;
 	return calloc(1, size);
@@ -44,7 +49,7 @@ static void *shard_alloc(void *ctx, size_t size)
 static void shard_free(void *ctx, void *p, size_t size)
 {
 #ifdef HAVE_NUMA
-	if (p && on_node(ctx)) {
+	if (p && open_node_of((int)(intptr_t)ctx) >= 0) {
 		numa_free(p, size);
 		return;
 	}
@@ -172,6 +177,7 @@ static int open_device(const struct pl_options *opt, const struct lane_plan *pla
 	struct netdev_spec spec = {
 		.dev = opt->dev,
 		.mtu = (uint16_t)opt->mtu,
+		.node = open_node_of(plan->cpu),
 		.pcap = opt->pcap,
 		.fault = opt->fault,
 		.verbose = opt->verbose,

@@ -48,6 +48,9 @@ MUST_USE int options_plan(const struct pl_options *opt, struct lane_plan *ret_pl
 /* open_error - note one line for pl_last_error(), without a newline; returns err. */
 int open_error(int err, const char *fmt, ...) PRINTF_FMT(2, 3);
 
+/* open_node_of - the NUMA node of a cpu; -1 where there is one node only, or cpu is -1. */
+int open_node_of(int cpu);
+
 /* One lane with everything below it. stack is NULL on a lane without a device. */
 struct open_lane {
 	struct lane *lane;

@@ -177,7 +177,7 @@ static int fill_mempool(struct rte_mempool *mp, bool iova_va, uint16_t buf_size)
 	return 0;
 }
 
-static struct rte_mempool *make_mempool(uint32_t nr, uint32_t buf_size)
+static struct rte_mempool *make_mempool(uint32_t nr, uint32_t buf_size, int node)
 {
 	static unsigned serial;
 	bool iova_va = rte_eal_iova_mode() == RTE_IOVA_VA;
@@ -188,7 +188,7 @@ static struct rte_mempool *make_mempool(uint32_t nr, uint32_t buf_size)
 		       __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED));
 	mp = rte_mempool_create_empty(name, nr, sizeof(struct rte_mbuf) + POOL_PRIV + buf_size,
 				      POOL_CACHE, sizeof(struct rte_pktmbuf_pool_private),
-				      SOCKET_ID_ANY, iova_va ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
+				      node, iova_va ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
 	if (mp && fill_mempool(mp, iova_va, (uint16_t)buf_size) < 0) {
 		rte_mempool_free(mp);
 		mp = NULL;
@@ -196,7 +196,7 @@ static struct rte_mempool *make_mempool(uint32_t nr, uint32_t buf_size)
 	return mp;
 }
 
-int dpdk_pool_create(uint32_t nr, uint32_t buf_size, struct skb_pool **ret_pool)
+int dpdk_pool_create(uint32_t nr, uint32_t buf_size, int node, struct skb_pool **ret_pool)
 {
 	struct dpdk_pool *p;
 
@@ -205,7 +205,13 @@ int dpdk_pool_create(uint32_t nr, uint32_t buf_size, struct skb_pool **ret_pool)
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	p->mp = make_mempool(nr, buf_size);
+	p->node = node < 0 ? SOCKET_ID_ANY : node;
+	p->mp = make_mempool(nr, buf_size, p->node);
+	/* Memory far away is slower than near memory, and better than none. */
+	if (!p->mp && p->node != SOCKET_ID_ANY) {
+		p->node = SOCKET_ID_ANY;
+		p->mp = make_mempool(nr, buf_size, p->node);
+	}
 	if (!p->mp) {
 		free(p);
 		return -ENOMEM;

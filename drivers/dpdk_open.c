@@ -209,16 +209,17 @@ static int choose_mtu(struct dpdk_dev *d, const struct rte_eth_dev_info *info,
 static int setup_queues(struct dpdk_dev *d, const struct rte_eth_conf *conf, uint16_t nr_desc)
 {
 	uint16_t rxd = nr_desc, txd = nr_desc;
-	struct rte_mempool *mp = to_dpdk_pool(d->pool)->mp;
+	const struct dpdk_pool *pool = to_dpdk_pool(d->pool);
+	unsigned node = (unsigned)pool->node;
 	int ret;
 
 	ret = rte_eth_dev_configure(d->port, d->dev.nr_queues, d->dev.nr_queues, conf);
 	if (ret == 0)
 		ret = rte_eth_dev_adjust_nb_rx_tx_desc(d->port, &rxd, &txd);
 	for (uint16_t q = 0; ret == 0 && q < d->dev.nr_queues; q++) {
-		ret = rte_eth_rx_queue_setup(d->port, q, rxd, SOCKET_ID_ANY, NULL, mp);
+		ret = rte_eth_rx_queue_setup(d->port, q, rxd, node, NULL, pool->mp);
 		if (ret == 0)
-			ret = rte_eth_tx_queue_setup(d->port, q, txd, SOCKET_ID_ANY, NULL);
+			ret = rte_eth_tx_queue_setup(d->port, q, txd, node, NULL);
 	}
 	/* only after the queues are there does net_tap have all of its interface */
 	if (ret == 0)

@@ -83,7 +83,7 @@ static int open_pool(const struct netdev_spec *spec, struct skb_pool **ret_pool,
 		return ret;
 	if (!registered)
 		registered = atexit(at_exit) == 0;
-	ret = dpdk_pool_create(nr, DPDK_BUF_SIZE, ret_pool);
+	ret = dpdk_pool_create(nr, DPDK_BUF_SIZE, spec->node, ret_pool);
 	if (ret == 0)
 		WRITE_ONCE(nr_open, nr_open + 1);
 	if (ret == -EINVAL)

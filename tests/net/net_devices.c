@@ -403,7 +403,7 @@ int main(void)
 		return 0;
 	}
 	if (!check("test_eal_starts", dpdk_eal_start(&cfg, err, sizeof(err)) == 0) ||
-	    !check("test_pool_is_made", dpdk_pool_create(POOL_NR, DPDK_BUF_SIZE, &pool) == 0))
+	    !check("test_pool_is_made", dpdk_pool_create(POOL_NR, DPDK_BUF_SIZE, -1, &pool) == 0))
 		goto out;
 	skb_cache_init(&cache, pool, drops);
 	test_tap();

@@ -28,7 +28,7 @@ static void setup(void)
 	struct dpdk_eal_config cfg = {.mem_bytes = dpdk_pool_bytes(POOL_NR, DPDK_BUF_SIZE)};
 
 	cr_assert_eq(dpdk_eal_start(&cfg, err, sizeof(err)), 0, "%s", err);
-	cr_assert_eq(dpdk_pool_create(POOL_NR, DPDK_BUF_SIZE, &pool), 0);
+	cr_assert_eq(dpdk_pool_create(POOL_NR, DPDK_BUF_SIZE, -1, &pool), 0);
 	skb_cache_init(&cache, pool, drops);
 }
 

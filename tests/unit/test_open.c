@@ -91,3 +91,18 @@ Test(open, test_open_bad_input_is_one_line)
 		     0, "nothing was left behind: %s", err);
 	netdev_close_spec(&h);
 }
+
+/* Node 0 is there on every machine, 31 on next to none. */
+Test(open, test_open_node_that_is_missing_is_replaced_by_any)
+{
+	static const int nodes[] = {-1, 0, 31, 1000};
+	struct netdev_spec spec = small();
+	struct netdev_handle h;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(nodes); i++) {
+		spec.node = nodes[i];
+		cr_assert_eq(netdev_open_spec(&spec, &h, err, sizeof(err)), 0, "node %d: %s",
+			     nodes[i], err);
+		netdev_close_spec(&h);
+	}
+}
