@@ -18,11 +18,13 @@ from netlib import MIB, PARKLANE_IP, Server, Veth, note, transfer
 
 PROGRAM = os.path.abspath(sys.argv[1])
 CONNS = 1000
+HOGS = 100
 QUIET_S = 0.6  # without a byte taken: full. Longer than a delayed ACK and a first RTO
 FILL_MAX_S = 12
 NAMES = ['test_noread_%s_%s' % (lane, what) for lane in ('tap', 'epoll') for what in (
     '1000_connections_fill_until_they_block', 'a_new_connection_echoes_within_a_second',
-    'memory_stays_flat', 'peers_closed_unread_a_transfer_does_not_crawl')]
+    'memory_stays_flat', 'peers_closed_unread_a_transfer_does_not_crawl',
+    'clients_that_take_no_answers_stop_nobody_else')]
 
 
 def fill(conns):
@@ -97,8 +99,29 @@ class Lane:
         # Their bytes and FINs wait on: the lane is as full as before.
         crawl(4 * MIB, 1)
 
+    def hogs(self):
+        """They send to the echo and never read: their answers filled the lane's pool."""
+        old = socket.create_connection((PARKLANE_IP, 7), 5)
+        hogs = []
+        for _ in range(HOGS):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(10)
+            hogs.append(s)
+            s.connect((PARKLANE_IP, 7))
+        note('%d MiB sent by %d clients that do not read' % (fill(hogs) // MIB, HOGS))
+        start = time.monotonic()
+        old.sendall(b'still there?')
+        assert old.recv(64), 'the old connection ended'
+        transfer((PARKLANE_IP, 7), 64, timeout=5)
+        seconds = time.monotonic() - start
+        note('an old and a new connection, an echo each: %.1f ms' % (seconds * 1e3))
+        assert seconds < 1, seconds
+        for s in hogs + [old]:
+            s.close()
+
     def cases(self, names):
-        return list(zip(names, (self.blocks, self.new_one, self.flat, self.closed)))
+        return list(zip(names, (self.blocks, self.new_one, self.flat, self.closed, self.hogs)))
 
 
 def main():
@@ -114,9 +137,9 @@ def main():
     with Server([PROGRAM, '--dev', netlib.tap_device(), '--ip', PARKLANE_IP + '/24'],
                 ready='ready') as srv:
         netlib.kernel_address('pl0')
-        tap.run(Lane(srv).cases(NAMES[:4]))
+        tap.run(Lane(srv).cases(NAMES[:5]))
     with Veth() as v, Server([PROGRAM, '--epoll'], v.inside, ready='ready') as srv:
-        tap.run(Lane(srv).cases(NAMES[4:]))
+        tap.run(Lane(srv).cases(NAMES[5:]))
     return tap.status()
 
 
