@@ -3,12 +3,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #include "apps/bench_park.h"
 #include "apps/cli.h"
 #include "apps/cmd_run.h"
+#include "apps/machine.h"
 #include "apps/rr.h"
 
 struct bench_args {
@@ -17,6 +16,7 @@ struct bench_args {
 	const char *connect;
 	double seconds, warmup;
 	bool json, kind;
+	struct machine machine;
 	struct rr_result res;
 	bool finished;
 };
@@ -124,23 +124,56 @@ static double us(const struct rr_result *r, double q)
 	return (double)hist_quantile(&r->hist, q) / 1e3;
 }
 
+/* The kind of link, in bench.md's words: the driver without the device's number. */
+static const char *link_kind(const struct bench_args *a, char *buf, size_t size)
+{
+	const char *dev = a->lane.opt.dev;
+	size_t len = dev ? strcspn(dev, ",") : 0;
+
+	if (!dev)
+		return "kernel";
+	if (memchr(dev, ':', len))
+		return "nic";
+	while (len && dev[len - 1] >= '0' && dev[len - 1] <= '9')
+		len--;
+	snprintf(buf, size, "%.*s", (int)len, dev);
+	return buf;
+}
+
+/* What this end can tell of both: behind these devices the kernel is the peer. */
+static const char *set_name(const struct bench_args *a, const char *link)
+{
+	static const char *const kernels[] = {"net_tap", "net_af_packet", "net_af_xdp"};
+
+	if (!a->lane.opt.dev)
+		return "kernel";
+	for (unsigned i = 0; i < ARRAY_SIZE(kernels); i++) {
+		if (!strcmp(link, kernels[i]))
+			return "mixed";
+	}
+	return "bypass";
+}
+
 static int print_json(const struct bench_args *a, double rps)
 {
 	const struct rr_result *r = &a->res;
-	struct utsname u = {0};
-	char link[64];
-	json_t *o;
+	char buf[64];
+	const char *link = link_kind(a, buf, sizeof(buf));
+	json_t *meta = machine_json(&a->machine), *run, *o;
 
-	uname(&u);
-	o = json_pack("{s:{s:s s:s s:i s:i} s:[{s:s s:s s:s s:i s:i s:f s:I s:{s:f s:f s:f s:f s:f}}] "
-		      "s:{}}",
-		      "meta", "kernel", u.release, "commit", PARKLANE_COMMIT, "cpus",
-		      (int)sysconf(_SC_NPROCESSORS_ONLN), "n", 1, "runs", "backend",
-		      a->lane.opt.dev ? "stack" : "epoll", "link",
-		      run_lane_name(&a->lane, link, sizeof(link)), "test", "rr", "conns",
-		      (int)a->cfg.conns, "size", (int)a->cfg.size, "rps", rps, "requests",
-		      (json_int_t)r->requests, "rtt_us", "p50", us(r, 0.5), "p90", us(r, 0.9), "p99",
-		      us(r, 0.99), "p999", us(r, 0.999), "max", (double)r->hist.max / 1e3, "ratios");
+	json_object_set_new(meta, "n", json_integer(1));
+	run = json_pack("{s:s s:s s:s s:s s:i s:i s:i s:f s:I s:f s:b}", "set", set_name(a, link),
+			"backend", a->lane.opt.dev ? "stack" : "epoll", "link", link, "test", "rr",
+			"conns", (int)a->cfg.conns, "size", (int)a->cfg.size, "n", 1, "rps", rps,
+			"requests", (json_int_t)r->requests, "seconds", (double)r->window_ns / 1e9,
+			"stopped", !a->finished);
+	json_object_set_new(run, "rtt_us",
+			    json_pack("{s:f s:f s:f s:f s:f}", "p50", us(r, 0.5), "p90", us(r, 0.9),
+				      "p99", us(r, 0.99), "p999", us(r, 0.999), "max",
+				      (double)r->hist.max / 1e3));
+	json_object_set_new(run, "samples",
+			    json_pack("{s:[f] s:[f]}", "rps", rps, "p50", us(r, 0.5)));
+	o = json_pack("{s:o s:[o] s:{}}", "meta", meta, "runs", run, "ratios");
 	if (!o || json_dumpf(o, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) < 0)
 		return 1;
 	putchar('\n');
@@ -203,6 +236,8 @@ int cmd_bench(int argc, char **argv)
 	cli_parse(&bench_argp, "parklane bench", argc, argv, &a);
 	if (a.warmup < 0)
 		a.warmup = a.seconds > 10 ? 1 : a.seconds / 10;
+	machine_read(&a.machine);
+	a.cfg.seed = a.machine.seed;
 	a.cfg.run_ns = (uint64_t)(a.seconds * 1e9);
 	a.cfg.warm_ns = (uint64_t)(a.warmup * 1e9);
 	status = run_command(&a.lane, &counters, bench_main, &a);

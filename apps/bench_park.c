@@ -2,8 +2,6 @@
 /* `parklane bench park`: what a goroutine costs here, as a table, or as JSON. */
 #include <jansson.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #include "apps/bench_park.h"
 #include "apps/cli.h"
@@ -56,25 +54,26 @@ static const struct argp park_argp = {
 
 static int print_json(const struct park_result *r)
 {
-	struct utsname u = {0};
-	json_t *o = json_object();
+	json_t *run = json_pack("{s:s s:s s:s s:s s:i}", "set", "bypass", "backend", "stack", "link",
+				"none", "test", "park", "n", (int)r->runs);
+	struct machine m;
+	json_t *meta, *o;
 	char key[64];
 	int err;
 
-	uname(&u);
-	json_object_set_new(o, "meta",
-			    json_pack("{s:s s:s s:i s:i}", "kernel", u.release, "commit",
-				      PARKLANE_COMMIT, "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN),
-				      "n", (int)r->runs));
+	machine_read(&m);
+	meta = machine_json(&m);
+	json_object_set_new(meta, "n", json_integer(r->runs));
 	for (unsigned i = 0; i < PARK_MAX; i++) {
 		struct cmp_figure f = figure_median(r->ns[i], r->runs);
 
-		json_object_set_new(o, park_keys[i], json_real(f.value));
+		json_object_set_new(run, park_keys[i], json_real(f.value));
 		snprintf(key, sizeof(key), "%s_low", park_keys[i]);
-		json_object_set_new(o, key, json_real(f.low));
+		json_object_set_new(run, key, json_real(f.low));
 		snprintf(key, sizeof(key), "%s_high", park_keys[i]);
-		json_object_set_new(o, key, json_real(f.high));
+		json_object_set_new(run, key, json_real(f.high));
 	}
+	o = json_pack("{s:o s:[o] s:{}}", "meta", meta, "runs", run, "ratios");
 	err = json_dumpf(o, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(o);

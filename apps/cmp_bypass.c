@@ -31,6 +31,7 @@ enum bypass_op {
 
 static struct worker worker;
 static bool verbose;
+static uint64_t seed; /* set before the worker is forked */
 static char what[256];
 
 /* ---- in the worker ---- */
@@ -117,6 +118,7 @@ static void client_main(void *arg)
 		.net = PL_NET_STACK,
 		.conns = call->conns,
 		.size = call->size,
+		.seed = seed,
 		.warm_ns = call->warm_ns,
 		.run_ns = call->run_ns,
 		.window = edge,
@@ -246,7 +248,7 @@ int bypass_start(struct cmp_meta *meta, bool show, const char **ret_what)
 {
 	int err;
 
-	(void)meta;
+	seed = meta->machine.seed;
 	verbose = show;
 	err = worker_start(&worker, "bypass", worker_setup, worker_op);
 	if (err) {

@@ -371,8 +371,8 @@ static int put_page(FILE *f, const struct cmp *c)
 		"Parklane</h1>\n<p>%s%s, %u cpus, Linux %s, %s, commit %s, seed %llu. Request and "
 		"response of %d bytes; median, with min&ndash;max of %u samples taken in turn. "
 		"Believe the ratios; the absolute figures are this machine's and this hour's.</p>\n",
-		m->cpu, m->virtualised ? " (virtual machine)" : "", m->cpus, m->kernel, m->date,
-		m->commit, (unsigned long long)m->seed, CMP_SIZE, m->reps);
+		m->machine.cpu, m->virtualised ? " (virtual machine)" : "", m->machine.cpus, m->machine.kernel, m->machine.date,
+		m->machine.commit, (unsigned long long)m->machine.seed, CMP_SIZE, m->reps);
 	put_table(f, c);
 	err = picture(f, c, draw_cdf, "Round trips",
 		      "How many of all requests were answered within a time: further left is faster, "

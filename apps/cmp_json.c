@@ -39,22 +39,24 @@ static json_t *samples(const double *v, unsigned n)
 
 static json_t *json_meta(const struct cmp_meta *m)
 {
-	json_t *notes = json_array();
+	json_t *o = machine_json(&m->machine), *notes = json_array();
 	char one[64], many[64], off[64];
 
 	for (unsigned i = 0; i < m->nr_notes; i++)
 		json_array_append_new(notes, json_string(m->notes[i]));
-	return json_pack("{s:s s:s s:s s:s s:i s:i s:I s:s s:f s:f s:s s:s s:s s:s s:s s:s s:s s:b s:o}",
-			 "machine", m->cpu, "kernel", m->kernel, "date", m->date, "commit",
-			 m->commit, "cpus", (int)m->cpus, "n", (int)m->reps, "seed",
-			 (json_int_t)m->seed, "mode", m->quick ? "quick" : "full", "tsc_hz",
-			 m->tsc_hz, "seconds", m->seconds, "congestion_control", m->cc_used,
-			 "congestion_control_default", m->cc_default, "kernel_mode_1_connection",
-			 kernel_mode_name(m->mode_latency, one, sizeof(one)), "kernel_mode",
-			 kernel_mode_name(m->mode_steered, many, sizeof(many)),
-			 "kernel_mode_rps_off", kernel_mode_name(m->mode_off, off, sizeof(off)),
-			 "checksums_kernel", m->kernel_csum, "checksums_bypass", m->bypass_csum,
-			 "virtualised", (int)m->virtualised, "notes", notes);
+	json_object_update_new(o, json_pack("{s:i s:s s:f s:f s:b s:o}", "n", (int)m->reps, "mode",
+					    m->quick ? "quick" : "full", "tsc_hz", m->tsc_hz,
+					    "seconds", m->seconds, "virtualised",
+					    (int)m->virtualised, "notes", notes));
+	json_object_update_new(
+		o, json_pack("{s:s s:s s:s s:s s:s s:s s:s}", "congestion_control", m->cc_used,
+			     "congestion_control_default", m->cc_default, "kernel_mode_1_connection",
+			     kernel_mode_name(m->mode_latency, one, sizeof(one)), "kernel_mode",
+			     kernel_mode_name(m->mode_steered, many, sizeof(many)),
+			     "kernel_mode_rps_off", kernel_mode_name(m->mode_off, off, sizeof(off)),
+			     "checksums_kernel", m->kernel_csum, "checksums_bypass",
+			     m->bypass_csum));
+	return o;
 }
 
 static json_t *json_ledger(const struct cmp_series *s)

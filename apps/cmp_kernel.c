@@ -60,6 +60,7 @@ static const char cc[] = "reno";
 static struct worker server, client;
 static pid_t spinner[2];
 static const char *what = "";
+static uint64_t seed; /* set before the workers are forked */
 
 /* ---- spinners ---- */
 
@@ -262,6 +263,7 @@ static void client_main(void *arg)
 		.net = PL_NET_KERNEL,
 		.conns = call->conns,
 		.size = call->size,
+		.seed = seed,
 		.warm_ns = call->warm_ns,
 		.run_ns = call->run_ns,
 		.window = client_edge,
@@ -364,6 +366,7 @@ int kernel_start(struct cmp_meta *meta, const char **ret_what)
 {
 	int err;
 
+	seed = meta->machine.seed;
 	spinner[0] = spinner_start(CMP_CPU_CLIENT);
 	spinner[1] = spinner_start(CMP_CPU_SERVER);
 	err = worker_start(&server, "kernel server", server_setup, server_op);

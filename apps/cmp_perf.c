@@ -17,6 +17,11 @@
 
 #include "apps/cmp_proc.h"
 
+/* Younger architectures never had it. */
+#ifndef SYS_epoll_wait
+#define SYS_epoll_wait SYS_epoll_pwait
+#endif
+
 #define TRACEFS "/sys/kernel/tracing"
 
 #define ANY_OF3(a, b, c)    "id==" NUM(a) "||id==" NUM(b) "||id==" NUM(c)

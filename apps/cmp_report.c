@@ -183,8 +183,8 @@ void report_print(const struct cmp *c)
 {
 	const struct cmp_meta *m = &c->meta;
 
-	printf("\n%s%s, %u cpus, Linux %s, %s\n", m->cpu, m->virtualised ? " (virtual machine)" : "",
-	       m->cpus, m->kernel, m->date);
+	printf("\n%s%s, %u cpus, Linux %s, %s\n", m->machine.cpu, m->virtualised ? " (virtual machine)" : "",
+	       m->machine.cpus, m->machine.kernel, m->machine.date);
 	printf("Request and response of %d bytes, one server cpu; median (min-max) of %u samples "
 	       "taken in turn\n\n",
 	       CMP_SIZE, m->reps);

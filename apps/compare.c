@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "apps/cli.h"
@@ -70,28 +67,6 @@ static void progress_end(void)
 
 /* ---- what machine this is ---- */
 
-static void first_line_value(const char *path, const char *key, char *out, size_t size)
-{
-	char line[512];
-	FILE *f = fopen(path, "re");
-
-	while (f && fgets(line, sizeof(line), f)) {
-		char *v = line;
-
-		if (*key) {
-			if (strncmp(line, key, strlen(key)))
-				continue;
-			v = strchr(line, ':');
-			v = v ? v + 1 + strspn(v + 1, " \t") : line;
-		}
-		v[strcspn(v, "\n")] = '\0';
-		snprintf(out, size, "%.*s", (int)size - 1, v);
-		break;
-	}
-	if (f)
-		fclose(f);
-}
-
 static bool cpu_has(const char *flag)
 {
 	char line[8192];
@@ -116,29 +91,16 @@ static void note(const char *text)
 static void fill_meta(const struct compare_plan *plan, bool quick)
 {
 	struct cmp_meta *m = &cmp.meta;
-	time_t now = time(NULL);
-	struct utsname u;
-	struct tm tm;
 	char busy[96];
 	double load;
 
-	strcpy(m->cpu, "unknown cpu");
-	first_line_value("/proc/cpuinfo", "model name", m->cpu, sizeof(m->cpu));
-	first_line_value("/proc/sys/net/ipv4/tcp_congestion_control", "", m->cc_default,
-			 sizeof(m->cc_default));
-	if (!uname(&u))
-		snprintf(m->kernel, sizeof(m->kernel), "%s", u.release);
-	if (gmtime_r(&now, &tm))
-		strftime(m->date, sizeof(m->date), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	snprintf(m->commit, sizeof(m->commit), "%s", PARKLANE_COMMIT);
-	m->cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	machine_read(&m->machine);
+	machine_line("/proc/sys/net/ipv4/tcp_congestion_control", "", m->cc_default,
+		     sizeof(m->cc_default));
 	m->tsc_hz = tsc_hz();
 	m->quick = quick;
 	m->reps = plan->reps;
 	m->virtualised = cpu_has(" hypervisor");
-	if (getrandom(&m->seed, sizeof(m->seed), 0) != sizeof(m->seed))
-		m->seed = mono_ns();
-	m->seed >>= 1; /* JSON's integers are signed */
 	snprintf(m->bypass_csum, sizeof(m->bypass_csum), "not measured");
 	if (getloadavg(&load, 1) == 1 && load > LOAD_QUIET) {
 		snprintf(busy, sizeof(busy),

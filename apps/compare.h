@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "apps/machine.h"
 #include "apps/park.h"
 #include "apps/rr.h"
 #include "poller/ledger.h"
@@ -137,10 +138,10 @@ struct cmp_ratio {
 #define CMP_RATIOS_MAX 8
 
 struct cmp_meta {
-	char cpu[96], kernel[96], date[40], commit[48], cc_default[16], cc_used[16];
+	struct machine machine;
+	char cc_default[16], cc_used[16];
 	char kernel_csum[96], bypass_csum[96], notes[8][160];
-	unsigned nr_notes, cpus, reps;
-	uint64_t seed;
+	unsigned nr_notes, reps;
 	double tsc_hz, seconds;
 	struct kernel_mode mode_latency; /* 1 connection */
 	struct kernel_mode mode_steered, mode_off; /* more: RPS on for the cycles, and off */

@@ -62,6 +62,22 @@ static int read_full(struct pl_conn *c, uint8_t *buf, size_t n)
 	return have == n ? 0 : -EBADMSG;
 }
 
+/* splitmix64, of which eight bits at a time are taken */
+static void fill_random(uint8_t *buf, unsigned size, uint64_t seed)
+{
+	uint64_t z = 0;
+
+	for (unsigned i = 0; i < size; i++, z >>= 8) {
+		if (i % 8 == 0) {
+			seed += 0x9e3779b97f4a7c15u;
+			z = (seed ^ (seed >> 30)) * 0xbf58476d1ce4e5b9u;
+			z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+			z ^= z >> 31;
+		}
+		buf[i] = (uint8_t)z;
+	}
+}
+
 /* The payload differs by connection and by request, so that a mixed-up answer shows. */
 static void fill(uint8_t *buf, unsigned size, unsigned id, uint64_t n)
 {
@@ -113,8 +129,7 @@ static void rr_conn(void *arg)
 		rr_fail(job, err, "connect");
 		goto out;
 	}
-	for (unsigned i = 0; i < cfg->size; i++)
-		buf[i] = (uint8_t)(i * 31 + id);
+	fill_random(buf, cfg->size, cfg->seed + id);
 	job->connected++;
 	while (job->phase == RR_CONNECT)
 		pl_sleep(PHASE_STEP);
@@ -146,6 +161,7 @@ static void rr_window(struct rr_job *job)
 		cfg->window(cfg->window_ctx, 1);
 	ns = mono_ns();
 	tsc = tsc_read();
+	job->res->began_ns = ns;
 	job->phase = RR_MEASURE;
 	sleep_until(job, ns + cfg->run_ns);
 	job->phase = RR_END;

@@ -5,6 +5,7 @@
 usage: program.py PARKLANE. Prints TAP. What needs root or DPDK skips without, with the reason.
 """
 
+import calendar
 import hashlib
 import json
 import os
@@ -192,15 +193,39 @@ def test_echo_port_in_use_is_told():
         check_bad(1, 'in use', ['echo', '--epoll', '--port', str(PORT)])
 
 
+def check_bench_json(out, conns, size, backend, link, kind):
+    """bench.md's form of `bench rr --json`; returns its one run."""
+    c = json.loads(out)
+    assert set(c) == {'meta', 'runs', 'ratios'} and len(c['runs']) == 1, c
+    meta, one = c['meta'], c['runs'][0]
+    assert set(meta) == {'machine', 'kernel', 'commit', 'cpus', 'date', 'seed', 'n'}, meta
+    assert meta['kernel'] == os.uname().release and meta['cpus'] == os.cpu_count(), meta
+    assert abs(time.time() - calendar.timegm(time.strptime(
+        meta['date'], '%Y-%m-%dT%H:%M:%SZ'))) < 120, meta
+    assert meta['machine'] and meta['commit'] and meta['n'] == 1 and meta['seed'] > 0, meta
+    assert (one['set'], one['backend'], one['link'], one['test']) == (kind, backend, link, 'rr'), one
+    assert (one['conns'], one['size']) == (conns, size), one
+    assert one['rps'] > 0 and one['samples']['rps'] == [one['rps']], one
+    assert abs(one['requests'] / one['seconds'] - one['rps']) < 0.01 * one['rps'], one
+    assert set(one['rtt_us']) == {'p50', 'p90', 'p99', 'p999', 'max'}, one
+    return one
+
+
 def test_bench_rr_json_has_the_promised_keys():
     with Server('--epoll', '--port', str(PORT)) as srv:
         status, out, err = run('bench', 'rr', '--connect', '127.0.0.1:%d' % PORT, '--conns', '3',
                                '--size', '64', '--time', '0.2', '--json')
         assert status == 0, err
-        one = json.loads(out)['runs'][0]
-        assert one['test'] == 'rr' and one['conns'] == 3 and one['size'] == 64 and one['rps'] > 0
-        assert set(one['rtt_us']) == {'p50', 'p90', 'p99', 'p999', 'max'}
+        assert not check_bench_json(out, 3, 64, 'epoll', 'kernel', 'kernel')['stopped']
         srv.stop()
+
+
+def test_bench_park_json_has_the_promised_keys():
+    status, out, err = run('bench', 'park', '--runs', '1', '--json')
+    assert status == 0, err
+    c = json.loads(out)
+    assert set(c['meta']) == {'machine', 'kernel', 'commit', 'cpus', 'date', 'seed', 'n'}
+    assert c['runs'][0]['test'] == 'park' and c['ratios'] == {}, c
 
 
 def test_bench_server_killed_in_the_middle_is_told():
