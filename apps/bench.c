@@ -108,7 +108,8 @@ static const struct argp bench_argp = {
 	.children = lane_child,
 	.args_doc = "rr",
 	.doc = "Request and response against an echo server; every answer is compared with what was "
-	       "sent. The other kind of measurement, 'bench park', has its own --help.",
+	       "sent. Ctrl-C ends it early: what was measured so far is printed, and the exit "
+	       "status is 1. The other kind of measurement, 'bench park', has its own --help.",
 };
 
 static void bench_main(void *arg)
@@ -223,6 +224,19 @@ static const char *advice(int err)
 	}
 }
 
+/* The window of a measurement that was stopped ends with the signal. False: it had not begun. */
+static bool take_partial(struct bench_args *a)
+{
+	struct rr_result *r = &a->res;
+	uint64_t end = run_stopped_at();
+
+	if (!r->requests || end <= r->began_ns)
+		return false;
+	if (!r->window_ns)
+		r->window_ns = end - r->began_ns;
+	return true;
+}
+
 int cmd_bench(int argc, char **argv)
 {
 	static struct bench_args a = {.cfg = {.net = PL_NET_AUTO, .conns = 1, .size = 64},
@@ -245,7 +259,12 @@ int cmd_bench(int argc, char **argv)
 		return status;
 	if (a.res.err)
 		cli_die("%s: %s: %s", a.connect, a.res.what, advice(a.res.err));
-	if (!a.finished)
-		cli_die("stopped before the measurement was over");
-	return print_result(&a);
+	if (a.finished)
+		return print_result(&a);
+	if (!take_partial(&a))
+		cli_die("stopped before anything was measured");
+	fprintf(stderr, "parklane: stopped after %.2f of %g s\n", (double)a.res.window_ns / 1e9,
+		a.seconds);
+	(void)print_result(&a);
+	return 1;
 }

@@ -8,16 +8,20 @@
 #include <string.h>
 
 #include "apps/stat_serve.h"
+#include "apps/tsc.h"
 #include "stack/stack.h"
 
 static struct lane *volatile running;
 static volatile sig_atomic_t stop_signal;
+static volatile uint64_t stopped_ns; /* the first signal's mono_ns() */
 
 static void on_signal(int sig)
 {
 	struct lane *l = running;
 
 	stop_signal = sig;
+	if (!stopped_ns)
+		stopped_ns = mono_ns();
 	if (l)
 		lane_stop(l);
 }
@@ -95,8 +99,11 @@ static void on_end(void *ctx, const struct open_lane *ol, const struct netdev_ha
 
 	running = NULL;
 	stat_serve_stop(rc->stat);
-	if (c->quiet)
+	if (c->quiet) {
+		if (h->fault)
+			print_faults(h->fault);
 		return;
+	}
 	fprintf(stderr, "parklane: %s: %" PRIu64 " connections, %" PRIu64 " bytes", c->command,
 		c->connections ? stat_read(c->connections) : 0, c->bytes ? stat_read(c->bytes) : 0);
 	if (c->errors && stat_read(c->errors))
@@ -129,6 +136,11 @@ int run_command(const struct lane_args *args, const struct run_counters *counter
 		return 0;
 	fprintf(stderr, "parklane: %s\n", *pl_last_error() ? pl_last_error() : strerror(-err));
 	return 1;
+}
+
+uint64_t run_stopped_at(void)
+{
+	return stopped_ns;
 }
 
 const char *run_lane_name(const struct lane_args *args, char *buf, size_t size)

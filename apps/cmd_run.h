@@ -14,13 +14,16 @@
 struct run_counters {
 	const char *command;
 	const uint64_t *connections, *active, *bytes, *errors;
-	bool quiet; /* no summary */
+	bool quiet; /* no summary but the faults that --fault made */
 };
 
 /* run_command - run main_fn(arg) on the lane that args describe. The exit status; what went wrong
  * is said on stderr. */
 int run_command(const struct lane_args *args, const struct run_counters *counters,
 		void (*main_fn)(void *arg), void *arg);
+
+/* run_stopped_at - mono_ns() of the first SIGINT or SIGTERM; 0 none came. */
+uint64_t run_stopped_at(void);
 
 /* run_lane_name - "10.77.0.2 (net_tap0)", or "the kernel's addresses (epoll)". */
 const char *run_lane_name(const struct lane_args *args, char *buf, size_t size);

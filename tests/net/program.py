@@ -220,6 +220,55 @@ def test_bench_rr_json_has_the_promised_keys():
         srv.stop()
 
 
+def test_bench_stopped_tells_what_it_measured_so_far():
+    with Server('--epoll', '--port', str(PORT)) as srv:
+        p = subprocess.Popen([PROGRAM, 'bench', 'rr', '--connect', '127.0.0.1:%d' % PORT,
+                              '--time', '60', '--warmup', '0.1', '--json'],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(1.2)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=10)
+        assert p.returncode == 1 and b'stopped after' in err and err.count(b'\n') == 1, err
+        one = check_bench_json(out, 1, 64, 'epoll', 'kernel', 'kernel')
+        assert one['stopped'] and 0.3 < one['seconds'] < 3, one
+        srv.stop()
+
+
+def test_bench_stopped_before_it_began_is_one_line():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', PORT))
+        s.listen()  # never accepts, never answers
+        p = subprocess.Popen([PROGRAM, 'bench', 'rr', '--connect', '127.0.0.1:%d' % PORT],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.3)
+        p.send_signal(signal.SIGTERM)
+        out, err = p.communicate(timeout=10)
+        assert p.returncode == 1 and not out and err.count(b'\n') == 1, err
+
+
+def body_bench_faults():
+    ip('link', 'set', 'lo', 'up')
+    with Server('--epoll', '--port', str(PORT)) as srv:
+        p = subprocess.Popen([PROGRAM, 'bench', 'rr', '--dev', 'net_tap0,iface=pl0', '--ip',
+                              '10.77.0.2/24', '--connect', '10.77.0.1:%d' % PORT, '--time', '1',
+                              '--fault', 'rx.dup=0.5,seed=7', '--json'], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        while 'pl0' not in [name for _, name in socket.if_nameindex()]:
+            assert p.poll() is None, p.stderr.read()
+            time.sleep(0.01)
+        ip('addr', 'add', '10.77.0.1/24', 'dev', 'pl0')
+        ip('link', 'set', 'pl0', 'up')
+        out, err = p.communicate(timeout=20)
+        assert p.returncode == 0, err
+        check_bench_json(out, 1, 64, 'stack', 'net_tap', 'mixed')
+        assert b'faults rx: of ' in err and b'faults tx: of ' in err, err
+        srv.stop()
+
+
+def test_bench_with_faults_tells_what_they_did():
+    in_namespace(body_bench_faults)
+
+
 def test_bench_park_json_has_the_promised_keys():
     status, out, err = run('bench', 'park', '--runs', '1', '--json')
     assert status == 0, err
