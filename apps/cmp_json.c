@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "apps/compare.h"
+#include "apps/idle.h"
 
 static void put(json_t *o, const char *key, double v)
 {
@@ -130,6 +131,8 @@ static void json_micro(const struct cmp *c, json_t *runs)
 		o = json_pack("{s:s s:s s:s s:s s:i s:i}", "set", set[k], "backend", backend[k],
 			      "link", "loopback", "test", "idle", "conns", (int)c->idle_conns[k], "n",
 			      (int)c->nr_idle);
+		/* Both ends of each connection are in this process; the figure is one end's. */
+		json_object_set_new(o, "ends_per_conn", json_integer(IDLE_ENDS));
 		put_figure(o, "bytes_per_idle_conn", c->idle_bytes[k], c->nr_idle);
 		json_array_append_new(runs, o);
 	}

@@ -106,10 +106,10 @@ static void print_micro(const struct cmp *c)
 			figure_median(p->ns[PARK_READY_FD], p->runs), 0);
 	print_micro_row("ns, one locked compare-and-swap, for scale",
 			figure_median(p->ns[PARK_CAS], p->runs), 0);
-	snprintf(text, sizeof(text), "bytes, one of %u idle connections with its goroutine",
+	snprintf(text, sizeof(text), "bytes, one end (with its goroutine) of %u idle connections",
 		 c->idle_conns[CMP_IDLE_STACK]);
 	print_micro_row(text, figure_median(c->idle_bytes[CMP_IDLE_STACK], c->nr_idle), 10240);
-	snprintf(text, sizeof(text), "bytes, one of %u over kernel sockets, kernel's slab included",
+	snprintf(text, sizeof(text), "bytes, the same of %u over kernel sockets, slab included",
 		 c->idle_conns[CMP_IDLE_KERNEL]);
 	print_micro_row(text, figure_median(c->idle_bytes[CMP_IDLE_KERNEL], c->nr_idle), 0);
 }

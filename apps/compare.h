@@ -159,7 +159,8 @@ struct cmp {
 	double pair_ours_cycles[CMP_SAMPLES_MAX], pair_plain_cycles[CMP_SAMPLES_MAX];
 	unsigned nr_pairs;
 	struct park_result park; /* runs 0 = not measured */
-	/* bytes of an idle goroutine connection: our stack, kernel sockets; n = 0 not measured */
+	/* bytes of one end of an idle connection with its goroutine: our stack, kernel sockets;
+	 * n = 0 not measured */
 	double idle_bytes[2][CMP_SAMPLES_MAX];
 	unsigned nr_idle, idle_conns[2];
 };

@@ -186,6 +186,6 @@ int idle_measure(bool stack, unsigned *conns, double *ret_bytes, char *what, uns
 		snprintf(what, size, "idle connections, %s: %s", job.what, strerror(-err));
 		return err;
 	}
-	*ret_bytes = (job.after - job.before) / (2.0 * *conns);
+	*ret_bytes = (job.after - job.before) / ((double)IDLE_ENDS * *conns);
 	return 0;
 }

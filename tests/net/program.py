@@ -406,6 +406,10 @@ def test_compare_quick_writes_json_and_html():
                 assert r['rps_mode'].startswith('RPS ') and r['server_busy'] > 0, r
                 # cycles are those of the server's cpu alone only where its packets go there
                 assert r['conns'] == 1 or 'RPS off' not in r['cycles_mode'], r
+        idle = [r for r in c['runs'] if r['test'] == 'idle']
+        assert len(idle) == 2 and all(r['ends_per_conn'] == 2 and 1000 < r['bytes_per_idle_conn'] <
+                                      20000 for r in idle), idle
+        assert 'one end (with its goroutine)' in out, out
         assert c['ratios']['rr64_rps_epoll_over_plain']['n'] >= 15, c['ratios']
         assert c['meta']['seconds'] < 90, c['meta']
         assert out.count('% busy') == 3, out
