@@ -3,9 +3,9 @@
  * ARP (RFC 826) and the neighbour cache, with the ageing of RFC 1122 2.3.2 and the defence
  * of RFC 5227. arp.h has the state table.
  *
- * What strangers can do here is bounded: they add entries only by asking for us from an
- * address of our prefix, such an entry pushes out only one of its kind, a neighbour that is
- * in use is never pushed out, and packets that wait are few per neighbour and in all.
+ * What strangers can do here is bounded: whoever asks for us from an address of our prefix,
+ * or makes us answer one, adds a guest (arp.h), which pushes out only one of its kind; and
+ * packets that wait are few per neighbour and in all, strangers' fewer.
  * Address conflict detection by probes before use is left to whoever configures the lane.
  */
 #include "stack/arp.h"
@@ -109,15 +109,15 @@ static void pending_drop(struct stack *st, struct neigh *n, enum skb_drop_reason
 		skb_drop(skb, reason);
 }
 
-/* What routes may have cached of n is no longer so. Hearsay is in no route, and so whoever
- * floods us with it does not slow the others down. */
+/* What routes may have cached of n is no longer so. What no socket asked for is in no route,
+ * and so whoever floods us with it does not slow the others down. */
 static void neigh_invalidate(struct stack *st, const struct neigh *n)
 {
 	if (n->wanted)
 		st->neigh_gen++;
 }
 
-/* Back to the free list. Nothing waits for n any more. */
+/* Back to the free list, and out of the two counts. Nothing waits for n any more. */
 static void neigh_release(struct stack *st, struct neigh *n)
 {
 	struct neigh **link = bucket_of(st->arp, n->ip);
@@ -128,20 +128,34 @@ static void neigh_release(struct stack *st, struct neigh *n)
 	timer_cancel(&st->wheel, &n->timer);
 	list_del(&n->lru);
 	n->state = NEIGH_FREE;
+	if (n->guest)
+		st->arp->nr_guests--;
+	else
+		st->arp->nr_first--;
 	neigh_invalidate(st, n);
 	list_add_tail(&n->lru, &st->arp->free);
 }
 
-/* A free entry, or a STALE one: of those that nobody here asked for, and for a packet of
- * our own also of those that were idle longest. NULL if all are in use. */
-static struct neigh *neigh_take(struct stack *st, bool wanted)
+static void guest_evict(struct stack *st)
+{
+	struct neigh *n = list_first_entry(&st->arp->guests, struct neigh, lru);
+
+	pending_drop(st, n, SKB_DROP_NEIGH_TABLE_FULL);
+	neigh_release(st, n);
+}
+
+/* A free entry, perhaps one that was a guest's, or a socket's that was idle longest. NULL if
+ * all are in use. */
+static struct neigh *neigh_take(struct stack *st, bool guest)
 {
 	struct arp_table *tb = st->arp;
 
-	if (list_empty(&tb->free)) {
-		if (!list_empty(&tb->hearsay))
-			neigh_release(st, list_first_entry(&tb->hearsay, struct neigh, lru));
-		else if (wanted && !list_empty(&tb->idle))
+	if (guest && tb->nr_guests >= tb->max_guests) {
+		guest_evict(st);
+	} else if (list_empty(&tb->free)) {
+		if (!list_empty(&tb->guests))
+			guest_evict(st);
+		else if (!guest && !list_empty(&tb->idle))
 			neigh_release(st, list_first_entry(&tb->idle, struct neigh, lru));
 		else
 			return NULL;
@@ -149,9 +163,20 @@ static struct neigh *neigh_take(struct stack *st, bool wanted)
 	return list_first_entry(&tb->free, struct neigh, lru);
 }
 
+/* One more is first-class. Past three quarters whoever was idle longest goes: else peers of
+ * connections that ended would leave new ones no room to be answered in. */
+static void first_count(struct stack *st)
+{
+	struct arp_table *tb = st->arp;
+
+	if (++tb->nr_first > tb->nr - tb->max_guests && !list_empty(&tb->idle))
+		neigh_release(st, list_first_entry(&tb->idle, struct neigh, lru));
+}
+
 static struct neigh *neigh_create(struct stack *st, uint32_t ip, bool wanted)
 {
-	struct neigh *n = neigh_take(st, wanted);
+	bool guest = !wanted && ip != st->gw;
+	struct neigh *n = neigh_take(st, guest);
 	struct neigh **bucket;
 
 	if (!n)
@@ -161,47 +186,74 @@ static struct neigh *neigh_create(struct stack *st, uint32_t ip, bool wanted)
 	n->state = NEIGH_INCOMPLETE;
 	n->tries = 0;
 	n->wanted = wanted;
+	n->guest = guest;
 	n->used = 0;
 	n->confirmed = 0;
 	memset(n->mac, 0, sizeof(n->mac));
 	bucket = bucket_of(st->arp, ip);
 	n->hash_next = *bucket;
 	*bucket = n;
+	if (guest) {
+		st->arp->nr_guests++;
+		list_add_tail(&n->lru, &st->arp->guests);
+	} else {
+		first_count(st);
+	}
 	return n;
 }
 
 /* ---- states ---- */
 
+static void neigh_set_state(struct stack *st, struct neigh *n, enum neigh_state state)
+{
+	n->state = (uint8_t)state;
+	n->tries = 0;
+	if (n->guest)
+		return; /* its age keeps its place */
+	list_del(&n->lru);
+	if (state == NEIGH_STALE && n->ip != st->gw)
+		list_add_tail(&n->lru, &st->arp->idle);
+}
+
+/* A socket sends by n. What a stranger began to ask for is asked for anew: its tries are not
+ * the socket's. */
+static void neigh_promote(struct stack *st, struct neigh *n)
+{
+	if (n->wanted)
+		return;
+	n->wanted = true;
+	if (n->guest) {
+		n->guest = false;
+		st->arp->nr_guests--;
+		list_del(&n->lru);
+		first_count(st);
+	}
+	neigh_set_state(st, n, n->state);
+}
+
 static void neigh_set_stale(struct stack *st, struct neigh *n)
 {
-	n->state = NEIGH_STALE;
-	list_del(&n->lru);
-	list_add_tail(&n->lru, n->wanted ? &st->arp->idle : &st->arp->hearsay);
+	neigh_set_state(st, n, NEIGH_STALE);
 	timer_arm(&st->wheel, &n->timer, max_t(uint64_t, n->used, st->now) + NEIGH_GC_NS);
 }
 
 static void neigh_set_reachable(struct stack *st, struct neigh *n)
 {
-	n->state = NEIGH_REACHABLE;
-	n->tries = 0;
+	neigh_set_state(st, n, NEIGH_REACHABLE);
 	n->confirmed = st->now;
-	list_del(&n->lru);
 	timer_arm(&st->wheel, &n->timer, st->now + NEIGH_REACHABLE_NS);
 }
 
 static void neigh_set_probe(struct stack *st, struct neigh *n)
 {
-	n->state = NEIGH_PROBE;
-	n->tries = 0;
-	list_del(&n->lru);
+	neigh_set_state(st, n, NEIGH_PROBE);
 	neigh_solicit(st, n);
 }
 
 /* The old MAC answers no more; perhaps the address moved. Senders wait for the broadcast. */
 static void neigh_set_incomplete(struct stack *st, struct neigh *n)
 {
-	n->state = NEIGH_INCOMPLETE;
-	n->tries = 0;
+	neigh_set_state(st, n, NEIGH_INCOMPLETE);
 	neigh_invalidate(st, n);
 	neigh_solicit(st, n);
 }
@@ -247,15 +299,16 @@ static void neigh_timer(struct timer *t, uint64_t now)
 
 /* ---- outward ---- */
 
-/* The oldest gives way (RFC 1122 2.3.2.2: at least the latest packet is to be kept). */
-static void neigh_park(struct stack *st, struct neigh *n, struct sk_buff *skb)
+/* A socket's: the oldest gives way (RFC 1122 2.3.2.2: at least the latest packet is to be
+ * kept). A stranger's pushes nothing out, and leaves the most room to sockets. */
+static void neigh_park(struct stack *st, struct neigh *n, struct sk_buff *skb, bool wanted)
 {
 	struct arp_table *tb = st->arp;
 
-	if (n->pending.qlen >= tb->pending_one) {
+	if (wanted && n->pending.qlen >= tb->pending_one) {
 		tb->pending--;
 		skb_drop(skb_dequeue(&n->pending), SKB_DROP_NEIGH_QUEUE_FULL);
-	} else if (tb->pending >= tb->pending_max) {
+	} else if (tb->pending >= (wanted ? tb->pending_max : tb->pending_guest)) {
 		skb_drop(skb, SKB_DROP_NEIGH_QUEUE_FULL);
 		return;
 	}
@@ -280,32 +333,38 @@ static void pending_send(struct stack *st, struct neigh *n)
 		neigh_send(st, n, skb);
 }
 
+static void route_resolve(const struct stack *st, struct neigh *n, struct route *rt)
+{
+	fill_eth(st, n, rt->eth);
+	rt->neigh = n;
+	rt->neigh_gen = st->neigh_gen;
+	rt->resolved = true;
+}
+
 static NOINLINE void neigh_output_slow(struct stack *st, struct sk_buff *skb, uint32_t next_hop,
 				       struct route *rt)
 {
 	struct neigh *n = neigh_lookup(st->arp, next_hop);
+	bool wanted = rt && rt->wanted;
 
 	if (!n) {
-		n = neigh_create(st, next_hop, true);
+		n = neigh_create(st, next_hop, wanted);
 		if (!n) {
 			skb_drop(skb, SKB_DROP_NEIGH_TABLE_FULL);
 			return;
 		}
 		neigh_solicit(st, n);
 	}
+	if (wanted)
+		neigh_promote(st, n);
 	if (n->state == NEIGH_INCOMPLETE) {
-		neigh_park(st, n, skb);
+		neigh_park(st, n, skb, wanted);
 		return;
 	}
-	n->wanted = true;
 	if (n->state == NEIGH_STALE)
 		neigh_set_probe(st, n);
-	if (rt) {
-		fill_eth(st, n, rt->eth);
-		rt->neigh = n;
-		rt->neigh_gen = st->neigh_gen;
-		rt->resolved = true;
-	}
+	if (wanted)
+		route_resolve(st, n, rt);
 	neigh_send(st, n, skb);
 }
 
@@ -319,6 +378,18 @@ void neigh_output(struct stack *st, struct sk_buff *skb, uint32_t next_hop, stru
 	rt->neigh->used = st->now;
 	memcpy(skb_push(skb, ETH_HLEN), rt->eth, ETH_HLEN);
 	eth_xmit(st, skb);
+}
+
+void neigh_want(struct stack *st, struct route *rt)
+{
+	struct neigh *n = rt->local ? NULL : neigh_lookup(st->arp, rt->next_hop);
+
+	rt->wanted = true;
+	if (!n)
+		return;
+	neigh_promote(st, n);
+	if (n->state != NEIGH_INCOMPLETE)
+		route_resolve(st, n, rt);
 }
 
 void neigh_confirm(struct stack *st, struct route *rt)
@@ -445,9 +516,11 @@ int arp_init(struct stack *st)
 	 * wait a second for them: the bound is memory, not a handful of packets. */
 	tb->pending_max = max_t(uint32_t, 64, st->cache.pool->nr / 16);
 	tb->pending_one = tb->pending_max / 2;
+	tb->pending_guest = tb->pending_max / 4;
+	tb->max_guests = max_t(uint32_t, 1, nr / 4);
 	stack_key(st, "arp", tb->key);
 	list_init(&tb->free);
-	list_init(&tb->hearsay);
+	list_init(&tb->guests);
 	list_init(&tb->idle);
 	tb->entries = stack_alloc(st, nr * sizeof(*tb->entries));
 	tb->buckets = stack_alloc(st, size * sizeof(struct neigh *));

@@ -31,7 +31,7 @@ struct stack_config {
 	uint32_t max_socks;     /* TCP sockets, default 65536; memory is taken as they come */
 	uint32_t max_tw;        /* TIME-WAIT objects, default 32768 */
 	uint32_t max_syn;       /* half-open connections in all, default 4096 */
-	uint32_t max_neigh;     /* neighbour entries, default 1024 */
+	uint32_t max_neigh;     /* neighbour entries, default 1024; a quarter is for strangers */
 	uint16_t port_lo;       /* ephemeral ports, default 32768..60999 as Linux */
 	uint16_t port_hi;
 	uint32_t tcp_rmem;      /* default sk_rcvbuf, bytes of truesize */

@@ -53,6 +53,7 @@ struct route {
 	uint32_t daddr, saddr, next_hop;
 	uint32_t neigh_gen;
 	bool local;    /* the internal loopback */
+	bool wanted;   /* a socket's (neigh_want), not of one answer to a stranger */
 	bool resolved; /* eth[] is valid while neigh_gen matches */
 	struct neigh *neigh; /* type-stable; its last use is noted for ageing */
 	uint8_t eth[ETH_HLEN];
@@ -131,8 +132,13 @@ void arp_input(struct stack *st, struct sk_buff *skb);
 void arp_announce(struct stack *st);
 /* neigh_output - put the Ethernet header of next_hop in front and send, or park the skb
  * in the neighbour's pending queue while ARP asks. Consumes skb (data at the IP header).
- * `rt` may be NULL; else its eth[] is filled when resolved. */
+ * `rt` may be NULL; else its eth[] is filled when resolved and wanted. Without a wanted rt
+ * the skb answers a stranger, and takes no place from a socket (arp.h). */
 void neigh_output(struct stack *st, struct sk_buff *skb, uint32_t next_hop, struct route *rt);
+/* neigh_want - rt, fresh from ip_route, is a socket's from now on: strangers do not push its
+ * neighbour out, and tcp_neigh_failed tells of its end. Resolves rt if the neighbour is known;
+ * asks nobody. */
+void neigh_want(struct stack *st, struct route *rt);
 /* neigh_confirm - TCP made progress with this neighbour: it is reachable (RFC 1122). */
 void neigh_confirm(struct stack *st, struct route *rt);
 

@@ -196,6 +196,7 @@ static int connect_addr(struct tcp_sock *tp, const struct sk_addr *peer)
 		if (!tp->node.lport)
 			return -EADDRNOTAVAIL;
 	}
+	neigh_want(st, &tp->rt);
 	return 0;
 }
 

@@ -135,6 +135,7 @@ static struct tcp_sock *child_create(struct stack *st, struct tcp_req *req)
 		tcp_done(tp);
 		return NULL;
 	}
+	neigh_want(st, &tp->rt); /* not sooner: only now the peer is no stranger */
 	tp->parent = lp;
 	tp->sk.sk_rcvbuf = lp->sk.sk_rcvbuf;
 	tp->sk.sk_sndbuf = lp->sk.sk_sndbuf;

@@ -188,6 +188,7 @@ static void setup(void)
 	st->now = NSEC_PER_SEC;
 	BUG_ON(stack_attach(st, &dev, 0, OUR, 24, 0) != 0);
 	BUG_ON(ip_route(st, 0, PEER, &rt) != 0);
+	neigh_want(st, &rt);
 }
 
 /* An ARP answer, so that the route resolves. */

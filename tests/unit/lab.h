@@ -88,19 +88,35 @@ static inline void lab_arp_reply(struct lab *l, const uint8_t *mac, uint32_t ip)
 	lab_rx(l, b, frame_arp(b, fake_mac, 2, mac, ip, fake_mac, LAB_OUR));
 }
 
-/* A packet of ours of n bytes to daddr, as a transport would send it. 0 or ip_route's word. */
+/* lab_send - a packet of n bytes to daddr, as a socket sends it. 0 or ip_route's word. */
 static inline int lab_send(struct lab *l, struct route *rt, uint32_t daddr, unsigned n)
 {
 	struct sk_buff *skb;
-	int err = rt->daddr == daddr ? 0 : ip_route(l->st, 0, daddr, rt);
 
-	if (err)
-		return err;
+	if (rt->daddr != daddr) {
+		int err = ip_route(l->st, 0, daddr, rt);
+
+		if (err)
+			return err;
+		neigh_want(l->st, rt);
+	}
 	skb = skb_alloc(&l->st->cache, 64);
 	cr_assert(skb);
 	memset(skb_put(skb, n), 0x5a, n);
 	ip_output(l->st, skb, rt, IPPROTO_TCP_, 64, 0, 1);
 	return 0;
+}
+
+/* lab_answer - a packet to daddr that no socket sends, as a SYN-ACK of a half-open request. */
+static inline void lab_answer(struct lab *l, uint32_t daddr)
+{
+	struct sk_buff *skb = skb_alloc(&l->st->cache, 64);
+	struct route rt;
+
+	cr_assert(skb);
+	cr_assert_eq(ip_route(l->st, 0, daddr, &rt), 0);
+	memset(skb_put(skb, 20), 0x5a, 20);
+	ip_output(l->st, skb, &rt, IPPROTO_TCP_, 64, 0, 1);
 }
 
 static inline void lab_end(struct lab *l)

@@ -18,7 +18,7 @@ static bool frame_is(const struct fake_frame *fr, uint16_t proto)
 	return fr->b[12] == proto >> 8 && fr->b[13] == (proto & 0xff);
 }
 
-/* Answers whoever asks for any neighbour. */
+/* Answers whoever asks for any neighbour, if that is not mute. */
 static void answer_arp(struct bench *b, unsigned from)
 {
 	for (unsigned i = from; i != b->f->nr_out; i++) {
@@ -29,7 +29,7 @@ static void answer_arp(struct bench *b, unsigned from)
 		if (!frame_is(fr, ETH_P_ARP) || fr->b[ARP_OFF_OP + 1] != 1)
 			continue;
 		memcpy(&tpa, fr->b + ARP_OFF_TPA, 4);
-		if (tpa == SEG_OUR)
+		if (tpa == SEG_OUR || (b->strangers_mute && tpa != SEG_PEER))
 			continue;
 		fake_inject(b->f, a, frame_arp(a, fake_mac, 2, fake_peer_mac, tpa, fake_mac, SEG_OUR));
 	}

@@ -41,6 +41,7 @@ struct bench {
 	struct fake_netdev *f;
 	uint64_t now;
 	unsigned seen; /* frames of f->out that were looked at */
+	bool strangers_mute; /* none but SEG_PEER answers ARP */
 	bool no_check; /* no invariants after each turn: for floods */
 };
 

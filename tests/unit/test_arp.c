@@ -1,56 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The neighbour cache: resolving, giving up, ageing, defence, and strangers. */
-#include "lab.h"
-#include "stack/arp.h"
+#include "lab_arp.h"
 
 static const uint8_t new_mac[ETH_ALEN] = {2, 0, 0, 0, 0, 0x77};
-static const uint8_t zero_mac[ETH_ALEN];
-
-static struct neigh *find(struct lab *l, uint32_t ip)
-{
-	for (uint32_t i = 0; i < l->st->arp->nr; i++) {
-		struct neigh *n = &l->st->arp->entries[i];
-
-		if (n->state != NEIGH_FREE && n->ip == ip)
-			return n;
-	}
-	return NULL;
-}
-
-static unsigned count(struct lab *l)
-{
-	unsigned c = 0;
-
-	for (uint32_t i = 0; i < l->st->arp->nr; i++)
-		c += l->st->arp->entries[i].state != NEIGH_FREE;
-	return c;
-}
-
-static bool out_is_arp(const struct lab *l, unsigned i, uint16_t op, const uint8_t *dst,
-		       uint32_t tpa)
-{
-	const uint8_t *b = l->f->out[i].b;
-
-	return i < l->f->nr_out && l->f->out[i].len == 42 && b[12] == 8 && b[13] == 6 &&
-	       b[21] == op && memcmp(b, dst, 6) == 0 && memcmp(b + 6, fake_mac, 6) == 0 &&
-	       memcmp(b + 38, &tpa, 4) == 0;
-}
-
-static void request_from(struct lab *l, const uint8_t *mac, uint32_t ip)
-{
-	uint8_t b[FAKE_FRAME_MAX];
-
-	lab_rx(l, b, frame_arp(b, fake_bcast_mac, 1, mac, ip, zero_mac, LAB_OUR));
-}
-
-/* Sends a packet and answers the request: a REACHABLE neighbour, the frames forgotten. */
-static void resolve(struct lab *l, struct route *rt, uint32_t ip)
-{
-	cr_assert_eq(lab_send(l, rt, ip, 20), 0);
-	lab_arp_reply(l, fake_peer_mac, ip);
-	cr_assert_eq(find(l, ip)->state, NEIGH_REACHABLE);
-	l->f->nr_out = 0;
-}
 
 Test(arp, test_arp_attach_sends_gratuitous)
 {
@@ -423,7 +375,7 @@ Test(arp, test_arp_eviction_takes_idle_and_routes_notice)
 	resolve(&l, &a, LAB_PEER);
 	cr_assert_eq(lab_send(&l, &a, LAB_PEER, 20), 0);
 	lab_turn(&l, NSEC_PER_SEC);
-	resolve(&l, &b, LAB_GW);
+	resolve(&l, &b, fake_ip(10, 0, 0, 8));
 	lab_turn(&l, 31 * NSEC_PER_SEC);
 	resolve(&l, &c, fake_ip(10, 0, 0, 9));
 	cr_assert_null(find(&l, LAB_PEER), "the one that was idle longest");
@@ -446,9 +398,12 @@ Test(arp, test_arp_random_frames_and_traffic_leave_nothing_behind)
 		unsigned who = (unsigned)rand_r(&seed) % 12, n;
 		uint32_t ip = fake_ip(10, 0, 0, 100 + who);
 
-		switch (rand_r(&seed) % 4) {
+		switch (rand_r(&seed) % 5) {
 		case 0:
 			(void)lab_send(&l, &rt[who], ip, 20);
+			break;
+		case 3:
+			lab_answer(&l, fake_ip(10, 0, 0, 96 + who));
 			break;
 		case 1:
 			lab_turn(&l, (uint64_t)rand_r(&seed) << (rand_r(&seed) % 5));
@@ -473,6 +428,8 @@ Test(arp, test_arp_random_frames_and_traffic_leave_nothing_behind)
 				  "seed 777 round %d: a packet to a group or to nobody", round);
 		l.f->nr_out = 0;
 		cr_assert(count(&l) <= 8 && l.st->arp->pending <= l.st->arp->pending_max);
+		cr_assert_eq(l.st->arp->nr_guests + l.st->arp->nr_first, count(&l));
+		cr_assert_leq(l.st->arp->nr_guests, l.st->arp->max_guests);
 	}
 	lab_end(&l);
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Neighbours that no socket asked for: what strangers make us look up stays few, pushes out
+ * nobody whom a socket or the gateway needs, and is nobody's bad news.
+ */
+#include "lab_arp.h"
+
+enum { NR = 16, GUESTS = NR / 4 };
+
+static uint32_t stranger(unsigned i)
+{
+	return fake_ip(10, 0, 0, 20 + i);
+}
+
+Test(arp_guests, test_arp_guests_bounded_oldest_gives_way)
+{
+	struct lab l = lab_begin_cfg(0, 1024, NR);
+
+	for (unsigned i = 0; i < 200; i++) {
+		lab_answer(&l, stranger(i));
+		cr_assert_eq(count(&l), i < GUESTS ? i + 1 : GUESTS);
+		cr_assert_not_null(find(&l, stranger(i)));
+		cr_assert_eq(l.st->arp->pending, count(&l));
+	}
+	for (unsigned i = 0; i < GUESTS; i++)
+		cr_assert_not_null(find(&l, stranger(199 - i)));
+	cr_assert_eq(lab_drops(&l, SKB_DROP_NEIGH_TABLE_FULL), 200 - GUESTS);
+	/* in every state: an answered one is no better */
+	for (unsigned i = 0; i < GUESTS; i++)
+		lab_arp_reply(&l, fake_peer_mac, stranger(199 - i));
+	cr_assert_eq(find(&l, stranger(199))->state, NEIGH_REACHABLE);
+	for (unsigned i = 0; i < GUESTS; i++)
+		lab_answer(&l, stranger(i));
+	cr_assert_null(find(&l, stranger(199)));
+	cr_assert_eq(count(&l), GUESTS);
+	lab_end(&l);
+}
+
+Test(arp_guests, test_arp_guests_spare_idle_neighbours_of_sockets_and_gateway)
+{
+	struct lab l = lab_begin_cfg(0, 1024, NR);
+	struct route rt[NR - GUESTS] = {0};
+	uint32_t gen;
+
+	lab_answer(&l, LAB_FAR);
+	lab_arp_reply(&l, fake_peer_mac, LAB_GW);
+	for (unsigned i = 0; i < NR - GUESTS - 1; i++) {
+		resolve(&l, &rt[i], fake_ip(10, 0, 0, 3 + i));
+		cr_assert_eq(lab_send(&l, &rt[i], fake_ip(10, 0, 0, 3 + i), 20), 0);
+	}
+	lab_turn(&l, 31 * NSEC_PER_SEC);
+	gen = l.st->neigh_gen;
+	for (unsigned i = 0; i < 200; i++)
+		lab_answer(&l, stranger(i));
+	cr_assert_eq(find(&l, LAB_GW)->state, NEIGH_STALE);
+	for (unsigned i = 0; i < NR - GUESTS - 1; i++)
+		cr_assert_eq(find(&l, fake_ip(10, 0, 0, 3 + i))->state, NEIGH_STALE);
+	cr_assert_eq(l.st->neigh_gen, gen, "cached routes were not disturbed");
+	lab_turn(&l, 1);
+	l.f->nr_out = 0;
+	cr_assert_eq(lab_send(&l, &rt[0], fake_ip(10, 0, 0, 3), 20), 0);
+	lab_answer(&l, LAB_FAR);
+	lab_turn(&l, 1);
+	cr_assert_eq(l.f->nr_out, 4, "two probes, and no packet waits for them");
+	lab_end(&l);
+}
+
+Test(arp_guests, test_arp_guests_that_wait_give_way_to_a_socket)
+{
+	struct lab l = lab_begin_cfg(0, 1024, NR);
+
+	for (unsigned i = 0; i < 50; i++)
+		lab_answer(&l, stranger(i));
+	for (unsigned i = 0; i < NR; i++) {
+		struct route rt = {0};
+
+		resolve(&l, &rt, fake_ip(10, 0, 0, 3 + i));
+		lab_answer(&l, stranger(100 + i));
+	}
+	cr_assert_eq(l.st->arp->nr_first, NR);
+	cr_assert_eq(l.st->arp->pending, 0);
+	lab_end(&l);
+}
+
+/* Peers of connections that ended may not fill the table: a new one could not be answered. */
+Test(arp_guests, test_arp_idle_neighbours_of_sockets_leave_room_for_guests)
+{
+	struct lab l = lab_begin_cfg(0, 1024, NR);
+
+	for (unsigned i = 0; i < 100; i++) {
+		struct route rt = {0};
+
+		lab_answer(&l, stranger(i));
+		lab_arp_reply(&l, fake_peer_mac, stranger(i));
+		resolve(&l, &rt, stranger(i + 100));
+		cr_assert_eq(ip_route(l.st, 0, stranger(i), &rt), 0);
+		neigh_want(l.st, &rt);
+		cr_assert(rt.resolved);
+		lab_turn(&l, 31 * NSEC_PER_SEC);
+		cr_assert_leq(l.st->arp->nr_first, NR - GUESTS);
+	}
+	cr_assert_eq(l.st->arp->nr_first, NR - GUESTS);
+	cr_assert_eq(lab_drops(&l, SKB_DROP_NEIGH_TABLE_FULL), 0);
+	lab_end(&l);
+}
+
+/* The gateway has no need of a socket, and is not pushed out by sockets either. */
+Test(arp_guests, test_arp_idle_gateway_outlives_many_sockets)
+{
+	struct lab l = lab_begin_cfg(0, 1024, NR);
+
+	lab_answer(&l, LAB_FAR);
+	lab_arp_reply(&l, fake_peer_mac, LAB_GW);
+	lab_turn(&l, 31 * NSEC_PER_SEC);
+	for (unsigned i = 0; i < 17; i++) {
+		for (unsigned k = 0; k < 5; k++) {
+			struct route rt = {0};
+
+			resolve(&l, &rt, stranger(5 * i + k));
+		}
+		lab_turn(&l, 31 * NSEC_PER_SEC);
+	}
+	cr_assert_eq(find(&l, LAB_GW)->state, NEIGH_STALE);
+	lab_end(&l);
+}
+
+Test(arp_guests, test_arp_strangers_packets_leave_waiting_room_to_sockets)
+{
+	struct lab l = lab_begin();
+	struct route gw = {0}, rt = {0};
+	struct arp_table *tb = l.st->arp;
+
+	cr_assert_eq(lab_send(&l, &gw, LAB_FAR, 33), 0);
+	for (unsigned i = 0; i < 3 * tb->pending_max; i++) {
+		lab_answer(&l, LAB_FAR);
+		lab_answer(&l, stranger(i % 10));
+	}
+	cr_assert_eq(tb->pending, tb->pending_max / 4);
+	for (unsigned i = 0; i < tb->pending_one; i++)
+		cr_assert_eq(lab_send(&l, &rt, LAB_PEER, 20), 0);
+	cr_assert_eq(tb->pending, tb->pending_max / 4 + tb->pending_one);
+	lab_turn(&l, 1);
+	l.f->nr_out = 0;
+	lab_arp_reply(&l, fake_peer_mac, LAB_GW);
+	cr_assert_eq(l.f->out[0].len, ETH_HLEN + IP_HLEN + 33, "the socket's was not pushed out");
+	lab_end(&l);
+}
