@@ -261,10 +261,12 @@ static void neigh_set_incomplete(struct stack *st, struct neigh *n)
 static void neigh_fail(struct stack *st, struct neigh *n)
 {
 	uint32_t ip = n->ip;
+	bool wanted = n->wanted;
 
 	pending_drop(st, n, SKB_DROP_NEIGH_FAILED);
 	neigh_release(st, n);
-	tcp_neigh_failed(st, ip);
+	if (wanted)
+		tcp_neigh_failed(st, ip);
 }
 
 static void neigh_timer(struct timer *t, uint64_t now)

@@ -193,7 +193,8 @@ void tcp_v4_rcv(struct stack *st, struct sk_buff *skb);
  */
 void tcp_v4_err(struct stack *st, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport,
 		uint32_t seq, uint8_t type, uint8_t code, uint32_t mtu);
-/* tcp_neigh_failed - ARP gave up on next_hop: connecting socks over it get EHOSTUNREACH. */
+/* tcp_neigh_failed - ARP gave up on next_hop, which a sock asked for (it costs a walk over all
+ * socks): those that connect over it get EHOSTUNREACH. */
 void tcp_neigh_failed(struct stack *st, uint32_t next_hop);
 /* tcp_shard_output - send for every sock on the turn's output list. */
 void tcp_shard_output(struct stack *st);

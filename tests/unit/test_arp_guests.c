@@ -124,6 +124,50 @@ Test(arp_guests, test_arp_idle_gateway_outlives_many_sockets)
 	lab_end(&l);
 }
 
+Test(arp_guests, test_arp_guest_failure_told_to_nobody)
+{
+	struct lab l = lab_begin_cfg(0, 1024, NR);
+
+	for (unsigned i = 0; i < 200; i++) {
+		lab_answer(&l, stranger(i));
+		lab_turn(&l, 100 * NSEC_PER_MSEC);
+	}
+	lab_answer(&l, LAB_FAR);
+	lab_turn(&l, 4 * NSEC_PER_SEC);
+	lab_turn(&l, 4 * NSEC_PER_SEC);
+	lab_turn(&l, 4 * NSEC_PER_SEC);
+	lab_turn(&l, 4 * NSEC_PER_SEC);
+	cr_assert_eq(count(&l), 0);
+	cr_assert_gt(lab_drops(&l, SKB_DROP_NEIGH_FAILED), 0);
+	cr_assert_eq(fake_tcp.nr_neigh_failed, 0);
+	lab_end(&l);
+}
+
+/* A socket joins an entry that a stranger has almost failed: it has three tries of its own. */
+Test(arp_guests, test_arp_guest_that_a_socket_wants_told_after_three_tries)
+{
+	struct lab l = lab_begin_cfg(0, 1024, NR);
+	struct route rt = {0};
+
+	lab_answer(&l, LAB_PEER);
+	for (int i = 0; i < 2; i++)
+		lab_turn(&l, NSEC_PER_SEC + TICK_NS);
+	cr_assert_eq(find(&l, LAB_PEER)->tries, NEIGH_TRIES);
+	cr_assert_eq(lab_send(&l, &rt, LAB_PEER, 20), 0);
+	for (unsigned i = 0; i < 50; i++)
+		lab_answer(&l, stranger(i));
+	l.f->nr_out = 0;
+	for (int i = 0; i < NEIGH_TRIES; i++) {
+		lab_turn(&l, NSEC_PER_SEC + TICK_NS);
+		cr_assert_not_null(find(&l, LAB_PEER), "try %d", i);
+	}
+	cr_assert_eq(fake_tcp.nr_neigh_failed, 0);
+	lab_turn(&l, NSEC_PER_SEC + TICK_NS);
+	cr_assert_eq(fake_tcp.nr_neigh_failed, 1);
+	cr_assert_eq(fake_tcp.neigh_failed, LAB_PEER);
+	lab_end(&l);
+}
+
 Test(arp_guests, test_arp_strangers_packets_leave_waiting_room_to_sockets)
 {
 	struct lab l = lab_begin();
