@@ -39,7 +39,8 @@ static void bench_value(struct bench_args *a, int key, char *arg)
 		a->connect = arg;
 		err = pl_addr_parse(arg, &a->cfg.addr);
 		if (err == -EAFNOSUPPORT)
-			cli_usage("--connect %s: IPv6 is not supported yet; give A.B.C.D:PORT", arg);
+			cli_usage("--connect %s: IPv6 is not supported yet; give A.B.C.D:PORT",
+				  arg);
 		if (err || !a->cfg.addr.port || !a->cfg.addr.v4)
 			cli_usage("--connect %s: give A.B.C.D:PORT (names are not resolved)", arg);
 		break;
@@ -239,9 +240,8 @@ static bool take_partial(struct bench_args *a)
 
 int cmd_bench(int argc, char **argv)
 {
-	static struct bench_args a = {.cfg = {.net = PL_NET_AUTO, .conns = 1, .size = 64},
-				      .seconds = 5,
-				      .warmup = -1};
+	static struct bench_args a = {
+		.cfg = {.net = PL_NET_AUTO, .conns = 1, .size = 64}, .seconds = 5, .warmup = -1};
 	struct run_counters counters = {.command = "bench", .quiet = true};
 	int status;
 

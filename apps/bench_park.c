@@ -54,8 +54,8 @@ static const struct argp park_argp = {
 
 static int print_json(const struct park_result *r)
 {
-	json_t *run = json_pack("{s:s s:s s:s s:s s:i}", "set", "bypass", "backend", "stack", "link",
-				"none", "test", "park", "n", (int)r->runs);
+	json_t *run = json_pack("{s:s s:s s:s s:s s:i}", "set", "bypass", "backend", "stack",
+				"link", "none", "test", "park", "n", (int)r->runs);
 	struct machine m;
 	json_t *meta, *o;
 	char key[64];

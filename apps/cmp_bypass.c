@@ -40,9 +40,9 @@ static struct netdev_handle pair;
 
 struct bypass_job {
 	struct cmp_call *call;
-	struct open_lane srv;     /* (c) once ready; the server's thread owns it */
+	struct open_lane srv; /* (c) once ready; the server's thread owns it */
 	struct echo_server echo;
-	int ready;                /* (a) 1 serving, < 0 -errno */
+	int ready; /* (a) 1 serving, < 0 -errno */
 	char why[160];
 	pid_t tid;
 	struct proc_watch watch;
@@ -203,8 +203,8 @@ static int bypass_run(struct cmp_call *call)
 	} while (!ready);
 	err = ready < 0 ? ready : 0;
 	if (!err) {
-		job.watch = (struct proc_watch){.cpu = CMP_CPU_SERVER, .pid = getpid(),
-						.tid = job.tid};
+		job.watch =
+			(struct proc_watch){.cpu = CMP_CPU_SERVER, .pid = getpid(), .tid = job.tid};
 		if (call->ledger)
 			perf_open(&job.perf, CMP_CPU_SERVER, job.tid);
 		err = run_client(&job);

@@ -77,7 +77,8 @@ static int plot_run(struct plot *p)
 
 static void base64(FILE *out, FILE *in)
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char set[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	unsigned char b[3];
 	size_t n;
 
@@ -107,7 +108,8 @@ static int picture(FILE *page, const struct cmp *c, void (*draw)(FILE *, const s
 		err = svg ? 0 : -EIO;
 	}
 	if (!err) {
-		fprintf(page, "<h2>%s</h2>\n<p>%s</p>\n<img alt=\"%s\" src=\"data:image/svg+xml;base64,",
+		fprintf(page,
+			"<h2>%s</h2>\n<p>%s</p>\n<img alt=\"%s\" src=\"data:image/svg+xml;base64,",
 			title, text, title);
 		base64(page, svg);
 		fputs("\">\n", page);
@@ -371,16 +373,19 @@ static int put_page(FILE *f, const struct cmp *c)
 		"Parklane</h1>\n<p>%s%s, %u cpus, Linux %s, %s, commit %s, seed %llu. Request and "
 		"response of %d bytes; median, with min&ndash;max of %u samples taken in turn. "
 		"Believe the ratios; the absolute figures are this machine's and this hour's.</p>\n",
-		m->machine.cpu, m->virtualised ? " (virtual machine)" : "", m->machine.cpus, m->machine.kernel, m->machine.date,
-		m->machine.commit, (unsigned long long)m->machine.seed, CMP_SIZE, m->reps);
+		m->machine.cpu, m->virtualised ? " (virtual machine)" : "", m->machine.cpus,
+		m->machine.kernel, m->machine.date, m->machine.commit,
+		(unsigned long long)m->machine.seed, CMP_SIZE, m->reps);
 	put_table(f, c);
-	err = picture(f, c, draw_cdf, "Round trips",
-		      "How many of all requests were answered within a time: further left is faster, "
-		      "steeper is steadier. One connection; up to the 99.9th percentile.");
+	err = picture(
+		f, c, draw_cdf, "Round trips",
+		"How many of all requests were answered within a time: further left is faster, "
+		"steeper is steadier. One connection; up to the 99.9th percentile.");
 	if (!err)
-		err = picture(f, c, draw_cycles, "Where the cycles go",
-			      "Cycles of the server's cpu per request. Parklane's own steps come from "
-			      "its ledger, the kernel's split from /proc/stat.");
+		err = picture(
+			f, c, draw_cycles, "Where the cycles go",
+			"Cycles of the server's cpu per request. Parklane's own steps come from "
+			"its ledger, the kernel's split from /proc/stat.");
 	if (!err)
 		err = picture(f, c, draw_curve, "Throughput against connections",
 			      "Medians, with the smallest and the largest sample as bars.");

@@ -50,13 +50,13 @@ static json_t *json_meta(const struct cmp_meta *m)
 					    "seconds", m->seconds, "virtualised",
 					    (int)m->virtualised, "notes", notes));
 	json_object_update_new(
-		o, json_pack("{s:s s:s s:s s:s s:s s:s s:s}", "congestion_control", m->cc_used,
-			     "congestion_control_default", m->cc_default, "kernel_mode_1_connection",
-			     kernel_mode_name(m->mode_latency, one, sizeof(one)), "kernel_mode",
-			     kernel_mode_name(m->mode_steered, many, sizeof(many)),
-			     "kernel_mode_rps_off", kernel_mode_name(m->mode_off, off, sizeof(off)),
-			     "checksums_kernel", m->kernel_csum, "checksums_bypass",
-			     m->bypass_csum));
+		o,
+		json_pack("{s:s s:s s:s s:s s:s s:s s:s}", "congestion_control", m->cc_used,
+			  "congestion_control_default", m->cc_default, "kernel_mode_1_connection",
+			  kernel_mode_name(m->mode_latency, one, sizeof(one)), "kernel_mode",
+			  kernel_mode_name(m->mode_steered, many, sizeof(many)),
+			  "kernel_mode_rps_off", kernel_mode_name(m->mode_off, off, sizeof(off)),
+			  "checksums_kernel", m->kernel_csum, "checksums_bypass", m->bypass_csum));
 	return o;
 }
 
@@ -81,19 +81,22 @@ static json_t *json_run(const struct cmp_series *s)
 {
 	bool stack = s->set == SET_BYPASS, floor = s->set == SET_FLOOR;
 	json_t *rtt = json_object();
-	json_t *o = json_pack("{s:s s:s s:s s:s s:i s:i s:i}", "set", cmp_set_names[s->set],
-			      "backend", stack ? "stack" : floor ? "raw" : "epoll", "link",
-			      stack || floor ? "net_ring" : "veth", "test", "rr", "conns",
-			      (int)s->conns, "size", (int)s->size, "n", (int)s->n);
+	json_t *o =
+		json_pack("{s:s s:s s:s s:s s:i s:i s:i}", "set", cmp_set_names[s->set], "backend",
+			  stack   ? "stack"
+			  : floor ? "raw"
+				  : "epoll",
+			  "link", stack || floor ? "net_ring" : "veth", "test", "rr", "conns",
+			  (int)s->conns, "size", (int)s->size, "n", (int)s->n);
 
 	if (!stack && !floor) {
 		char mode[64];
 
-		json_object_set_new(o, "rps_mode", json_string(kernel_mode_name(s->rps_mode, mode,
-										sizeof(mode))));
-		json_object_set_new(o, "cycles_mode",
-				    json_string(kernel_mode_name(s->cycles_mode, mode,
-								 sizeof(mode))));
+		json_object_set_new(o, "rps_mode",
+				    json_string(kernel_mode_name(s->rps_mode, mode, sizeof(mode))));
+		json_object_set_new(
+			o, "cycles_mode",
+			json_string(kernel_mode_name(s->cycles_mode, mode, sizeof(mode))));
 	}
 	put_figure(o, "rps", s->rps, s->n);
 	put_figure(rtt, "p50", s->p50, s->n);
@@ -117,7 +120,8 @@ static json_t *json_run(const struct cmp_series *s)
 /* json_micro - the runs that have no peer: goroutines, idle connections. */
 static void json_micro(const struct cmp *c, json_t *runs)
 {
-	static const char *const set[2] = {"bypass", "kernel"}, *const backend[2] = {"stack", "epoll"};
+	static const char *const set[2] = {"bypass", "kernel"}, *const backend[2] = {"stack",
+										     "epoll"};
 	json_t *o;
 
 	if (!c->park.runs)
@@ -129,8 +133,8 @@ static void json_micro(const struct cmp *c, json_t *runs)
 	json_array_append_new(runs, o);
 	for (unsigned k = 0; k < 2; k++) {
 		o = json_pack("{s:s s:s s:s s:s s:i s:i}", "set", set[k], "backend", backend[k],
-			      "link", "loopback", "test", "idle", "conns", (int)c->idle_conns[k], "n",
-			      (int)c->nr_idle);
+			      "link", "loopback", "test", "idle", "conns", (int)c->idle_conns[k],
+			      "n", (int)c->nr_idle);
 		/* Both ends of each connection are in this process; the figure is one end's. */
 		json_object_set_new(o, "ends_per_conn", json_integer(IDLE_ENDS));
 		put_figure(o, "bytes_per_idle_conn", c->idle_bytes[k], c->nr_idle);

@@ -203,8 +203,8 @@ static void server_op(struct cmp_call *call)
 		call->err = ns_up(NS_SERVER_IP, cc);
 		break;
 	case OP_MODE:
-		call->err = ns_mode(call->arg & MODE_STEER ? CMP_CPU_SERVER : -1,
-				    call->arg & MODE_GRO);
+		call->err =
+			ns_mode(call->arg & MODE_STEER ? CMP_CPU_SERVER : -1, call->arg & MODE_GRO);
 		servers_busy_poll(call->arg & MODE_BUSY);
 		break;
 	case OP_SNAP:
@@ -285,8 +285,11 @@ static void client_rr(struct cmp_call *call)
 	memset(&w, 0, sizeof(w));
 	sample_clear(s);
 	w.call = call;
-	w.srv = (struct proc_watch){.cpu = CMP_CPU_SERVER, .pid = server.pid, .tid = call->tid,
-				    .spinner = spinner[CMP_CPU_SERVER], .net = true};
+	w.srv = (struct proc_watch){.cpu = CMP_CPU_SERVER,
+				    .pid = server.pid,
+				    .tid = call->tid,
+				    .spinner = spinner[CMP_CPU_SERVER],
+				    .net = true};
 	w.cli = (struct proc_watch){.cpu = CMP_CPU_CLIENT, .spinner = spinner[CMP_CPU_CLIENT]};
 	if (call->ledger)
 		perf_open(&w.perf, CMP_CPU_SERVER, call->tid);
@@ -313,8 +316,8 @@ static void client_op(struct cmp_call *call)
 	if (call->op == OP_RR)
 		client_rr(call);
 	else if (call->op == OP_MODE)
-		call->err = ns_mode(call->arg & MODE_STEER ? CMP_CPU_CLIENT : -1,
-				    call->arg & MODE_GRO);
+		call->err =
+			ns_mode(call->arg & MODE_STEER ? CMP_CPU_CLIENT : -1, call->arg & MODE_GRO);
 	else
 		call->err = -EINVAL;
 }

@@ -30,9 +30,9 @@ struct proc_snap {
 /* Whom to watch; 0 = nobody. */
 struct proc_watch {
 	int cpu;
-	pid_t pid, tid;  /* the server's process and thread */
+	pid_t pid, tid; /* the server's process and thread */
 	pid_t spinner;
-	bool net;        /* read NS_DEV's packet counters in pid's namespace */
+	bool net; /* read NS_DEV's packet counters in pid's namespace */
 };
 
 /* proc_read - everything of *w into *ret; what cannot be read stays 0. */

@@ -134,7 +134,8 @@ static void print_ledger(const struct cmp *c)
 	if ((!b || !b->has_ledger) && (!k || !k->has_ledger))
 		return;
 	printf("\nLedger: events per request on the server's cpu, 64 connections\n"
-	       "  %-30s %10s %12s   %s\n", "", "bypass", "kernel-awake", "sources");
+	       "  %-30s %10s %12s   %s\n",
+	       "", "bypass", "kernel-awake", "sources");
 	for (unsigned i = 0; i < ROW_MAX; i++) {
 		const char *bs = b && b->has_ledger ? b->ledger.source[i] : NULL;
 		const char *ks = k && k->has_ledger ? k->ledger.source[i] : NULL;
@@ -183,8 +184,9 @@ void report_print(const struct cmp *c)
 {
 	const struct cmp_meta *m = &c->meta;
 
-	printf("\n%s%s, %u cpus, Linux %s, %s\n", m->machine.cpu, m->virtualised ? " (virtual machine)" : "",
-	       m->machine.cpus, m->machine.kernel, m->machine.date);
+	printf("\n%s%s, %u cpus, Linux %s, %s\n", m->machine.cpu,
+	       m->virtualised ? " (virtual machine)" : "", m->machine.cpus, m->machine.kernel,
+	       m->machine.date);
 	printf("Request and response of %d bytes, one server cpu; median (min-max) of %u samples "
 	       "taken in turn\n\n",
 	       CMP_SIZE, m->reps);
@@ -195,13 +197,14 @@ void report_print(const struct cmp *c)
 	printf("\nRatios (95 %% interval where n >= 6, else all that was seen)\n");
 	print_ratio(c, "rr1_p50_kernel_awake_over_bypass",
 		    "round trip, 1 connection: kernel (awake) / bypass", 8);
-	print_ratio(c, "rr1_p50_kernel_over_bypass", "round trip, 1 connection: kernel / bypass", 0);
+	print_ratio(c, "rr1_p50_kernel_over_bypass", "round trip, 1 connection: kernel / bypass",
+		    0);
 	print_ratio(c, "rr64_rps_bypass_over_kernel_awake",
 		    "requests/s, 64 connections: bypass / kernel (awake)", 0);
 	print_ratio(c, "rr64_cycles_kernel_awake_over_bypass",
 		    "server cycles, 64 connections: kernel (awake) / bypass", 8);
-	print_ratio(c, "rr1_p50_bypass_over_floor",
-		    "round trip, 1 connection: bypass / bare link", 0);
+	print_ratio(c, "rr1_p50_bypass_over_floor", "round trip, 1 connection: bypass / bare link",
+		    0);
 	print_ratio(c, "rr1_p50_bypass_minus_floor_ns",
 		    "ns that stack, poller and goroutines add to the bare link", -800);
 	print_ratio(c, "rr64_rps_epoll_over_plain",

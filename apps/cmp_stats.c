@@ -153,7 +153,8 @@ static void ratio_add(struct cmp *c, const char *name, const char *says, struct 
 
 void cmp_ratios(struct cmp *c)
 {
-	const struct cmp_series *b1 = cmp_find(c, SET_BYPASS, 1), *b64 = cmp_find(c, SET_BYPASS, 64);
+	const struct cmp_series *b1 = cmp_find(c, SET_BYPASS, 1),
+				*b64 = cmp_find(c, SET_BYPASS, 64);
 	const struct cmp_series *k1 = cmp_find(c, SET_KERNEL_AWAKE, 1);
 	const struct cmp_series *k64 = cmp_find(c, SET_KERNEL_AWAKE, 64);
 	const struct cmp_series *f1 = cmp_find(c, SET_FLOOR, 1), *p1 = cmp_find(c, SET_KERNEL, 1);
@@ -186,8 +187,7 @@ void cmp_ratios(struct cmp *c)
 			  "what stack, poller and goroutines add to the bare link, ns",
 			  figure_ratio(diff, one, n));
 	}
-	ratio_add(c, "rr64_rps_epoll_over_plain",
-		  "requests/s of our epoll backend / plain C epoll",
+	ratio_add(c, "rr64_rps_epoll_over_plain", "requests/s of our epoll backend / plain C epoll",
 		  figure_ratio(c->pair_ours, c->pair_plain, c->nr_pairs));
 	ratio_add(c, "rr64_cycles_plain_over_epoll",
 		  "server cycles per request of plain C epoll / our epoll backend",

@@ -16,7 +16,7 @@
 #include "apps/tsc.h"
 
 #define LOAD_QUIET   0.7 /* a load average above this means company */
-#define MODE_SAMPLES 3 /* of each way of tuning the kernel */
+#define MODE_SAMPLES 3   /* of each way of tuning the kernel */
 
 struct compare_args {
 	bool quick, verbose;
@@ -30,10 +30,10 @@ struct compare_plan {
 	uint64_t pair_warm_ns, pair_run_ns;
 };
 
-static const struct compare_plan plan_quick = {5, 3, 15, 3, 50000000, 200000000,
-					       30000000, 100000000};
-static const struct compare_plan plan_full = {7, 5, 21, 5, 100000000, 500000000,
-					      50000000, 500000000};
+static const struct compare_plan plan_quick = {5,        3,         15,       3,
+					       50000000, 200000000, 30000000, 100000000};
+static const struct compare_plan plan_full = {7,         5,         21,       5,
+					      100000000, 500000000, 50000000, 500000000};
 
 volatile sig_atomic_t cmp_stop_requested;
 
@@ -134,8 +134,8 @@ static int failed(enum cmp_set set, unsigned conns, int err)
 	if (err == -EINTR)
 		return err;
 	progress_end();
-	fprintf(stderr, "parklane: compare: %s with %u connections: %s\n", cmp_set_names[set], conns,
-		is_bypass(set) ? bypass_what() : kernel_what());
+	fprintf(stderr, "parklane: compare: %s with %u connections: %s\n", cmp_set_names[set],
+		conns, is_bypass(set) ? bypass_what() : kernel_what());
 	return err;
 }
 
@@ -343,8 +343,7 @@ static int measure(const struct compare_plan *plan)
 	for (unsigned i = 0; i < cmp.nr_series; i++)
 		cmp.series[i].curve ? curve++ : table++;
 	steps_all = 15 * MODE_SAMPLES + table * plan->reps + curve * plan->curve_reps +
-		    plan->pairs * 2 + 5 +
-		    1 + 2 * plan->micro;
+		    plan->pairs * 2 + 5 + 1 + 2 * plan->micro;
 	err = choose_modes(plan);
 	for (unsigned rep = 0; rep < plan->reps && !err; rep++) {
 		for (unsigned i = 0; i < cmp.nr_series && !err; i++) {

@@ -26,46 +26,44 @@
 
 /* ---- what is measured ---- */
 
-enum cmp_set {
-	SET_BYPASS,
-	SET_FLOOR,
-	SET_KERNEL,
-	SET_KERNEL_AWAKE,
-	SET_PLAIN_EPOLL,
-	SET_MAX
-};
+enum cmp_set { SET_BYPASS, SET_FLOOR, SET_KERNEL, SET_KERNEL_AWAKE, SET_PLAIN_EPOLL, SET_MAX };
 
 /* The steps of a bypass lane's turn that the ledger tells apart, and the kernel's own split of a
  * cpu's time. One array serves both; a set fills what it has. */
 #define CMP_STEPS(X)                                                                               \
-	X(DRIVER_RX, "driver rx") X(STACK_RX, "stack rx") X(READY, "ready") X(TIMERS, "timers")    \
-	X(SWITCH, "switch") X(APP, "app") X(STACK_TX, "stack tx") X(DRIVER_TX, "driver tx")        \
-	X(KERNEL_POLL, "kernel poll")                                                              \
-	X(K_USER, "user") X(K_SYSTEM, "system calls") X(K_SOFTIRQ, "softirq") X(K_IRQ, "hard irq")
+	X(DRIVER_RX, "driver rx")                                                                  \
+	X(STACK_RX, "stack rx") X(READY, "ready") X(TIMERS, "timers") X(SWITCH, "switch")          \
+		X(APP, "app") X(STACK_TX, "stack tx") X(DRIVER_TX, "driver tx")                    \
+			X(KERNEL_POLL, "kernel poll") X(K_USER, "user")                            \
+				X(K_SYSTEM, "system calls") X(K_SOFTIRQ, "softirq")                \
+					X(K_IRQ, "hard irq")
 
 enum cmp_step {
 #define X(sym, name) STEP_##sym,
 	CMP_STEPS(X)
 #undef X
-	STEP_MAX
+		STEP_MAX
 };
 
 /* The ledger's rows: events on the server's cpu within one window. */
 #define CMP_ROWS(X)                                                                                \
-	X(HARDIRQ, "hard_interrupts") X(IPI, "ipis") X(SOFTIRQ_RX, "softirq_net_rx")               \
-	X(SOFTIRQ_TX, "softirq_net_tx") X(CTX_VOL, "context_switches_voluntary")                   \
-	X(CTX_INVOL, "context_switches_involuntary") X(SYS_READ, "syscall_read")                   \
-	X(SYS_WRITE, "syscall_write") X(SYS_EPOLL, "syscall_epoll_wait")                           \
-	X(SYS_OTHER, "syscall_other") X(BYTES_COPIED, "bytes_copied") X(PACKETS_RX, "packets_rx")  \
-	X(PACKETS_TX, "packets_tx") X(SKB, "skb_allocations") X(WAKEUPS, "wakeups")                \
-	X(PARKS, "parks") X(EMPTY_POLLS, "empty_polls") X(CSUM_SW, "checksums_in_software")        \
-	X(CSUM_HW, "checksums_by_device")
+	X(HARDIRQ, "hard_interrupts")                                                              \
+	X(IPI, "ipis") X(SOFTIRQ_RX, "softirq_net_rx") X(SOFTIRQ_TX, "softirq_net_tx")             \
+		X(CTX_VOL, "context_switches_voluntary") X(                                        \
+			CTX_INVOL, "context_switches_involuntary") X(SYS_READ, "syscall_read")     \
+			X(SYS_WRITE, "syscall_write") X(SYS_EPOLL, "syscall_epoll_wait")           \
+				X(SYS_OTHER, "syscall_other") X(BYTES_COPIED, "bytes_copied")      \
+					X(PACKETS_RX, "packets_rx") X(PACKETS_TX, "packets_tx") X( \
+						SKB, "skb_allocations") X(WAKEUPS, "wakeups")      \
+						X(PARKS, "parks") X(EMPTY_POLLS, "empty_polls")    \
+							X(CSUM_SW, "checksums_in_software")        \
+								X(CSUM_HW, "checksums_by_device")
 
 enum cmp_row {
 #define X(sym, name) ROW_##sym,
 	CMP_ROWS(X)
 #undef X
-	ROW_MAX
+		ROW_MAX
 };
 
 extern const char *const cmp_set_names[SET_MAX];
@@ -82,9 +80,9 @@ struct cmp_ledger {
 /* One sample of one set. */
 struct cmp_sample {
 	struct rr_result rr;
-	double server_cycles; /* in the window, without idle or empty polls; NAN unknown */
-	double server_busy;   /* share of the window, 0..1; NAN unknown */
-	double client_cycles; /* kernel sets: the other cpu's, shown apart */
+	double server_cycles;         /* in the window, without idle or empty polls; NAN unknown */
+	double server_busy;           /* share of the window, 0..1; NAN unknown */
+	double client_cycles;         /* kernel sets: the other cpu's, shown apart */
 	double step_cycles[STEP_MAX]; /* server_cycles by step; NAN what a set does not tell */
 	struct cmp_ledger ledger;
 };
@@ -106,8 +104,8 @@ struct kernel_mode {
 struct cmp_series {
 	enum cmp_set set;
 	unsigned conns, size;
-	bool curve;        /* only for the throughput curve, not in the table */
-	bool rival;        /* the same with RPS off: its requests/s may be the better ones */
+	bool curve; /* only for the throughput curve, not in the table */
+	bool rival; /* the same with RPS off: its requests/s may be the better ones */
 	struct kernel_mode rps_mode;    /* kernel sets: of requests/s and round trips */
 	struct kernel_mode cycles_mode; /* of everything else */
 	unsigned n;
@@ -116,8 +114,8 @@ struct cmp_series {
 	double cycles[CMP_SAMPLES_MAX]; /* server's, per request */
 	double busy[CMP_SAMPLES_MAX], client_cycles[CMP_SAMPLES_MAX];
 	double steps[STEP_MAX][CMP_SAMPLES_MAX]; /* cycles per request */
-	struct hist hist;  /* all samples together */
-	struct cmp_ledger ledger; /* of the ledger's own sample */
+	struct hist hist;                        /* all samples together */
+	struct cmp_ledger ledger;                /* of the ledger's own sample */
 	bool has_ledger;
 };
 
@@ -143,7 +141,7 @@ struct cmp_meta {
 	char kernel_csum[96], bypass_csum[96], notes[8][160];
 	unsigned nr_notes, reps;
 	double tsc_hz, seconds;
-	struct kernel_mode mode_latency; /* 1 connection */
+	struct kernel_mode mode_latency;           /* 1 connection */
 	struct kernel_mode mode_steered, mode_off; /* more: RPS on for the cycles, and off */
 	bool quick, virtualised;
 };
@@ -190,7 +188,7 @@ struct cmp_call {
 };
 
 struct worker {
-	pid_t pid; /* 0 = not running */
+	pid_t pid;    /* 0 = not running */
 	int to, from; /* pipes, parent's ends */
 	struct cmp_call *call;
 	const char *name;

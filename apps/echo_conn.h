@@ -20,7 +20,7 @@ struct echo_bufs {
 
 /* One writer, the lane; relaxed readers. */
 struct echo_server {
-	struct echo_bufs bufs; /* the lane's alone */
+	struct echo_bufs bufs;    /* the lane's alone */
 	struct pl_conn *listener; /* set by the user, who closes it */
 	uint64_t accepted, active, requests, bytes, errors;
 	int last_err; /* of a connection that ended badly; 0 none */

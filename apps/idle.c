@@ -17,10 +17,10 @@
 #include "apps/open.h"
 #include "drivers/loop.h"
 
-#define IDLE_IP   "10.77.0.2"
-#define IDLE_PORT 7
-#define POOL_SKBS 4096u
-#define POOL_BUF  2176u
+#define IDLE_IP     "10.77.0.2"
+#define IDLE_PORT   7
+#define POOL_SKBS   4096u
+#define POOL_BUF    2176u
 #define FILES_OTHER 64u /* what else this process may hold open */
 
 struct idle_job {

@@ -19,6 +19,7 @@
  * process's network namespace. For a process of its own: what is freed later is not given
  * back. 0; -errno with one line in what[size].
  */
-MUST_USE int idle_measure(bool stack, unsigned *conns, double *ret_bytes, char *what, unsigned size);
+MUST_USE int idle_measure(bool stack, unsigned *conns, double *ret_bytes, char *what,
+			  unsigned size);
 
 #endif

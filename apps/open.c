@@ -85,10 +85,11 @@ static int check_address(uint32_t ip)
 		if (!sin || sin->sin_family != AF_INET || sin->sin_addr.s_addr != ip)
 			continue;
 		inet_ntop(AF_INET, &ip, text, sizeof(text));
-		err = open_error(-EADDRINUSE,
-				 "--ip %s: the kernel has that address on %s; give Parklane another "
-				 "one of the same network",
-				 text, i->ifa_name);
+		err = open_error(
+			-EADDRINUSE,
+			"--ip %s: the kernel has that address on %s; give Parklane another "
+			"one of the same network",
+			text, i->ifa_name);
 	}
 	freeifaddrs(all);
 	return err;
@@ -114,7 +115,8 @@ static int make_stack(const struct lane_plan *plan, struct netdev *dev, struct s
 	err = stack_attach(st, dev, 0, plan->ip, plan->prefix_len, plan->gw);
 	if (err) {
 		stack_destroy(st);
-		return open_error(err, "the stack refuses that address or the device's MTU of %u: %s",
+		return open_error(err,
+				  "the stack refuses that address or the device's MTU of %u: %s",
 				  dev->mtu, strerror(-err));
 	}
 	*ret = st;
@@ -149,7 +151,8 @@ int open_lane(const struct lane_plan *plan, struct netdev *dev, struct skb_pool 
 		if (!err)
 			err = lane_add_backend(ol.lane, ol.nb);
 		if (err)
-			(void)open_error(err, "cannot connect stack and poller: %s", strerror(-err));
+			(void)open_error(err, "cannot connect stack and poller: %s",
+					 strerror(-err));
 	}
 	if (err) {
 		close_lane(&ol);
@@ -199,8 +202,8 @@ static int open_device(const struct pl_options *opt, const struct lane_plan *pla
 	return 0;
 }
 
-static int run_lane(struct open_lane *ol, const struct netdev_handle *h,
-		    void (*main_fn)(void *arg), void *arg, const struct open_hooks *hooks)
+static int run_lane(struct open_lane *ol, const struct netdev_handle *h, void (*main_fn)(void *arg),
+		    void *arg, const struct open_hooks *hooks)
 {
 	int err = lane_go(ol->lane, main_fn, arg, "main");
 

@@ -100,7 +100,8 @@ static int parse_cidr(const char *s, uint32_t *ret_ip, unsigned *ret_len)
 	uint32_t host;
 
 	if (!slash || slash - s >= (long)sizeof(addr))
-		return open_error(-EINVAL, "--ip %s: give address and prefix, as in 10.77.0.2/24", s);
+		return open_error(-EINVAL, "--ip %s: give address and prefix, as in 10.77.0.2/24",
+				  s);
 	memcpy(addr, s, (size_t)(slash - s));
 	addr[slash - s] = '\0';
 	if (inet_pton(AF_INET, addr, &in) != 1)

@@ -195,10 +195,13 @@ static double bench_cas(void)
 }
 
 static double (*const benches[PARK_MAX])(void) = {
-	[PARK_YIELD] = bench_yield,         [PARK_READY] = bench_park_local,
-	[PARK_READY_FD] = bench_park_locked, [PARK_SPAWN] = bench_spawn_warm,
+	[PARK_YIELD] = bench_yield,
+	[PARK_READY] = bench_park_local,
+	[PARK_READY_FD] = bench_park_locked,
+	[PARK_SPAWN] = bench_spawn_warm,
 	[PARK_SPAWN_ROTATION] = bench_spawn_rotation,
-	[PARK_SPAWN_COLD] = bench_spawn_cold, [PARK_CAS] = bench_cas,
+	[PARK_SPAWN_COLD] = bench_spawn_cold,
+	[PARK_CAS] = bench_cas,
 };
 
 const char *const park_keys[PARK_MAX] = {

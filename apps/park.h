@@ -21,7 +21,7 @@ enum park_row {
 #define X(sym, key, says) PARK_##sym,
 	PARK_ROWS(X)
 #undef X
-	PARK_MAX
+		PARK_MAX
 };
 
 extern const char *const park_keys[PARK_MAX], *const park_says[PARK_MAX];

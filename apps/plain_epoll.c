@@ -22,7 +22,7 @@
 
 struct plain_conn {
 	int fd;
-	size_t off, len; /* of what is still to be written */
+	size_t off, len;  /* of what is still to be written */
 	uint8_t *pending; /* NULL none */
 };
 

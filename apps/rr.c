@@ -14,11 +14,11 @@
 #include "apps/tsc.h"
 #include "stack/base/compiler.h"
 
-#define DIAL_NS      5000000000u
+#define DIAL_NS 5000000000u
 /* After the window: an answer that takes longer is an error. Long, since a busy machine may keep a
  * lane off its cpu for seconds, and that is no fault of the server. */
-#define GRACE_NS     10000000000u
-#define PHASE_STEP   1000000     /* how often the coordinator looks, ns */
+#define GRACE_NS   10000000000u
+#define PHASE_STEP 1000000 /* how often the coordinator looks, ns */
 
 enum rr_phase {
 	RR_CONNECT,
@@ -175,8 +175,8 @@ static void rr_window(struct rr_job *job)
 
 void rr_run(const struct rr_config *cfg, struct rr_result *res)
 {
-	struct rr_job job = {.cfg = cfg, .res = res, .phase = RR_CONNECT,
-			     .ns_per_tsc = 1e9 / tsc_hz()};
+	struct rr_job job = {
+		.cfg = cfg, .res = res, .phase = RR_CONNECT, .ns_per_tsc = 1e9 / tsc_hz()};
 	int err;
 
 	memset(res, 0, sizeof(*res));

@@ -20,7 +20,7 @@ struct rr_config {
 	struct pl_addr addr;
 	enum pl_net net;
 	unsigned conns, size;
-	uint64_t seed;    /* of the payload */
+	uint64_t seed; /* of the payload */
 	uint64_t warm_ns, run_ns;
 	uint64_t dial_ns; /* how long a connection may take to come up; 0 = 5 s */
 	/* window - called on the lane when the measured window opens and when it closes; NULL
@@ -36,8 +36,9 @@ struct rr_result {
 	uint64_t requests;  /* answered within the window */
 	uint64_t window_ns; /* its length, as measured */
 	uint64_t window_tsc;
-	uint64_t began_ns;  /* mono_ns() when the window opened, 0 not yet: for who stops before the end */
-	struct hist hist;   /* round trips, ns */
+	uint64_t
+		began_ns; /* mono_ns() when the window opened, 0 not yet: for who stops before the end */
+	struct hist hist; /* round trips, ns */
 };
 
 /* rr_run - run one measurement; inside a goroutine, parks until it is over. Fills *res, which

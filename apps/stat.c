@@ -137,10 +137,11 @@ static void print_sockets(const json_t *list)
 		return;
 	printf("%-12s %-21s %-21s %8s %8s %6s %8s %8s\n", "state", "local", "peer", "recv-q",
 	       "send-q", "cwnd", "srtt us", "retrans");
-	json_array_foreach (list, i, s) {
+	json_array_foreach(list, i, s)
+	{
 		printf("%-12s %-21s %-21s %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
-		       " %6" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
-		       " %8" JSON_INTEGER_FORMAT "\n",
+		       " %6" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
+		       "\n",
 		       str(s, "state"), str(s, "local"), str(s, "peer"), num(s, "recv_q"),
 		       num(s, "send_q"), num(s, "cwnd"), num(s, "srtt_us"), num(s, "retrans"));
 	}
@@ -154,7 +155,8 @@ static void print_counts(const char *title, json_t *o)
 	bool any = false;
 
 	printf("%s:", title);
-	json_object_foreach (o, key, v) {
+	json_object_foreach(o, key, v)
+	{
 		if (!json_is_integer(v) || !json_integer_value(v))
 			continue;
 		printf("%s %s %" JSON_INTEGER_FORMAT, any ? "," : "", key, json_integer_value(v));

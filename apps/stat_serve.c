@@ -22,9 +22,9 @@
 #include "stack/sock.h"
 #include "stack/stack.h"
 
-#define SOCKS_MAX  4096       /* listed; the count tells how many there are */
-#define LOOK_NS    50000000   /* how often the lane looks for a request */
-#define ANSWER_MS  2000       /* how long the thread waits for it */
+#define SOCKS_MAX 4096     /* listed; the count tells how many there are */
+#define LOOK_NS   50000000 /* how often the lane looks for a request */
+#define ANSWER_MS 2000     /* how long the thread waits for it */
 
 enum snap_state {
 	SNAP_IDLE,
@@ -37,7 +37,7 @@ struct stat_serve {
 	const char *command;   /* (c) */
 	int listen_fd, end[2]; /* (c) end: a pipe whose closing ends the thread */
 	pthread_t thread;
-	uint64_t began;        /* (c) mono ns */
+	uint64_t began; /* (c) mono ns */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	/* (a) WANTED is the thread's to set, READY the lane's; each release pairs with the other's
 	 * acquire, and the array belongs to whom the state names. */
@@ -133,15 +133,14 @@ static void stack_json(struct stat_serve *s, json_t *o)
 	}
 	if (dev->ops->get_stats)
 		dev->ops->get_stats(dev, &ns);
-	json_object_set_new(o, "device",
-			    json_pack("{s:s s:I s:I s:I s:I s:I s:I s:I}", "name", dev->name,
-				      "rx_packets", (json_int_t)ns.rx_packets, "tx_packets",
-				      (json_int_t)ns.tx_packets, "rx_ring_overruns",
-				      (json_int_t)ns.rx_missed, "rx_without_buffer",
-				      (json_int_t)ns.rx_nombuf, "tx_ring_full",
-				      (json_int_t)stat_read(&ss->tx_ring_full), "rx_errors",
-				      (json_int_t)ns.rx_errors, "tx_errors",
-				      (json_int_t)ns.tx_errors));
+	json_object_set_new(
+		o, "device",
+		json_pack("{s:s s:I s:I s:I s:I s:I s:I s:I}", "name", dev->name, "rx_packets",
+			  (json_int_t)ns.rx_packets, "tx_packets", (json_int_t)ns.tx_packets,
+			  "rx_ring_overruns", (json_int_t)ns.rx_missed, "rx_without_buffer",
+			  (json_int_t)ns.rx_nombuf, "tx_ring_full",
+			  (json_int_t)stat_read(&ss->tx_ring_full), "rx_errors",
+			  (json_int_t)ns.rx_errors, "tx_errors", (json_int_t)ns.tx_errors));
 	json_object_set_new(o, "stack", c);
 	json_object_set_new(o, "drops", drops);
 }

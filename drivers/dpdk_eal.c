@@ -24,7 +24,7 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 
-#define MIB	     (1024u * 1024u)
+#define MIB          (1024u * 1024u)
 #define CHATTER_SIZE 16384u
 #define EAL_ARGS_MAX 16
 /* EAL's own: malloc heap, ethdev and ring structures, memif and tap queues. */
@@ -33,7 +33,7 @@
 static struct {
 	enum { EAL_NEVER, EAL_RUNNING, EAL_STOPPED } state;
 	bool verbose;
-	FILE *log;	     /* what rte_log writes to */
+	FILE *log;           /* what rte_log writes to */
 	int saved[2], memfd; /* while quiet */
 	size_t len;
 	char chatter[CHATTER_SIZE];
@@ -246,7 +246,8 @@ static uint64_t group_available(void)
 		(void)snprintf(dir, sizeof(dir), "/sys/fs/cgroup%s%s", v1 ? "/memory" : "", path);
 		for (;;) {
 			if (group_value(dir, v1 ? "memory.limit_in_bytes" : "memory.max", &max) &&
-			    group_value(dir, v1 ? "memory.usage_in_bytes" : "memory.current", &used))
+			    group_value(dir, v1 ? "memory.usage_in_bytes" : "memory.current",
+					&used))
 				ret = min_t(uint64_t, ret, max > used ? max - used : 0);
 			if (strlen(dir) <= root)
 				break;
@@ -292,8 +293,7 @@ static int check_memory(uint64_t need, char *err, size_t errlen)
 		if (need <= room[i].bytes)
 			continue;
 		(void)snprintf(err, errlen,
-			       "a pool of %" PRIu64 " MiB does not fit: %" PRIu64
-			       " MiB %s: %s",
+			       "a pool of %" PRIu64 " MiB does not fit: %" PRIu64 " MiB %s: %s",
 			       need / MIB, room[i].bytes / MIB, room[i].where, room[i].advice);
 		return -ENOMEM;
 	}
@@ -352,7 +352,7 @@ static int run_init(const struct dpdk_eal_config *cfg, uint64_t need, bool huge,
 {
 	char lcores[24], mem[24], prefix[32];
 	const char *arg[EAL_ARGS_MAX] = {"parklane", "--lcores",      lcores, "-m",
-					 mem,	     "--file-prefix", prefix, "--no-telemetry"};
+					 mem,        "--file-prefix", prefix, "--no-telemetry"};
 	char *argv[EAL_ARGS_MAX + 1] = {NULL}, *own[EAL_ARGS_MAX];
 	int n = 8, ret;
 

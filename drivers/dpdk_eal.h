@@ -24,7 +24,7 @@ struct dpdk_eal_config {
 	size_t mem_bytes; /* what the pools will need, see dpdk_pool_bytes() */
 	enum dpdk_huge huge;
 	const char *pci; /* "0000:03:00.0" to allow, NULL = no PCI at all */
-	bool verbose;	 /* let the chatter through to stderr */
+	bool verbose;    /* let the chatter through to stderr */
 };
 
 /*

@@ -23,7 +23,7 @@
 #define POOL_BUF_MIN 256u
 #define POOL_PRIV    RTE_ALIGN_CEIL(sizeof(struct sk_buff), CACHE_LINE)
 /* What a mempool element has around the mbuf, and the ring's pointer to it. */
-#define POOL_PER_OBJ		    (RTE_MEMPOOL_HEADER_SIZE_MAX + sizeof(void *))
+#define POOL_PER_OBJ                (RTE_MEMPOOL_HEADER_SIZE_MAX + sizeof(void *))
 #define RTE_MEMPOOL_HEADER_SIZE_MAX 128u
 
 static unsigned pool_alloc_bulk(struct skb_pool *pool, struct sk_buff **skbs, unsigned n)
@@ -187,8 +187,8 @@ static struct rte_mempool *make_mempool(uint32_t nr, uint32_t buf_size, int node
 	(void)snprintf(name, sizeof(name), "pl_pool%u",
 		       __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED));
 	mp = rte_mempool_create_empty(name, nr, sizeof(struct rte_mbuf) + POOL_PRIV + buf_size,
-				      POOL_CACHE, sizeof(struct rte_pktmbuf_pool_private),
-				      node, iova_va ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
+				      POOL_CACHE, sizeof(struct rte_pktmbuf_pool_private), node,
+				      iova_va ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
 	if (mp && fill_mempool(mp, iova_va, (uint16_t)buf_size) < 0) {
 		rte_mempool_free(mp);
 		mp = NULL;

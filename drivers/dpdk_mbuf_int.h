@@ -19,7 +19,7 @@
 struct dpdk_pool {
 	struct skb_pool pool;
 	struct rte_mempool *mp; /* (c) */
-	int node;		/* (c) that it lies on, SOCKET_ID_ANY unknown */
+	int node;               /* (c) that it lies on, SOCKET_ID_ANY unknown */
 };
 
 static inline struct dpdk_pool *to_dpdk_pool(const struct skb_pool *pool)

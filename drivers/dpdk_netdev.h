@@ -12,7 +12,7 @@
 struct dpdk_netdev_config {
 	uint16_t nr_queues; /* RX = TX queues; 0 = 1 */
 	uint16_t nr_desc;   /* per queue; 0 = what suits the device */
-	uint16_t mtu;	    /* bytes of IP packet; 0 = 1500 */
+	uint16_t mtu;       /* bytes of IP packet; 0 = 1500 */
 	const uint8_t *mac; /* ETH_ALEN bytes, NULL = the device's own */
 };
 

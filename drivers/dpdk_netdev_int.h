@@ -12,9 +12,9 @@
 
 struct dpdk_dev {
 	struct netdev dev;
-	uint16_t port;	       /* (c) */
+	uint16_t port;         /* (c) */
 	bool tx_prepare;       /* (c) the PMD wants to see offloaded frames before */
-	bool has_fd;	       /* (c) configured so that a queue has an fd to wait on */
+	bool has_fd;           /* (c) configured so that a queue has an fd to wait on */
 	struct skb_pool *pool; /* (c) */
 	char driver[32];       /* (c) */
 	/* Called when the port is closed, for what belongs to dpdk_ring.c. */

@@ -362,14 +362,16 @@ static int tap_allowed(const char *args, char *err, size_t errlen)
 	if (fd >= 0)
 		(void)close(fd);
 	if (ret == -EBUSY)
-		return fail(-EBUSY, err, errlen,
-			    "net_tap: %s is in use by another process: stop that, or choose another "
-			    "iface=NAME",
-			    name);
+		return fail(
+			-EBUSY, err, errlen,
+			"net_tap: %s is in use by another process: stop that, or choose another "
+			"iface=NAME",
+			name);
 	if (ret == -EINVAL && *name)
-		return fail(-EINVAL, err, errlen,
-			    "net_tap: %s exists and is no multi-queue tap: choose another iface=NAME",
-			    name);
+		return fail(
+			-EINVAL, err, errlen,
+			"net_tap: %s exists and is no multi-queue tap: choose another iface=NAME",
+			name);
 	if (ret == -ENOENT || ret == -ENXIO || ret == -ENODEV)
 		return fail(-ENODEV, err, errlen,
 			    "net_tap: /dev/net/tun is missing; try: modprobe tun");

@@ -21,7 +21,7 @@
 
 struct ring_pair {
 	struct rte_ring *ring[2][RING_QUEUES_MAX]; /* (c) [0]: a to b, [1]: b to a */
-	unsigned nr_open;			   /* (a) ports that still use them */
+	unsigned nr_open;                          /* (a) ports that still use them */
 };
 
 static void ring_drain(struct rte_ring *r)

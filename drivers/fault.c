@@ -20,22 +20,22 @@ struct held {
 };
 
 struct flow {
-	uint64_t rng;		    /* (o) */
+	uint64_t rng;               /* (o) */
 	struct sk_buff_head out;    /* (o) ready to leave */
 	struct held held[HELD_MAX]; /* (o) oldest first */
-	unsigned nr_held;	    /* (o) */
-	uint64_t next;		    /* (o, read relaxed by next_event) earliest deadline, 0 none */
-	struct fault_stats st;	    /* (o, read relaxed) */
+	unsigned nr_held;           /* (o) */
+	uint64_t next;              /* (o, read relaxed by next_event) earliest deadline, 0 none */
+	struct fault_stats st;      /* (o, read relaxed) */
 } ALIGNED(CACHE_LINE);
 
 struct fault_dev {
 	struct netdev dev;
-	struct netdev *inner;	    /* (c) */
-	struct fault_spec spec;	    /* (c) */
+	struct netdev *inner;       /* (c) */
+	struct fault_spec spec;     /* (c) */
 	uint64_t (*now)(void *ctx); /* (c) */
-	void *now_ctx;		    /* (c) */
-	struct skb_pool *pool;	    /* (a) seen with the first frame; for close() */
-	struct flow *flow;	    /* (c) [queue * FAULT_DIRS + dir] */
+	void *now_ctx;              /* (c) */
+	struct skb_pool *pool;      /* (a) seen with the first frame; for close() */
+	struct flow *flow;          /* (c) [queue * FAULT_DIRS + dir] */
 };
 
 static struct fault_dev *to_fault(const struct netdev *dev)

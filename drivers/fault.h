@@ -12,7 +12,7 @@
 
 /* A held frame leaves when this many further frames have passed it, or this time, in ns. */
 #define FAULT_HOLD_FRAMES 2
-#define FAULT_HOLD_NS	  1000000ull
+#define FAULT_HOLD_NS     1000000ull
 
 enum fault_kind {
 	FAULT_LOSS,
@@ -26,7 +26,7 @@ enum fault_dir { FAULT_RX, FAULT_TX, FAULT_DIRS };
 
 struct fault_spec {
 	double p[FAULT_DIRS][FAULT_KINDS]; /* 0..1, per frame */
-	uint64_t seed;			   /* default 1 */
+	uint64_t seed;                     /* default 1 */
 };
 
 struct fault_stats {

@@ -16,7 +16,7 @@
 struct frame_info {
 	uint16_t l3_len;       /* IPv4 header, bytes */
 	uint16_t tot_len;      /* IPv4 total length, bytes */
-	uint8_t proto;	       /* IPv4 protocol; 0 for a fragment */
+	uint8_t proto;         /* IPv4 protocol; 0 for a fragment */
 	uint8_t csum_off;      /* of the L4 checksum from L4's start; 0 if the protocol has none */
 	uint32_t saddr, daddr; /* network order */
 };

@@ -15,7 +15,7 @@
 #include "drivers/rss.h"
 
 #define LOOP_QUEUES_MAX 32
-#define LOOP_RING_MAX	65536u
+#define LOOP_RING_MAX   65536u
 /* Room in front of a received frame, so that an answer can be built in place. */
 #define LOOP_HEADROOM 64
 
@@ -34,7 +34,7 @@ struct loop_ring {
 
 struct loop_queue {
 	uint64_t rx_packets, rx_bytes, rx_nombuf; /* (o) the RX queue's thread */
-	uint16_t next_ring;			  /* (o) where the next rx_burst begins */
+	uint16_t next_ring;                       /* (o) where the next rx_burst begins */
 	uint64_t tx_packets, tx_bytes, tx_errors ALIGNED(CACHE_LINE); /* (o) the TX queue's */
 	uint64_t missed; /* (o) lost on the peer's full rings */
 } ALIGNED(CACHE_LINE);
@@ -44,19 +44,19 @@ struct loop_pair;
 struct loop_end {
 	struct netdev dev;
 	struct loop_pair *pair; /* (c) */
-	struct loop_end *peer;	/* (c) */
-	struct loop_ring *rx;	/* (c) [own rx queue * nr + peer's tx queue] */
-	bool open;		/* (a) */
+	struct loop_end *peer;  /* (c) */
+	struct loop_ring *rx;   /* (c) [own rx queue * nr + peer's tx queue] */
+	bool open;              /* (a) */
 	struct loop_queue queue[LOOP_QUEUES_MAX];
 };
 
 struct loop_pair {
 	struct loop_end end[2];
-	uint32_t mask;	       /* (c) ring size - 1 */
-	size_t stride;	       /* (c) bytes per slot */
-	bool lossy;	       /* (c) */
+	uint32_t mask;         /* (c) ring size - 1 */
+	size_t stride;         /* (c) bytes per slot */
+	bool lossy;            /* (c) */
 	struct skb_pool *pool; /* (c) handover only */
-	int nr_open;	       /* (a) the last close frees */
+	int nr_open;           /* (a) the last close frees */
 };
 
 static struct loop_end *to_end(struct netdev *dev)

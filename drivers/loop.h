@@ -11,14 +11,14 @@
 #include "stack/netdev.h"
 
 /* What loop can do for the stack: the loop_config.features that are accepted. */
-#define LOOP_FEATURES                                                                     \
-	(NETDEV_F_RX_CSUM | NETDEV_F_TX_IP_CSUM | NETDEV_F_TX_TCP_CSUM | NETDEV_F_TX_SG | \
+#define LOOP_FEATURES                                                                              \
+	(NETDEV_F_RX_CSUM | NETDEV_F_TX_IP_CSUM | NETDEV_F_TX_TCP_CSUM | NETDEV_F_TX_SG |          \
 	 NETDEV_F_TX_HANDOVER)
 
 struct loop_config {
 	uint16_t nr_queues; /* default 1, at most 32 */
 	uint32_t ring_size; /* frames per pair of queues and direction; power of 2; default 512 */
-	uint16_t mtu;	    /* default 1500; at most 65521 */
+	uint16_t mtu;       /* default 1500; at most 65521 */
 	/*
 	 * NETDEV_F_* of both ends, default 0; a subset of LOOP_FEATURES. The offloads are real:
 	 * with TX_*_CSUM the frame's checksums are completed, with RX_CSUM they are verified.

@@ -21,12 +21,12 @@ enum netdev_huge {
 /* All zero but `dev` is valid. Strings are borrowed for the call. */
 struct netdev_spec {
 	const char *dev;    /* DPDK devargs, "net_tap0,iface=pl0"; unused for a pair */
-	uint16_t mtu;	    /* bytes of IP packet; 0 = 1500 */
+	uint16_t mtu;       /* bytes of IP packet; 0 = 1500 */
 	uint16_t nr_queues; /* 0 = 1 */
 	const char *pcap;   /* file to capture into, NULL = none */
 	const char *fault;  /* "loss=0.01,seed=7", NULL = none */
 	uint32_t pool_nr;   /* buffers, 2^k - 1 wastes least; 0 = NETDEV_POOL_DEFAULT */
-	int node; /* NUMA node of buffers and queues, if it has the memory; -1 = any */
+	int node;           /* NUMA node of buffers and queues, if it has the memory; -1 = any */
 	enum netdev_huge huge;
 	bool verbose; /* let EAL's and the PMDs' chatter through to stderr */
 	/* ns on the lanes' clock, for held frames; NULL = CLOCK_MONOTONIC */

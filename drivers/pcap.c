@@ -13,10 +13,10 @@
 #include "drivers/frame.h"
 #include "stack/base/clock.h"
 
-#define PCAP_MAGIC_NS	0xa1b23c4du
+#define PCAP_MAGIC_NS   0xa1b23c4du
 #define PCAP_LINK_ETHER 1
-#define PCAP_BUFFER	(256u * 1024u)
-#define PCAP_FRAME_MAX	(65535u + ETH_HLEN)
+#define PCAP_BUFFER     (256u * 1024u)
+#define PCAP_FRAME_MAX  (65535u + ETH_HLEN)
 
 struct pcap_file_header {
 	uint32_t magic;
@@ -31,11 +31,11 @@ struct pcap_record {
 
 struct pcap_dev {
 	struct netdev dev;
-	struct netdev *inner;	/* (c) */
+	struct netdev *inner;   /* (c) */
 	struct pcap_config cfg; /* (c) */
-	FILE *file;		/* its own lock covers what follows */
-	bool stopped;		/* (a) by an error; read before the lock */
-	uint64_t flushed;	/* ns */
+	FILE *file;             /* its own lock covers what follows */
+	bool stopped;           /* (a) by an error; read before the lock */
+	uint64_t flushed;       /* ns */
 	uint8_t scratch[PCAP_FRAME_MAX];
 	char buffer[PCAP_BUFFER];
 };

@@ -54,8 +54,7 @@ static int tcp_socket(struct lane *l)
 }
 
 /* conn_fd_new - wrap fd and register it; closes fd on failure. 0; -ENOMEM; epoll's -errno. */
-static int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t flags,
-		       struct pl_conn **ret_conn)
+static int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t flags, struct pl_conn **ret_conn)
 {
 	struct pl_conn *c = conn_alloc(nb, &conn_fd_ops);
 	int err = -ENOMEM;
@@ -110,8 +109,7 @@ static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 	return conn_fd_new(lane_epoll_backend(c->lane), fd, 0, ret_conn);
 }
 
-static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr,
-			      struct pl_conn **ret_conn)
+static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct pl_conn **ret_conn)
 {
 	struct sockaddr_in sin;
 	int fd = tcp_socket(l);

@@ -17,16 +17,16 @@ struct conn_ops;
 
 struct pl_conn {
 	/* cache line 0: what every read and write touches */
-	const struct conn_ops *ops;   /* (c) */
-	struct lane *lane;            /* (c) */
-	struct poll_desc *pd;         /* (c) until destroy */
+	const struct conn_ops *ops; /* (c) */
+	struct lane *lane;          /* (c) */
+	struct poll_desc *pd;       /* (c) until destroy */
 	union {
-		int fd;               /* conn_fd */
-		struct sock *sk;      /* conn_stack */
+		int fd;          /* conn_fd */
+		struct sock *sk; /* conn_stack */
 	};
-	uint8_t flags;                /* (o) CONN_F_* */
-	struct fd_mutex fdmu;         /* (a) R51; its queues are on line 1 */
-	struct list_head link;        /* (o) lane_conns(), from birth to destroy */
+	uint8_t flags;         /* (o) CONN_F_* */
+	struct fd_mutex fdmu;  /* (a) R51; its queues are on line 1 */
+	struct list_head link; /* (o) lane_conns(), from birth to destroy */
 };
 
 _Static_assert(offsetof(struct pl_conn, fdmu) + offsetof(struct fd_mutex, q) == CACHE_LINE,

@@ -26,10 +26,10 @@ struct coro_stack {
 };
 
 struct coro_arena {
-	uint8_t *base;       /* (c) */
-	size_t slot_size;    /* (c) guard + stack, an odd number of pages */
-	uint32_t nr_slots;   /* (c) */
-	uint32_t nr_carved;  /* (o) slots handed out so far; they never come back */
+	uint8_t *base;         /* (c) */
+	size_t slot_size;      /* (c) guard + stack, an odd number of pages */
+	uint32_t nr_slots;     /* (c) */
+	uint32_t nr_carved;    /* (o) slots handed out so far; they never come back */
 	bool guard_by_madvise; /* (c) else mprotect */
 };
 

@@ -11,7 +11,10 @@
 #include "stack/base/compiler.h"
 
 static const struct errtab_entry table[] = {
-#define E(sym, text) {sym, #sym, text}
+#define E(sym, text)                                                                               \
+	{                                                                                          \
+		sym, #sym, text                                                                    \
+	}
 	E(EACCES, "not permitted: a port below 1024, or a firewall rule of this machine"),
 	E(EADDRINUSE, "another listener has this address and port"),
 	E(EADDRNOTAVAIL, "not an address of this network, or no free local port is left"),

@@ -146,7 +146,7 @@ bool __fd_mutex_unlock(struct fd_mutex *m, enum fdm_dir dir)
 		fdm_grant(m, dir);
 		return false;
 	}
-	return (new & (FDM_CLOSED | FDM_REF_MASK)) == FDM_CLOSED;
+	return (new &(FDM_CLOSED | FDM_REF_MASK)) == FDM_CLOSED;
 }
 
 bool fd_mutex_incref(struct fd_mutex *m)
@@ -169,7 +169,7 @@ bool fd_mutex_decref(struct fd_mutex *m)
 		BUG_ON(!(old & FDM_REF_MASK));
 		new = old - FDM_REF;
 	} while (!fdm_cas(m, &old, new));
-	return (new & (FDM_CLOSED | FDM_REF_MASK)) == FDM_CLOSED;
+	return (new &(FDM_CLOSED | FDM_REF_MASK)) == FDM_CLOSED;
 }
 
 int fd_mutex_close(struct fd_mutex *m)

@@ -21,11 +21,11 @@ struct g;
 struct fd_waiter; /* on the stack of a parked g; fd_mutex.c */
 
 /* R51: closed, rlock, wlock, 20 bits of references, 20 of read, 20 of write waiters. */
-#define FDM_CLOSED     (1ull << 0)
-#define FDM_LOCK(dir)  (1ull << (1 + (dir)))
-#define FDM_REF        (1ull << 3)
-#define FDM_REF_MASK   (0xfffffull << 3)
-#define FDM_WAIT(dir)  (1ull << (23 + 20 * (dir)))
+#define FDM_CLOSED         (1ull << 0)
+#define FDM_LOCK(dir)      (1ull << (1 + (dir)))
+#define FDM_REF            (1ull << 3)
+#define FDM_REF_MASK       (0xfffffull << 3)
+#define FDM_WAIT(dir)      (1ull << (23 + 20 * (dir)))
 #define FDM_WAIT_MASK(dir) (0xfffffull << (23 + 20 * (dir)))
 
 enum fdm_dir {
@@ -39,12 +39,12 @@ struct fdm_queue {
 };
 
 struct fd_mutex {
-	uint64_t word;            /* (a) R51; (o) if local */
-	struct g *closer;         /* (l) parked in fd_mutex_close_wait */
-	uint32_t lock;            /* spin lock of q and closer; unused if local */
-	bool local;               /* (c) */
+	uint64_t word;    /* (a) R51; (o) if local */
+	struct g *closer; /* (l) parked in fd_mutex_close_wait */
+	uint32_t lock;    /* spin lock of q and closer; unused if local */
+	bool local;       /* (c) */
 	/* a cache line ends here in struct pl_conn: the rest is for those who wait */
-	struct fdm_queue q[2];    /* by enum fdm_dir */
+	struct fdm_queue q[2]; /* by enum fdm_dir */
 };
 
 void fd_mutex_init(struct fd_mutex *m, bool local);

@@ -15,10 +15,10 @@
 struct gtimer;
 
 struct gtimer {
-	uint64_t when;     /* (o) absolute ns wanted; 0 = stopped */
+	uint64_t when;      /* (o) absolute ns wanted; 0 = stopped */
 	uint64_t heap_when; /* (o) key in the heap; <= when while a later move is pending */
-	uint32_t index;    /* (o) 1 + slot in the heap; 0 = not in it */
-	uint32_t seq;      /* (o) handed to fn (R26) */
+	uint32_t index;     /* (o) 1 + slot in the heap; 0 = not in it */
+	uint32_t seq;       /* (o) handed to fn (R26) */
 	void (*fn)(struct gtimer *t, uint32_t seq, uint64_t now); /* (o) on the lane's stack */
 	void *arg;
 };

@@ -36,14 +36,14 @@ enum ledger_mode {
 };
 
 struct lane_config {
-	int cpu;                /* -1 = not pinned */
-	int numa_node;          /* -1 = of the cpu */
+	int cpu;       /* -1 = not pinned */
+	int numa_node; /* -1 = of the cpu */
 	enum lane_idle idle;
-	uint64_t nap_ns;        /* default 50 us */
-	uint32_t stack_size;    /* of a g; default 64 KiB of address space */
-	uint32_t max_g;         /* default 1 << 20 */
+	uint64_t nap_ns;     /* default 50 us */
+	uint32_t stack_size; /* of a g; default 64 KiB of address space */
+	uint32_t max_g;      /* default 1 << 20 */
 	enum ledger_mode ledger;
-	bool virt;              /* virtual time: no epoll, no eventfd, clock() must be given */
+	bool virt; /* virtual time: no epoll, no eventfd, clock() must be given */
 	uint64_t (*clock)(void *ctx); /* ns; NULL = CLOCK_MONOTONIC by TSC */
 	void *clock_ctx;
 };

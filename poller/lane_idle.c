@@ -109,6 +109,7 @@ int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns)
 	if (next == 0)
 		*ret_timeout_ns = -1;
 	else
-		*ret_timeout_ns = next > l->now ? (int64_t)min_t(uint64_t, next - l->now, INT64_MAX) : 0;
+		*ret_timeout_ns =
+			next > l->now ? (int64_t)min_t(uint64_t, next - l->now, INT64_MAX) : 0;
 	return 0;
 }

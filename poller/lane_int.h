@@ -21,7 +21,7 @@
 struct lane_thread {
 	bool attached;
 	sigset_t old_mask;
-	void *altstack;         /* ours, or NULL: the thread had one */
+	void *altstack; /* ours, or NULL: the thread had one */
 	size_t altstack_size;
 	cpu_set_t old_affinity; /* if the lane is pinned */
 	int old_slack;          /* timer slack, ns */
@@ -29,16 +29,16 @@ struct lane_thread {
 
 struct lane {
 	/* (o) every turn */
-	uint64_t now;          /* ns, as of the last reading of this turn */
-	uint64_t tsc;          /* the reading that the turn began with */
-	bool busy;             /* the last turn found something */
-	bool in_run;           /* lane_run() goes on; else the turns have gaps between them */
-	bool virt;             /* (c) */
+	uint64_t now; /* ns, as of the last reading of this turn */
+	uint64_t tsc; /* the reading that the turn began with */
+	bool busy;    /* the last turn found something */
+	bool in_run;  /* lane_run() goes on; else the turns have gaps between them */
+	bool virt;    /* (c) */
 	struct netpoll_backend *stack; /* (c) NULL: no device */
 	struct netpoll_backend *epoll; /* (c) NULL: virtual time */
-	uint64_t epoll_last;   /* ns of the last look at epoll */
-	uint32_t epoll_gs;     /* gs run since then */
-	uint64_t empty_since;  /* ns of the first empty turn in a row; 0 = the last was busy */
+	uint64_t epoll_last;           /* ns of the last look at epoll */
+	uint32_t epoll_gs;             /* gs run since then */
+	uint64_t empty_since; /* ns of the first empty turn in a row; 0 = the last was busy */
 	struct tsc_clock clock;
 	struct sched sched;
 	struct gtimer_heap timers;
@@ -46,13 +46,13 @@ struct lane {
 	struct ledger led;
 	/* (a) any thread */
 	bool stop ALIGNED(CACHE_LINE); /* lane_stop(); pairs with `sleeping` */
-	uint32_t stoppers; /* (a) threads inside lane_stop(); pairs with lane_destroy() */
-	uint8_t sleeping;              /* 1 = may block; seq_cst, see lane_idle.c */
-	uint64_t poll_until;           /* R41: ns until which the lane sleeps; 0 = it does not */
+	uint32_t stoppers;   /* (a) threads inside lane_stop(); pairs with lane_destroy() */
+	uint8_t sleeping;    /* 1 = may block; seq_cst, see lane_idle.c */
+	uint64_t poll_until; /* R41: ns until which the lane sleeps; 0 = it does not */
 	/* cold */
 	struct lane_config cfg ALIGNED(CACHE_LINE);
-	int node;              /* (c) NUMA node, -1 = does not matter */
-	int device_fd;         /* (c) of the stack's device; -1 = must be polled */
+	int node;               /* (c) NUMA node, -1 = does not matter */
+	int device_fd;          /* (c) of the stack's device; -1 = must be polled */
 	struct list_head conns; /* lane_conns() */
 	struct lane_thread thr;
 };

@@ -118,9 +118,9 @@ static int altstack_put(struct lane_thread *t)
 }
 
 /* What stays open: faults of the code itself, and a user's end, stop and continue. */
-static const int open_signals[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGABRT, SIGSYS,
-				   SIGINT,  SIGTERM, SIGQUIT, SIGHUP,  SIGTSTP, SIGCONT, SIGTTIN,
-				   SIGTTOU, SIGPIPE};
+static const int open_signals[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGABRT,
+				   SIGSYS,  SIGINT,  SIGTERM, SIGQUIT, SIGHUP,  SIGTSTP,
+				   SIGCONT, SIGTTIN, SIGTTOU, SIGPIPE};
 
 int lane_signals_attach(struct lane_thread *t)
 {

@@ -33,22 +33,22 @@ enum ledger_step {
 #define X(sym, name) LEDGER_##sym,
 	LEDGER_STEPS(X)
 #undef X
-	LEDGER_STEP_MAX
+		LEDGER_STEP_MAX
 };
 
 /* Events. Syscalls are those that the poller and the conn layer make, by name. */
 #define LEDGER_EVENTS(X)                                                                           \
 	X(TURNS, "turns")                                                                          \
-	X(EMPTY_POLLS, "empty_polls")     /* turns that found nothing */                           \
-	X(SLEEPS, "sleeps")               /* times the lane gave the cpu up */                     \
-	X(SWITCHES, "switches")           /* gs resumed */                                         \
+	X(EMPTY_POLLS, "empty_polls") /* turns that found nothing */                               \
+	X(SLEEPS, "sleeps")           /* times the lane gave the cpu up */                         \
+	X(SWITCHES, "switches")       /* gs resumed */                                             \
 	X(SPAWNS, "spawns")                                                                        \
 	X(PARKS, "parks")                                                                          \
-	X(READIES, "readies")             /* parked gs made runnable, by whomever */               \
-	X(WAKEUPS, "wakeups")             /* of them by an I/O event */                            \
-	X(TIMERS, "timers")               /* goroutine timers that fired */                        \
-	X(BREAKS, "breaks")               /* wakes by another thread or a signal */                \
-	X(BYTES_COPIED, "bytes_copied")   /* between user buffers and sockets */                   \
+	X(READIES, "readies")           /* parked gs made runnable, by whomever */                 \
+	X(WAKEUPS, "wakeups")           /* of them by an I/O event */                              \
+	X(TIMERS, "timers")             /* goroutine timers that fired */                          \
+	X(BREAKS, "breaks")             /* wakes by another thread or a signal */                  \
+	X(BYTES_COPIED, "bytes_copied") /* between user buffers and sockets */                     \
 	X(SYS_EPOLL_WAIT, "sys_epoll_wait")                                                        \
 	X(SYS_EPOLL_CTL, "sys_epoll_ctl")                                                          \
 	X(SYS_EVENTFD, "sys_eventfd")                                                              \
@@ -63,21 +63,21 @@ enum ledger_event {
 #define X(sym, name) LEDGER_EV_##sym,
 	LEDGER_EVENTS(X)
 #undef X
-	LEDGER_EV_MAX
+		LEDGER_EV_MAX
 };
 
 struct ledger {
 	/* cache line 0: every turn */
-	bool sampling;       /* (o) this turn's steps are stamped */
-	bool cycles;         /* (c) false: off, or virtual time */
-	bool full;           /* (c) sample every turn */
-	uint8_t step;        /* (o) enum ledger_step that runs now */
-	uint32_t countdown;  /* (o) turns until the next sample */
-	uint64_t mark;       /* (o) TSC when `step` began */
-	uint64_t busy;       /* (a) cycles of turns that found something */
-	uint64_t empty;      /* (a) cycles of empty polls */
-	uint64_t idle;       /* (a) cycles asleep */
-	uint32_t rnd;        /* (o) jitter of the sampling distance */
+	bool sampling;      /* (o) this turn's steps are stamped */
+	bool cycles;        /* (c) false: off, or virtual time */
+	bool full;          /* (c) sample every turn */
+	uint8_t step;       /* (o) enum ledger_step that runs now */
+	uint32_t countdown; /* (o) turns until the next sample */
+	uint64_t mark;      /* (o) TSC when `step` began */
+	uint64_t busy;      /* (a) cycles of turns that found something */
+	uint64_t empty;     /* (a) cycles of empty polls */
+	uint64_t idle;      /* (a) cycles asleep */
+	uint32_t rnd;       /* (o) jitter of the sampling distance */
 	/* sampled */
 	uint64_t scratch[LEDGER_STEP_MAX]; /* (o) of the turn that is being sampled */
 	uint64_t steps[LEDGER_STEP_MAX];   /* (a) of sampled busy turns */
@@ -90,7 +90,7 @@ struct ledger {
 
 /* What a reader gets: exact totals, and the steps scaled so that they add up to busy. */
 struct ledger_report {
-	uint64_t busy, empty, idle; /* TSC cycles, exact */
+	uint64_t busy, empty, idle;     /* TSC cycles, exact */
 	uint64_t step[LEDGER_STEP_MAX]; /* TSC cycles, estimated from sampled_turns */
 	uint64_t sampled_turns;
 	uint64_t ev[LEDGER_EV_MAX];

@@ -40,8 +40,7 @@ struct pd_block {
 	struct poll_desc pd[] ALIGNED(CACHE_LINE);
 };
 
-#define PDS_PER_BLOCK                                                                              \
-	((NETPOLL_BLOCK - sizeof(struct pd_block)) / sizeof(struct poll_desc))
+#define PDS_PER_BLOCK ((NETPOLL_BLOCK - sizeof(struct pd_block)) / sizeof(struct poll_desc))
 
 /* ---- the cache ---- */
 
@@ -141,8 +140,8 @@ void netpoll_publish_info(struct poll_desc *pd)
 		WRITE_ONCE(pd->info, want | (old & PD_INFO_EVENT_ERR));
 		return;
 	}
-	while (!__atomic_compare_exchange_n(&pd->info, &old, want | (old & PD_INFO_EVENT_ERR), false,
-					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+	while (!__atomic_compare_exchange_n(&pd->info, &old, want | (old & PD_INFO_EVENT_ERR),
+					    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
 }
 

@@ -35,33 +35,33 @@ struct sock;
 #define NETPOLL_WRITE 2u
 
 /* R18: bits of pd->info; fdseq in the bits above. */
-#define PD_INFO_CLOSING   0x1u
-#define PD_INFO_EVENT_ERR 0x2u
+#define PD_INFO_CLOSING    0x1u
+#define PD_INFO_EVENT_ERR  0x2u
 #define PD_INFO_RD_EXPIRED 0x4u
 #define PD_INFO_WR_EXPIRED 0x8u
-#define PD_INFO_SEQ_SHIFT 12 /* 20 bits of fdseq */
+#define PD_INFO_SEQ_SHIFT  12 /* 20 bits of fdseq */
 
 struct poll_desc {
 	/* cache line 0: what an event and a waiter touch */
-	uintptr_t rg, wg;     /* (a) R1 */
-	uint32_t info;        /* (a) R18, lock-free readers read only this */
-	bool local;           /* (c) since open: only the owner lane touches it */
-	bool closing;         /* (l) */
-	bool hup;             /* (o) since open: a FIN, hang-up, error or urgent mark came, so that a
+	uintptr_t rg, wg;  /* (a) R1 */
+	uint32_t info;     /* (a) R18, lock-free readers read only this */
+	bool local;        /* (c) since open: only the owner lane touches it */
+	bool closing;      /* (l) */
+	bool hup;          /* (o) since open: a FIN, hang-up, error or urgent mark came, so that a
 			       * short read does not prove the stream empty (R9). The backend
 			       * sets it before netpoll_ready; netpoll_open clears it */
-	uint32_t fdseq;       /* (l) R21, 20 bits, never 0 */
-	struct lane *lane;    /* (c) since open */
+	uint32_t fdseq;    /* (l) R21, 20 bits, never 0 */
+	struct lane *lane; /* (c) since open */
 	struct netpoll_backend *backend; /* (c) since open */
 	union {
-		int fd;           /* epoll backend */
-		struct sock *sk;  /* stack backend; NULL once closed (R16) */
+		int fd;          /* epoll backend */
+		struct sock *sk; /* stack backend; NULL once closed (R16) */
 	};
-	uint32_t lock;        /* pd lock (spin; never held across a park) */
+	uint32_t lock; /* pd lock (spin; never held across a park) */
 	/* cache line 1: deadlines */
-	int64_t rd, wd;       /* (l) R24: > 0 absolute ns, 0 none, -1 expired */
-	uint32_t rseq, wseq;  /* (l) R26 */
-	struct gtimer rt, wt; /* (o) R25: rt serves both where rd == wd */
+	int64_t rd, wd;              /* (l) R24: > 0 absolute ns, 0 none, -1 expired */
+	uint32_t rseq, wseq;         /* (l) R26 */
+	struct gtimer rt, wt;        /* (o) R25: rt serves both where rd == wd */
 	struct poll_desc *free_next; /* cache of free pds (R17) */
 } ALIGNED(CACHE_LINE);
 
@@ -91,12 +91,12 @@ struct netpoll_ops {
 };
 
 struct netpoll_backend {
-	const struct netpoll_ops *ops; /* (c) */
+	const struct netpoll_ops *ops;   /* (c) */
 	const struct conn_ops *conn_ops; /* (c) of the stack backend: so a program without a
 					  * device does not link the stack in */
-	struct lane *lane;             /* (c) */
-	bool local;                    /* (c) its pds use plain accesses */
-	int64_t waiters;               /* (o) R30: parked gs of this backend; relaxed readers */
+	struct lane *lane;               /* (c) */
+	bool local;                      /* (c) its pds use plain accesses */
+	int64_t waiters;                 /* (o) R30: parked gs of this backend; relaxed readers */
 };
 
 /* ---- for the conn layer: inside a goroutine of pd's lane ---- */

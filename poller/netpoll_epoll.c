@@ -151,7 +151,9 @@ static void deliver(struct epoll_backend *eb, const struct epoll_event *ev)
 
 static int wait_ms(struct epoll_backend *eb, int64_t delay_ns)
 {
-	int64_t ms = delay_ns < 0 ? -1 : (delay_ns + (int64_t)NSEC_PER_MSEC - 1) / (int64_t)NSEC_PER_MSEC;
+	int64_t ms = delay_ns < 0
+			     ? -1
+			     : (delay_ns + (int64_t)NSEC_PER_MSEC - 1) / (int64_t)NSEC_PER_MSEC;
 
 	return epoll_wait(eb->epfd, eb->ev, EPOLL_EVENTS_MAX, ms > INT_MAX ? INT_MAX : (int)ms);
 }
@@ -167,7 +169,8 @@ static int wait_ns(struct epoll_backend *eb, int64_t delay_ns)
 	if (delay_ns == 0)
 		return epoll_wait(eb->epfd, eb->ev, EPOLL_EVENTS_MAX, 0);
 	if (!eb->no_pwait2) {
-		n = epoll_pwait2(eb->epfd, eb->ev, EPOLL_EVENTS_MAX, delay_ns < 0 ? NULL : &ts, NULL);
+		n = epoll_pwait2(eb->epfd, eb->ev, EPOLL_EVENTS_MAX, delay_ns < 0 ? NULL : &ts,
+				 NULL);
 		if (n >= 0 || errno != ENOSYS)
 			return n;
 		eb->no_pwait2 = true;

@@ -13,11 +13,11 @@
 struct pd_block;
 
 struct netpoll {
-	struct lane *lane;        /* (c) */
-	struct poll_desc *free;   /* (o) LIFO */
-	struct pd_block *blocks;  /* (o) all that were ever carved */
-	uint32_t nr_pds;          /* (o) in all blocks */
-	uint32_t nr_open;         /* (o) */
+	struct lane *lane;       /* (c) */
+	struct poll_desc *free;  /* (o) LIFO */
+	struct pd_block *blocks; /* (o) all that were ever carved */
+	uint32_t nr_pds;         /* (o) in all blocks */
+	uint32_t nr_open;        /* (o) */
 };
 
 void netpoll_init(struct netpoll *np, struct lane *l);

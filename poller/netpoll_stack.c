@@ -22,9 +22,9 @@
 
 struct netpoll_stack {
 	struct netpoll_backend nb;
-	struct stack *st; /* (c) */
+	struct stack *st;   /* (c) */
 	struct ledger *led; /* (c) the lane's */
-	uint16_t queue;   /* (c) of the device */
+	uint16_t queue;     /* (c) of the device */
 };
 
 static struct netpoll_stack *to_ns(const struct netpoll_backend *nb)
@@ -178,12 +178,13 @@ int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t queue,
 	if (!ns)
 		return -ENOMEM;
 	*ns = (struct netpoll_stack){
-		.nb = {
-			.ops = &netpoll_stack_ops,
-			.conn_ops = &conn_stack_ops,
-			.lane = l,
-			.local = true,
-		},
+		.nb =
+			{
+				.ops = &netpoll_stack_ops,
+				.conn_ops = &conn_stack_ops,
+				.lane = l,
+				.local = true,
+			},
 		.st = st,
 		.led = lane_ledger(l),
 		.queue = queue,

@@ -358,5 +358,6 @@ void sched_sleep(int64_t ns)
 	/* A fresh reading: the turn's may be as old as the gs that ran before, and the promise is
 	 * "at least ns". */
 	now = lane_clock(l);
-	__sched_sleep_until(&l->sched, (uint64_t)ns > UINT64_MAX - now ? UINT64_MAX : now + (uint64_t)ns);
+	__sched_sleep_until(&l->sched,
+			    (uint64_t)ns > UINT64_MAX - now ? UINT64_MAX : now + (uint64_t)ns);
 }

@@ -26,17 +26,17 @@ struct ledger;
 /* Lives in the top page of its own stack, so that an idle goroutine is one page. */
 struct g {
 	/* cache line 0: park, ready, switch */
-	void *sp;          /* (o) while it is not running */
+	void *sp;            /* (o) while it is not running */
 	struct sched *sched; /* (c) */
-	uint8_t state;     /* (o) enum g_state */
-	uint8_t why;       /* (o) enum wait_reason, while G_WAITING */
-	uint32_t index;    /* (c) slot of its stack */
-	uint64_t id;       /* (c) since birth, never used twice in a lane */
-	struct g *next;    /* (o) list of dead gs */
+	uint8_t state;       /* (o) enum g_state */
+	uint8_t why;         /* (o) enum wait_reason, while G_WAITING */
+	uint32_t index;      /* (c) slot of its stack */
+	uint64_t id;         /* (c) since birth, never used twice in a lane */
+	struct g *next;      /* (o) list of dead gs */
 	/* birth and death */
 	void (*fn)(void *arg);
 	void *arg;
-	const char *name;  /* (c) since birth; borrowed for the g's whole life */
+	const char *name; /* (c) since birth; borrowed for the g's whole life */
 	struct gtimer sleep;
 	struct coro_stack stack;
 	struct coro_san san;
@@ -47,26 +47,26 @@ struct sched {
 	struct g *cur;      /* (o) NULL on the lane's own stack */
 	struct g *run_next; /* (o) jumps the queue, see SCHED_CHAIN_MAX */
 	struct runq q;
-	uint32_t from_q;    /* (o) gs of q that still belong to this turn */
-	uint32_t budget;    /* (o) gs that may still run in this turn */
-	uint32_t chain;     /* (o) run-next hops since the last g taken from q */
-	bool timing;        /* (o) this switch is timed for the ledger, from t0 on */
+	uint32_t from_q; /* (o) gs of q that still belong to this turn */
+	uint32_t budget; /* (o) gs that may still run in this turn */
+	uint32_t chain;  /* (o) run-next hops since the last g taken from q */
+	bool timing;     /* (o) this switch is timed for the ledger, from t0 on */
 	uint64_t t0;
-	struct g *left;     /* (o) went off its stack just now and wants sched_landed() */
+	struct g *left; /* (o) went off its stack just now and wants sched_landed() */
 	bool (*commit)(struct g *g, void *arg);
 	void *commit_arg;
 	void *lane_sp;      /* (o) of the lane's own stack while a g runs */
 	struct ledger *led; /* (c) */
 	/* cold */
-	struct lane *lane;         /* (c) */
+	struct lane *lane;          /* (c) */
 	struct gtimer_heap *timers; /* (c) the lane's */
 	struct coro_arena arena;
-	struct g *dead;            /* (o) LIFO: the warmest stack is reused first */
-	uint32_t nr_g;             /* (o) alive; (a) relaxed readers */
-	uint32_t max_g;            /* (c) */
+	struct g *dead; /* (o) LIFO: the warmest stack is reused first */
+	uint32_t nr_g;  /* (o) alive; (a) relaxed readers */
+	uint32_t max_g; /* (c) */
 	uint64_t last_id;
-	struct coro_fpu fpu;       /* (c) what a new g starts with */
-	struct coro_san san;       /* of the lane's own stack */
+	struct coro_fpu fpu; /* (c) what a new g starts with */
+	struct coro_san san; /* of the lane's own stack */
 };
 
 /* sched_init - 0; -ENOMEM; -EINVAL. timers and led are borrowed. */

@@ -14,13 +14,13 @@
 #include "stack/base/compiler.h"
 
 struct tsc_clock {
-	uint64_t tsc0, ns0;  /* (o) a reading of ns0 belongs to tsc0 */
-	uint64_t mult;       /* (o) ns per cycle, 32.32 */
-	uint64_t resync_at;  /* (o) TSC of the next comparison */
-	uint64_t last;       /* (o) ns told last */
+	uint64_t tsc0, ns0;         /* (o) a reading of ns0 belongs to tsc0 */
+	uint64_t mult;              /* (o) ns per cycle, 32.32 */
+	uint64_t resync_at;         /* (o) TSC of the next comparison */
+	uint64_t last;              /* (o) ns told last */
 	uint64_t true_tsc, true_ns; /* (o) the last comparison */
-	uint64_t interval;   /* (o) ns until the next one */
-	double ghz;          /* (a) cycles per ns as measured; 0 = not invariant, not used */
+	uint64_t interval;          /* (o) ns until the next one */
+	double ghz;                 /* (a) cycles per ns as measured; 0 = not invariant, not used */
 };
 
 /* tsc_clock_init - takes 10 ms for the first call of a process. */
@@ -38,7 +38,9 @@ static inline uint64_t tsc_clock_ns(struct tsc_clock *c, uint64_t tsc)
 	if (unlikely(tsc >= c->resync_at))
 		tsc_clock_resync(c, tsc);
 	/* A TSC that is behind another core's must not turn into a huge difference. */
-	ns = tsc < c->tsc0 ? 0 : c->ns0 + (uint64_t)((unsigned __int128)(tsc - c->tsc0) * c->mult >> 32);
+	ns = tsc < c->tsc0
+		     ? 0
+		     : c->ns0 + (uint64_t)((unsigned __int128)(tsc - c->tsc0) * c->mult >> 32);
 	if (unlikely(ns < c->last))
 		return c->last;
 	c->last = ns;

@@ -18,8 +18,9 @@ struct sk_addr {
 };
 
 /* Prints as 10.0.0.1: SK_IP4_ARGS(network-order address). */
-#define SK_IP4_FMT     "%u.%u.%u.%u"
-#define SK_IP4_ARGS(a) ((const uint8_t *)&(a))[0], ((const uint8_t *)&(a))[1],                     \
-		       ((const uint8_t *)&(a))[2], ((const uint8_t *)&(a))[3]
+#define SK_IP4_FMT "%u.%u.%u.%u"
+#define SK_IP4_ARGS(a)                                                                             \
+	((const uint8_t *)&(a))[0], ((const uint8_t *)&(a))[1], ((const uint8_t *)&(a))[2],        \
+		((const uint8_t *)&(a))[3]
 
 #endif

@@ -39,29 +39,29 @@ enum neigh_state {
 /* Type-stable: lives as long as the table, so that a route may keep a pointer; neigh_gen
  * tells a route that its MAC is no longer sure. */
 struct neigh {
-	uint32_t ip;      /* (o) network order */
-	uint8_t state;    /* (o) enum neigh_state */
-	uint8_t tries;    /* (o) requests sent in this state */
-	bool wanted;      /* (o) a socket has asked for it: it is told of the end, routes cache it */
-	bool guest;       /* (o) neither a socket's nor the gateway's */
+	uint32_t ip;   /* (o) network order */
+	uint8_t state; /* (o) enum neigh_state */
+	uint8_t tries; /* (o) requests sent in this state */
+	bool wanted;   /* (o) a socket has asked for it: it is told of the end, routes cache it */
+	bool guest;    /* (o) neither a socket's nor the gateway's */
 	uint8_t mac[ETH_ALEN];
-	uint64_t used;      /* (o) ns of the last packet sent to it */
-	uint64_t confirmed; /* (o) ns of the last proof that it hears us */
+	uint64_t used;               /* (o) ns of the last packet sent to it */
+	uint64_t confirmed;          /* (o) ns of the last proof that it hears us */
 	struct sk_buff_head pending; /* (o) data at the IP header; only while INCOMPLETE */
 	struct neigh *hash_next;
 	struct list_head lru; /* (o) on free, guests, idle, or on none while it is live */
 	struct timer timer;
-	struct stack *st;     /* (c) */
+	struct stack *st; /* (c) */
 };
 
 struct arp_table {
-	struct neigh *entries;   /* (c) nr of them */
-	struct neigh **buckets;  /* (c) mask + 1 of them */
-	uint32_t nr, mask;       /* (c) */
-	uint8_t key[16];         /* (c) of the hash */
+	struct neigh *entries;         /* (c) nr of them */
+	struct neigh **buckets;        /* (c) mask + 1 of them */
+	uint32_t nr, mask;             /* (c) */
+	uint8_t key[16];               /* (c) of the hash */
 	uint32_t pending, pending_max; /* (o) skbs that wait, in all; (c) their bound */
-	uint32_t pending_one; /* (c) of them for one neighbour */
-	uint32_t pending_guest; /* (c) as many may wait in all when a stranger's joins them */
+	uint32_t pending_one;          /* (c) of them for one neighbour */
+	uint32_t pending_guest;       /* (c) as many may wait in all when a stranger's joins them */
 	uint32_t nr_guests, nr_first; /* (o) in use */
 	uint32_t max_guests;          /* (c) 1 at least */
 	/* (o) guests in any state by age; STALE entries of sockets by when they became so */

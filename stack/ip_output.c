@@ -5,8 +5,8 @@
  */
 #include "stack/stack_int.h"
 
-static void ip_build(const struct stack *st, struct sk_buff *skb, const struct route *rt, uint8_t proto,
-		     uint8_t ttl, uint8_t tos, uint16_t id)
+static void ip_build(const struct stack *st, struct sk_buff *skb, const struct route *rt,
+		     uint8_t proto, uint8_t ttl, uint8_t tos, uint16_t id)
 {
 	struct iphdr_ *iph = (struct iphdr_ *)skb_push(skb, IP_HLEN);
 

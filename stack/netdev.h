@@ -8,9 +8,9 @@
 
 #include "stack/skb.h"
 
-#define ETH_ALEN      6
-#define ETH_HLEN      14
-#define NETDEV_BURST  64
+#define ETH_ALEN       6
+#define ETH_HLEN       14
+#define NETDEV_BURST   64
 #define NETDEV_MTU_MIN 576 /* RFC 791: what every host must take */
 
 /* features: what the device does for us. (c) after open */
@@ -23,8 +23,8 @@
 
 struct netdev_stats {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
-	uint64_t rx_missed;  /* lost in the RX ring: we polled too late */
-	uint64_t rx_nombuf;  /* lost for want of a buffer */
+	uint64_t rx_missed; /* lost in the RX ring: we polled too late */
+	uint64_t rx_nombuf; /* lost for want of a buffer */
 	uint64_t rx_errors, tx_errors;
 };
 
@@ -42,8 +42,7 @@ struct netdev_ops {
 	 * tx_burst - hand frames to the device. Returns how many it took; those are consumed,
 	 * the rest stay the caller's. Only the lane that owns the queue calls it.
 	 */
-	unsigned (*tx_burst)(struct netdev *dev, uint16_t queue, struct sk_buff **skbs,
-			     unsigned n);
+	unsigned (*tx_burst)(struct netdev *dev, uint16_t queue, struct sk_buff **skbs, unsigned n);
 	/* get_fd - an fd that polls readable when frames wait; -EOPNOTSUPP if there is none. */
 	int (*get_fd)(struct netdev *dev, uint16_t queue);
 	/* next_event - decorators and wires: absolute ns at which a held frame leaves, 0 none. */

@@ -11,8 +11,7 @@ static bool dst_refused(const struct stack *st, uint32_t daddr)
 {
 	uint8_t first = (uint8_t)daddr;
 
-	return first == 0 || first >= 224 || daddr == st->bcast ||
-	       (st->net0 && daddr == st->net0);
+	return first == 0 || first >= 224 || daddr == st->bcast || (st->net0 && daddr == st->net0);
 }
 
 int ip_route(struct stack *st, uint32_t saddr, uint32_t daddr, struct route *rt)

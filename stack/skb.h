@@ -46,19 +46,19 @@ enum skb_csum {
 
 /* TCP control block: what TCP notes on an skb. seq numbers in host order. */
 struct tcp_skb_cb {
-	uint32_t seq;       /* first octet's sequence number */
-	uint32_t end_seq;   /* seq + length, SYN and FIN counted */
-	uint32_t ack_seq;   /* RX: SEG.ACK */
-	uint16_t window;    /* RX: SEG.WND, unscaled */
-	uint8_t tcp_flags;  /* TCPF_* */
-	uint8_t sacked;     /* TX: TCPCB_* */
-	uint8_t retrans;    /* TX: how often retransmitted (saturates) */
-	uint8_t has_ts;     /* RX: ts_val and ts_ecr are valid */
-	uint16_t hdr_len;   /* RX: TCP header with options, bytes */
-	uint32_t ts_val;    /* RX: SEG.TSval */
-	uint32_t ts_ecr;    /* RX: SEG.TSecr */
-	uint64_t tx_ns;     /* TX: when last transmitted; 0 = never */
-	uint64_t first_ns;  /* TX: when first transmitted */
+	uint32_t seq;      /* first octet's sequence number */
+	uint32_t end_seq;  /* seq + length, SYN and FIN counted */
+	uint32_t ack_seq;  /* RX: SEG.ACK */
+	uint16_t window;   /* RX: SEG.WND, unscaled */
+	uint8_t tcp_flags; /* TCPF_* */
+	uint8_t sacked;    /* TX: TCPCB_* */
+	uint8_t retrans;   /* TX: how often retransmitted (saturates) */
+	uint8_t has_ts;    /* RX: ts_val and ts_ecr are valid */
+	uint16_t hdr_len;  /* RX: TCP header with options, bytes */
+	uint32_t ts_val;   /* RX: SEG.TSval */
+	uint32_t ts_ecr;   /* RX: SEG.TSecr */
+	uint64_t tx_ns;    /* TX: when last transmitted; 0 = never */
+	uint64_t first_ns; /* TX: when first transmitted */
 };
 
 struct sk_buff {
@@ -80,9 +80,9 @@ struct sk_buff {
 	uint8_t flags;      /* SKB_F_* */
 	uint8_t lane_queue; /* RX: index of the queue it came by */
 	uint8_t pad;
-	uint32_t hash;      /* RX: device's RSS hash, 0 = none */
-	uint32_t next_hop;  /* TX: IPv4 next hop, network order, while it waits for ARP */
-	uint64_t tstamp;    /* RX: lane's now when it was polled */
+	uint32_t hash;     /* RX: device's RSS hash, 0 = none */
+	uint32_t next_hop; /* TX: IPv4 next hop, network order, while it waits for ARP */
+	uint64_t tstamp;   /* RX: lane's now when it was polled */
 	struct tcp_skb_cb tcp;
 };
 
@@ -92,14 +92,14 @@ _Static_assert(sizeof(struct sk_buff) <= 192, "skb fits three lines of an mbuf's
 /* Why an skb was lost. The name is what `parklane stat` and the summary print. */
 #define SKB_DROP_REASONS(X)                                                                        \
 	X(NOT_SPECIFIED, "not_specified")                                                          \
-	X(ETH_SHORT, "eth_short")             /* shorter than an Ethernet header */                \
-	X(ETH_OTHERHOST, "eth_otherhost")     /* unicast to another MAC */                         \
+	X(ETH_SHORT, "eth_short")         /* shorter than an Ethernet header */                    \
+	X(ETH_OTHERHOST, "eth_otherhost") /* unicast to another MAC */                             \
 	X(ETH_UNKNOWN_TYPE, "eth_unknown_type")                                                    \
 	X(ARP_BAD, "arp_bad")                                                                      \
-	X(ARP_CONFLICT, "arp_conflict")       /* someone claims our address (RFC 5227) */          \
-	X(IP_BAD_HEADER, "ip_bad_header")     /* version, IHL, lengths (B13) */                    \
+	X(ARP_CONFLICT, "arp_conflict")   /* someone claims our address (RFC 5227) */              \
+	X(IP_BAD_HEADER, "ip_bad_header") /* version, IHL, lengths (B13) */                        \
 	X(IP_BAD_CSUM, "ip_bad_csum")                                                              \
-	X(IP_BAD_SRC, "ip_bad_src")           /* B6, B7 */                                         \
+	X(IP_BAD_SRC, "ip_bad_src") /* B6, B7 */                                                   \
 	X(IP_BAD_DST, "ip_bad_dst")                                                                \
 	X(IP_NOT_LOCAL, "ip_not_local")                                                            \
 	X(IP_FRAGMENT, "ip_fragment")                                                              \
@@ -138,7 +138,7 @@ enum skb_drop_reason {
 #define X(sym, name) SKB_DROP_##sym,
 	SKB_DROP_REASONS(X)
 #undef X
-	SKB_DROP_MAX
+		SKB_DROP_MAX
 };
 
 /* skb_drop_name - the printable name of a reason; "?" for an unknown one. */
@@ -187,14 +187,14 @@ void skb_pool_destroy(struct skb_pool *pool);
 #define SKB_CACHE_BULK 64
 
 struct skb_cache {
-	struct skb_pool *pool;        /* (c) */
-	unsigned n;                   /* (o) recycled skbs in slot[] */
-	unsigned nr_free;             /* (o) skbs in to_free[] */
-	uint64_t *drops;              /* (o) counters by reason, SKB_DROP_MAX of them */
-	uint64_t alloc_fail;          /* (o) */
-	int64_t outstanding;          /* (o) skb_alloc minus skb_free calls, fragments counted; a
+	struct skb_pool *pool; /* (c) */
+	unsigned n;            /* (o) recycled skbs in slot[] */
+	unsigned nr_free;      /* (o) skbs in to_free[] */
+	uint64_t *drops;       /* (o) counters by reason, SKB_DROP_MAX of them */
+	uint64_t alloc_fail;   /* (o) */
+	int64_t outstanding;   /* (o) skb_alloc minus skb_free calls, fragments counted; a
 				       * driver that takes or gives past the cache adjusts it */
-	bool low;                     /* (o) only the pool's reserve was left when last looked */
+	bool low;              /* (o) only the pool's reserve was left when last looked */
 	struct sk_buff *slot[SKB_CACHE_SIZE];
 	struct sk_buff *to_free[SKB_CACHE_BULK];
 };
@@ -433,8 +433,7 @@ static inline struct sk_buff *skb_dequeue(struct sk_buff_head *q)
 /* skb_queue_purge - free everything on the queue. */
 void skb_queue_purge(struct sk_buff_head *q);
 
-#define skb_queue_walk(q, skb)                                                                     \
-	for (skb = (q)->next; skb != (struct sk_buff *)(q); skb = skb->next)
+#define skb_queue_walk(q, skb) for (skb = (q)->next; skb != (struct sk_buff *)(q); skb = skb->next)
 #define skb_queue_walk_safe(q, skb, tmp)                                                           \
 	for (skb = (q)->next, tmp = skb->next; skb != (struct sk_buff *)(q);                       \
 	     skb = tmp, tmp = skb->next)

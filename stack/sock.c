@@ -199,8 +199,8 @@ int sock_setopt(struct sock *sk, enum sock_opt opt, int64_t val)
 static int icmp_errno(uint8_t type, uint8_t code)
 {
 	static const uint8_t unreach[] = {
-		[0] = ENETUNREACH, [1] = EHOSTUNREACH, [2] = ENOPROTOOPT,  [3] = ECONNREFUSED,
-		[4] = 0,           [5] = EOPNOTSUPP,   [6] = ENETUNREACH,  [7] = EHOSTDOWN,
+		[0] = ENETUNREACH, [1] = EHOSTUNREACH,  [2] = ENOPROTOOPT,   [3] = ECONNREFUSED,
+		[4] = 0,           [5] = EOPNOTSUPP,    [6] = ENETUNREACH,   [7] = EHOSTDOWN,
 		[9] = ENETUNREACH, [10] = EHOSTUNREACH, [13] = EHOSTUNREACH,
 	};
 
@@ -255,8 +255,9 @@ void tcp_for_each_sock(struct stack *st, bool (*fn)(void *ctx, const struct stac
 			.peer = tp->sk.sk_peer,
 			.state = tp->sk.sk_state,
 			.retransmits = tp->retransmits,
-			.recv_q = tp->sk.sk_state == TCP_LISTEN ? tp->ack_backlog
-								: tp->rcv_nxt - tp->copied_seq - tp->fin_rcvd,
+			.recv_q = tp->sk.sk_state == TCP_LISTEN
+					  ? tp->ack_backlog
+					  : tp->rcv_nxt - tp->copied_seq - tp->fin_rcvd,
 			.send_q = tp->sk.sk_state == TCP_LISTEN ? tp->backlog
 								: tp->write_seq - tp->snd_una,
 			.cwnd = tp->snd_cwnd / tp->mss_cache,

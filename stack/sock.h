@@ -55,23 +55,23 @@ const char *tcp_state_name(unsigned state);
 #define SK_POLLRDHUP 0x2000u
 
 struct sock {
-	struct stack *sk_stack; /* (c) */
-	uint8_t sk_state;       /* (o) enum tcp_state; written by tcp_set_state() alone */
-	uint8_t sk_shutdown;    /* (o) RCV_SHUTDOWN | SEND_SHUTDOWN */
-	uint8_t sk_family;      /* (c) SK_AF_INET */
-	uint8_t sk_dead;        /* (o) closed by its user: no callbacks any more */
-	int sk_err;             /* (o) pending error, positive errno; 0 none */
-	uint32_t sk_rcvbuf;     /* (o) bytes of truesize that the receive side may pin */
-	uint32_t sk_sndbuf;     /* (o) likewise for the send side */
-	uint32_t sk_rmem_alloc; /* (o) truesize in receive and out-of-order queue */
+	struct stack *sk_stack;  /* (c) */
+	uint8_t sk_state;        /* (o) enum tcp_state; written by tcp_set_state() alone */
+	uint8_t sk_shutdown;     /* (o) RCV_SHUTDOWN | SEND_SHUTDOWN */
+	uint8_t sk_family;       /* (c) SK_AF_INET */
+	uint8_t sk_dead;         /* (o) closed by its user: no callbacks any more */
+	int sk_err;              /* (o) pending error, positive errno; 0 none */
+	uint32_t sk_rcvbuf;      /* (o) bytes of truesize that the receive side may pin */
+	uint32_t sk_sndbuf;      /* (o) likewise for the send side */
+	uint32_t sk_rmem_alloc;  /* (o) truesize in receive and out-of-order queue */
 	uint32_t sk_wmem_queued; /* (o) truesize in the write queue */
-	bool sk_want_write;     /* (o) the user met -EAGAIN in send: sk_write_space is owed */
+	bool sk_want_write;      /* (o) the user met -EAGAIN in send: sk_write_space is owed */
 	struct sk_buff_head sk_receive_queue; /* (o) in-order bytes for the user */
 	struct sk_buff_head sk_write_queue;   /* (o) sent-unacked, then unsent */
 	struct sk_addr sk_local, sk_peer;     /* (o) */
 	uint64_t sk_seq; /* (o) bumped whenever the object is recycled (rule 5) */
 
-	void *sk_user_data; /* (o) the poller's pd; NULL = nobody listens */
+	void *sk_user_data;                       /* (o) the poller's pd; NULL = nobody listens */
 	void (*sk_data_ready)(struct sock *sk);   /* bytes, a FIN, or a connection to accept */
 	void (*sk_write_space)(struct sock *sk);  /* room again, by Linux's one-third rule */
 	void (*sk_state_change)(struct sock *sk); /* connected, FIN or RST came, closed */

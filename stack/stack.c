@@ -128,8 +128,7 @@ int stack_attach(struct stack *st, struct netdev *dev, uint16_t queue, uint32_t 
 	if (st->dev)
 		return -EBUSY;
 	if (!prefix_len || prefix_len > 32 || !ip_is_host(ip) || queue >= dev->nr_queues ||
-	    dev->mtu < NETDEV_MTU_MIN ||
-	    st->cache.pool->buf_size < dev->headroom + STACK_BUF_MIN)
+	    dev->mtu < NETDEV_MTU_MIN || st->cache.pool->buf_size < dev->headroom + STACK_BUF_MIN)
 		return -EINVAL;
 	mask = be32(UINT32_MAX << (32 - prefix_len));
 	/* RFC 3021: a /31 has no broadcast. */

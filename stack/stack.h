@@ -27,27 +27,27 @@ struct stack_mem_ops {
 struct stack_config {
 	struct stack_mem_ops mem;
 	struct log_sink log;
-	uint8_t seed[32];       /* keys ISN, ports, hash tables; must be secret on real lanes */
-	uint32_t max_socks;     /* TCP sockets, default 65536; memory is taken as they come */
-	uint32_t max_tw;        /* TIME-WAIT objects, default 32768 */
-	uint32_t max_syn;       /* half-open connections in all, default 4096 */
-	uint32_t max_neigh;     /* neighbour entries, default 1024; a quarter is for strangers */
-	uint16_t port_lo;       /* ephemeral ports, default 32768..60999 as Linux */
+	uint8_t seed[32];   /* keys ISN, ports, hash tables; must be secret on real lanes */
+	uint32_t max_socks; /* TCP sockets, default 65536; memory is taken as they come */
+	uint32_t max_tw;    /* TIME-WAIT objects, default 32768 */
+	uint32_t max_syn;   /* half-open connections in all, default 4096 */
+	uint32_t max_neigh; /* neighbour entries, default 1024; a quarter is for strangers */
+	uint16_t port_lo;   /* ephemeral ports, default 32768..60999 as Linux */
 	uint16_t port_hi;
-	uint32_t tcp_rmem;      /* default sk_rcvbuf, bytes of truesize */
-	uint32_t tcp_wmem;      /* default sk_sndbuf */
-	uint64_t rto_min;       /* 200 ms, as Linux */
-	uint64_t rto_max;       /* 120 s, as Linux */
-	uint64_t delack;        /* 40 ms */
-	uint64_t msl2;          /* TIME-WAIT length, 60 s, as Linux */
-	uint64_t fin_timeout;   /* orphan in FIN-WAIT-2, 60 s */
-	uint8_t syn_retries;    /* 6 */
-	uint8_t synack_retries; /* 5 */
-	uint8_t retries2;       /* 15: data retransmissions before ETIMEDOUT */
-	uint8_t orphan_retries; /* 8 */
-	uint8_t window_scaling; /* 1 */
-	uint8_t timestamps;     /* 1 */
-	uint8_t sack;           /* 1 */
+	uint32_t tcp_rmem;       /* default sk_rcvbuf, bytes of truesize */
+	uint32_t tcp_wmem;       /* default sk_sndbuf */
+	uint64_t rto_min;        /* 200 ms, as Linux */
+	uint64_t rto_max;        /* 120 s, as Linux */
+	uint64_t delack;         /* 40 ms */
+	uint64_t msl2;           /* TIME-WAIT length, 60 s, as Linux */
+	uint64_t fin_timeout;    /* orphan in FIN-WAIT-2, 60 s */
+	uint8_t syn_retries;     /* 6 */
+	uint8_t synack_retries;  /* 5 */
+	uint8_t retries2;        /* 15: data retransmissions before ETIMEDOUT */
+	uint8_t orphan_retries;  /* 8 */
+	uint8_t window_scaling;  /* 1 */
+	uint8_t timestamps;      /* 1 */
+	uint8_t sack;            /* 1 */
 	uint16_t lane, nr_lanes; /* which shard this is; dial picks ports that hash home */
 };
 
@@ -105,17 +105,24 @@ uint32_t stack_ip(const struct stack *st); /* network order; 0 before stack_atta
 /* ---- looking in: any thread, relaxed ---- */
 
 #define STACK_COUNTERS(X)                                                                          \
-	X(rx_packets) X(rx_bytes) X(tx_packets) X(tx_bytes) X(tx_ring_full)                        \
-	X(csum_sw_rx) X(csum_hw_rx) X(csum_sw_tx) X(csum_hw_tx)                                    \
-	X(arp_in) X(arp_out) X(icmp_in) X(icmp_out) X(ip_in) X(ip_out) X(loopback)                 \
-	X(tcp_in_segs) X(tcp_out_segs) X(tcp_retrans_segs) X(tcp_in_errs) X(tcp_out_rsts)          \
-	X(tcp_active_opens) X(tcp_passive_opens) X(tcp_attempt_fails) X(tcp_estab_resets)          \
-	X(tcp_curr_estab) X(tcp_accept_overflow) X(tcp_syn_overflow)                               \
-	X(tcp_fast_path) X(tcp_slow_path) X(tcp_dup_acks_in) X(tcp_dup_acks_out)                   \
-	X(tcp_fast_retrans) X(tcp_sack_recovery) X(tcp_reno_recovery) X(tcp_timeouts)              \
-	X(tcp_spurious_rtos) X(tcp_probes) X(tcp_loss_probes) X(tcp_delayed_acks) X(tcp_pure_acks_out)                \
-	X(tcp_ofo_queued) X(tcp_challenge_acks) X(tcp_tw_count) X(tcp_tw_overflow)                 \
-	X(tcp_persist_drops) X(bytes_to_user) X(bytes_from_user) X(socks_in_use)
+	X(rx_packets)                                                                              \
+	X(rx_bytes) X(tx_packets) X(tx_bytes) X(tx_ring_full) X(csum_sw_rx) X(csum_hw_rx) X(       \
+		csum_sw_tx) X(csum_hw_tx) X(arp_in) X(arp_out) X(icmp_in) X(icmp_out) X(ip_in)     \
+		X(ip_out) X(loopback) X(tcp_in_segs) X(tcp_out_segs) X(tcp_retrans_segs) X(        \
+			tcp_in_errs) X(tcp_out_rsts) X(tcp_active_opens) X(tcp_passive_opens)      \
+			X(tcp_attempt_fails) X(tcp_estab_resets) X(tcp_curr_estab) X(              \
+				tcp_accept_overflow) X(tcp_syn_overflow) X(tcp_fast_path)          \
+				X(tcp_slow_path) X(tcp_dup_acks_in) X(tcp_dup_acks_out) X(         \
+					tcp_fast_retrans) X(tcp_sack_recovery)                     \
+					X(tcp_reno_recovery) X(tcp_timeouts) X(tcp_spurious_rtos)  \
+						X(tcp_probes) X(tcp_loss_probes) X(                \
+							tcp_delayed_acks) X(tcp_pure_acks_out)     \
+							X(tcp_ofo_queued) X(tcp_challenge_acks) X( \
+								tcp_tw_count) X(tcp_tw_overflow)   \
+								X(tcp_persist_drops)               \
+									X(bytes_to_user) X(        \
+										bytes_from_user)   \
+										X(socks_in_use)
 
 struct stack_stats {
 #define X(name) uint64_t name;

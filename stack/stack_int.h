@@ -11,8 +11,8 @@
 #include "stack/stack.h"
 #include "stack/timer_wheel.h"
 
-#define ETH_P_IP  0x0800
-#define ETH_P_ARP 0x0806
+#define ETH_P_IP      0x0800
+#define ETH_P_ARP     0x0806
 #define IPPROTO_ICMP_ 1
 #define IPPROTO_TCP_  6
 #define IP_HLEN       20
@@ -52,15 +52,15 @@ static inline uint32_t be32(uint32_t v)
 struct route {
 	uint32_t daddr, saddr, next_hop;
 	uint32_t neigh_gen;
-	bool local;    /* the internal loopback */
-	bool wanted;   /* a socket's (neigh_want), not of one answer to a stranger */
-	bool resolved; /* eth[] is valid while neigh_gen matches */
+	bool local;          /* the internal loopback */
+	bool wanted;         /* a socket's (neigh_want), not of one answer to a stranger */
+	bool resolved;       /* eth[] is valid while neigh_gen matches */
 	struct neigh *neigh; /* type-stable; its last use is noted for ageing */
 	uint8_t eth[ETH_HLEN];
 };
 
-#define STACK_TX_BATCH   256
-#define STACK_LOOP_MAX   1024
+#define STACK_TX_BATCH 256
+#define STACK_LOOP_MAX 1024
 
 /* So many per second on average, so many at once; all zero is a full bucket. */
 struct token_bucket {
@@ -75,10 +75,10 @@ struct stack {
 	/* hot, read-mostly */
 	uint64_t now; /* (o) of this turn */
 	struct netdev *dev;
-	uint32_t ip;       /* ours */
-	uint32_t mask;     /* network order */
-	uint32_t bcast;    /* directed broadcast; 255.255.255.255 for /31 and /32 */
-	uint32_t net0;     /* the prefix with host part 0, an old broadcast; 0 for /31, /32 */
+	uint32_t ip;    /* ours */
+	uint32_t mask;  /* network order */
+	uint32_t bcast; /* directed broadcast; 255.255.255.255 for /31 and /32 */
+	uint32_t net0;  /* the prefix with host part 0, an old broadcast; 0 for /31, /32 */
 	uint32_t gw;
 	uint16_t queue;
 	uint16_t mtu;
@@ -156,12 +156,12 @@ void ip_output(struct stack *st, struct sk_buff *skb, struct route *rt, uint8_t 
 	       uint8_t tos, uint16_t id);
 
 /* ---- icmp ---- */
-#define ICMP_UNREACH_          3 /* type: destination unreachable; its codes: */
-#define ICMP_UNREACH_NET       0
-#define ICMP_UNREACH_HOST      1
-#define ICMP_UNREACH_PROTO     2
-#define ICMP_UNREACH_PORT      3
-#define ICMP_UNREACH_NEEDFRAG  4
+#define ICMP_UNREACH_         3 /* type: destination unreachable; its codes: */
+#define ICMP_UNREACH_NET      0
+#define ICMP_UNREACH_HOST     1
+#define ICMP_UNREACH_PROTO    2
+#define ICMP_UNREACH_PORT     3
+#define ICMP_UNREACH_NEEDFRAG 4
 void icmp_input(struct stack *st, struct sk_buff *skb);
 /* icmp_send - an error about skb (data at its IP header; not consumed), rate-limited, never
  * about broadcasts, fragments or ICMP errors (RFC 1122 3.2.2). info in host order. */
@@ -199,7 +199,7 @@ void tcp_neigh_failed(struct stack *st, uint32_t next_hop);
 /* tcp_shard_output - send for every sock on the turn's output list. */
 void tcp_shard_output(struct stack *st);
 bool tcp_shard_has_output(const struct stack *st);
-void tcp_for_each_sock(struct stack *st,
-		       bool (*fn)(void *ctx, const struct stack_sock_info *i), void *ctx);
+void tcp_for_each_sock(struct stack *st, bool (*fn)(void *ctx, const struct stack_sock_info *i),
+		       void *ctx);
 
 #endif

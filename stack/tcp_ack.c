@@ -46,8 +46,7 @@ static void tags_sub(struct tcp_sock *tp, const struct sk_buff *skb, uint32_t n)
 		tp->lost_out -= n;
 	if (tags & TCPCB_RETRANS)
 		tp->retrans_out -= n;
-	if ((tags & TCPCB_SACKED) && tp->lost_hint &&
-	    before(skb->tcp.seq, tp->lost_hint->tcp.seq))
+	if ((tags & TCPCB_SACKED) && tp->lost_hint && before(skb->tcp.seq, tp->lost_hint->tcp.seq))
 		tp->lost_cnt -= n;
 }
 
@@ -71,8 +70,8 @@ void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb)
 }
 
 struct clean_result {
-	uint64_t rtt_ns;     /* valid if has_rtt */
-	uint64_t newest_tx;  /* latest transmission among what was acknowledged */
+	uint64_t rtt_ns;    /* valid if has_rtt */
+	uint64_t newest_tx; /* latest transmission among what was acknowledged */
 	bool has_rtt;
 };
 

@@ -47,11 +47,16 @@ void tcp_set_state(struct tcp_sock *tp, enum tcp_state state)
 const char *tcp_state_name(unsigned state)
 {
 	static const char *const names[TCP_STATE_MAX] = {
-		[TCP_ESTABLISHED] = "ESTABLISHED", [TCP_SYN_SENT] = "SYN-SENT",
-		[TCP_SYN_RECV] = "SYN-RECEIVED",   [TCP_FIN_WAIT1] = "FIN-WAIT-1",
-		[TCP_FIN_WAIT2] = "FIN-WAIT-2",    [TCP_TIME_WAIT] = "TIME-WAIT",
-		[TCP_CLOSE] = "CLOSED",            [TCP_CLOSE_WAIT] = "CLOSE-WAIT",
-		[TCP_LAST_ACK] = "LAST-ACK",       [TCP_LISTEN] = "LISTEN",
+		[TCP_ESTABLISHED] = "ESTABLISHED",
+		[TCP_SYN_SENT] = "SYN-SENT",
+		[TCP_SYN_RECV] = "SYN-RECEIVED",
+		[TCP_FIN_WAIT1] = "FIN-WAIT-1",
+		[TCP_FIN_WAIT2] = "FIN-WAIT-2",
+		[TCP_TIME_WAIT] = "TIME-WAIT",
+		[TCP_CLOSE] = "CLOSED",
+		[TCP_CLOSE_WAIT] = "CLOSE-WAIT",
+		[TCP_LAST_ACK] = "LAST-ACK",
+		[TCP_LISTEN] = "LISTEN",
 		[TCP_CLOSING] = "CLOSING",
 	};
 
@@ -303,8 +308,7 @@ int tcp_shard_init(struct stack *st)
 	/* Of this lane's share of the pool two fifths may sit unread in sockets and a fifth unsent
 	 * or unacknowledged; what stands above these limits for sockets with little (rmem_fits,
 	 * tcp_wmem_fits) makes that five sixths: rings, ACKs and ARP live on the rest (rule 4). */
-	share = (uint64_t)st->cache.pool->nr *
-		(st->cache.pool->buf_size + sizeof(struct sk_buff)) /
+	share = (uint64_t)st->cache.pool->nr * (st->cache.pool->buf_size + sizeof(struct sk_buff)) /
 		max_t(uint32_t, st->cfg.nr_lanes, 1);
 	sh->rmem_limit = share * 2 / 5;
 	sh->wmem_limit = share / 5;

@@ -15,9 +15,9 @@ static bool tcp_csum_ok(struct stack *st, const struct sk_buff *skb, const struc
 	if (skb->ip_summed == CHECKSUM_BAD)
 		return false;
 	stat_inc(&st->stats.csum_sw_rx);
-	return csum_fold(csum_skb(skb, 0, skb->len,
-				  csum_pseudo(ip->saddr, ip->daddr, (uint16_t)skb->len,
-					      IPPROTO_TCP_))) == 0;
+	return csum_fold(csum_skb(
+		       skb, 0, skb->len,
+		       csum_pseudo(ip->saddr, ip->daddr, (uint16_t)skb->len, IPPROTO_TCP_))) == 0;
 }
 
 /* tcp_validate - lengths, ports, checksum (B13, B16, B34); fills the control block and pulls

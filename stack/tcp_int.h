@@ -34,12 +34,12 @@
 #define TCP_MIN_SND_MSS  48u  /* Linux tcp_min_snd_mss: below, headers eat the link (B17) */
 #define TCP_MAX_WSCALE   14u  /* RFC 7323 2.3 */
 #define TCP_MAX_SACKS    4u
-#define TCP_DUPTHRESH    3u   /* RFC 5681 3.2 */
-#define TCP_INIT_CWND    10u  /* RFC 6928, segments */
+#define TCP_DUPTHRESH    3u           /* RFC 5681 3.2 */
+#define TCP_INIT_CWND    10u          /* RFC 6928, segments */
 #define TCP_TIMEOUT_INIT NSEC_PER_SEC /* RFC 6298 2.1 */
-#define TCP_QUICKACKS    16u  /* segments acknowledged at once after the start, as Linux */
-#define TCP_SOMAXCONN    4096u /* Linux net.core.somaxconn */
-#define TCP_NO_PRED      UINT32_MAX /* no 16-bit window equals it: the slow path looks first */
+#define TCP_QUICKACKS    16u          /* segments acknowledged at once after the start, as Linux */
+#define TCP_SOMAXCONN    4096u        /* Linux net.core.somaxconn */
+#define TCP_NO_PRED      UINT32_MAX   /* no 16-bit window equals it: the slow path looks first */
 #define TCP_CHALLENGE_NS (500 * NSEC_PER_MSEC) /* RFC 5961 7, per connection as in Linux */
 
 static inline bool before(uint32_t a, uint32_t b)
@@ -77,7 +77,7 @@ struct tcp_node {
 
 /* Options as read from a segment, or as agreed on. */
 struct tcp_options {
-	uint16_t mss;      /* 0 = absent */
+	uint16_t mss;       /* 0 = absent */
 	uint8_t snd_wscale; /* the peer's shift */
 	bool wscale_ok, tstamp_ok, sack_ok;
 	bool saw_tstamp;
@@ -120,8 +120,8 @@ enum tcp_ca_state {
 enum tcp_pending {
 	TCP_PEND_NONE,
 	TCP_PEND_RETRANS,
-	TCP_PEND_TLP,   /* tail loss probe (RFC 8985 section 7) */
-	TCP_PEND_PROBE, /* zero window (RFC 9293 3.8.6.1) */
+	TCP_PEND_TLP,    /* tail loss probe (RFC 8985 section 7) */
+	TCP_PEND_PROBE,  /* zero window (RFC 9293 3.8.6.1) */
 	TCP_PEND_ORPHAN, /* FIN-WAIT-2 without a user */
 };
 
@@ -138,8 +138,8 @@ struct tcp_sock {
 	uint32_t rcv_wup;    /* rcv_nxt when the window was last advertised = Last.ACK.sent */
 	uint32_t copied_seq; /* the user has read up to here */
 	uint32_t snd_una, snd_nxt, snd_wnd;
-	uint32_t snd_wl1;    /* SEG.SEQ of the last window update; wl2 is snd_una at that time */
-	uint32_t write_seq;  /* end of the write queue */
+	uint32_t snd_wl1;   /* SEG.SEQ of the last window update; wl2 is snd_una at that time */
+	uint32_t write_seq; /* end of the write queue */
 	uint32_t ts_recent;
 	uint64_t ts_recent_ns; /* when ts_recent was set (PAWS 24 days) */
 	uint32_t pred_window;  /* SEG.WND as last taken, unscaled; or TCP_NO_PRED */
@@ -155,31 +155,31 @@ struct tcp_sock {
 	uint8_t retransmits; /* RTOs in a row */
 	uint8_t backoff;
 	uint8_t probes_out;
-	uint16_t mss_cache;  /* payload bytes of a full segment with today's options */
-	uint16_t advmss;     /* what we told the peer */
-	uint16_t peer_mss;   /* what it told us, clamped */
-	uint16_t rcv_mss;    /* what it seems to send: for the ACK-every-second rule */
+	uint16_t mss_cache; /* payload bytes of a full segment with today's options */
+	uint16_t advmss;    /* what we told the peer */
+	uint16_t peer_mss;  /* what it told us, clamped */
+	uint16_t rcv_mss;   /* what it seems to send: for the ACK-every-second rule */
 	uint32_t tsoffset;
-	uint16_t ip_id;      /* RFC 6864: per flow */
+	uint16_t ip_id;            /* RFC 6864: per flow */
 	struct list_head out_link; /* on tcp_shard.out_list */
 	struct sk_buff *send_head; /* first skb not yet sent; NULL none */
 
 	/* congestion and loss: bytes */
 	uint32_t snd_cwnd, snd_ssthresh;
-	uint32_t cwnd_acked;   /* bytes acknowledged towards the next increase */
-	uint32_t sacked_out;   /* SACKed (or, without SACK, dup ACKs * mss) */
+	uint32_t cwnd_acked; /* bytes acknowledged towards the next increase */
+	uint32_t sacked_out; /* SACKed (or, without SACK, dup ACKs * mss) */
 	uint32_t lost_out, retrans_out;
-	uint32_t recover;      /* RFC 6582: snd_nxt when recovery began */
-	uint32_t max_window;   /* largest snd_wnd seen */
-	uint32_t fackets_end;  /* end_seq of the highest SACKed skb; valid if sacked_out */
+	uint32_t recover;     /* RFC 6582: snd_nxt when recovery began */
+	uint32_t max_window;  /* largest snd_wnd seen */
+	uint32_t fackets_end; /* end_seq of the highest SACKed skb; valid if sacked_out */
 	uint8_t dupacks;
-	bool cwnd_limited;     /* the last output stopped at cwnd (RFC 7661 spirit) */
+	bool cwnd_limited;            /* the last output stopped at cwnd (RFC 7661 spirit) */
 	struct sk_buff *highest_sack; /* hint into the write queue, or NULL */
 	struct sk_buff *lost_hint;    /* all before it are judged; NULL = start at the head */
 	uint32_t lost_cnt;            /* SACKed bytes before lost_hint */
 	uint64_t rack_tx_ns;          /* latest transmission known delivered (RFC 8985 6.2) */
 	uint32_t min_rtt_us;
-	uint32_t tlp_end;  /* snd_nxt when a tail loss probe left; valid if tlp_out */
+	uint32_t tlp_end;          /* snd_nxt when a tail loss probe left; valid if tlp_out */
 	bool tlp_out, tlp_retrans; /* a probe is in flight; it was a retransmission */
 	struct tcp_sack_block sack_seen[TCP_MAX_SACKS]; /* of the last ACK */
 	struct sk_buff *retrans_hint; /* none before it is lost and unsent; NULL = head */
@@ -188,7 +188,7 @@ struct tcp_sock {
 
 	/* RTT (RFC 6298), microseconds; srtt is scaled by 8, rttvar by 4 */
 	uint32_t srtt_us8, rttvar_us4;
-	uint64_t rto; /* ns, backoff not included */
+	uint64_t rto;                        /* ns, backoff not included */
 	uint64_t rto_deadline, ack_deadline; /* absolute; the timers may fire earlier */
 	struct timer retrans_timer, delack_timer;
 
@@ -213,10 +213,10 @@ struct tcp_sock {
 	struct list_head all_link; /* tcp_shard.all */
 	struct list_head mem_link;
 	/* listener, or child of one */
-	struct tcp_sock *parent;      /* while in the accept queue */
+	struct tcp_sock *parent;       /* while in the accept queue */
 	struct list_head accept_queue; /* of all the children, by accept_link */
 	struct list_head accept_link;
-	struct list_head reqs;         /* half-open, by tcp_req.link */
+	struct list_head reqs; /* half-open, by tcp_req.link */
 	struct tcp_sock *listen_next;
 	uint32_t backlog, ack_backlog, nr_reqs;
 };
@@ -239,7 +239,7 @@ struct tcp_req {
 /* TIME-WAIT: what RFC 9293 3.6 needs and no more. */
 struct tcp_tw {
 	struct tcp_node node;
-	struct stack *stack; /* for the timer */
+	struct stack *stack;  /* for the timer */
 	struct list_head lru; /* oldest first */
 	struct timer timer;
 	uint32_t rcv_nxt, snd_nxt, rcv_wnd, ts_recent, tsoffset;

@@ -39,7 +39,7 @@ bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
 	rest->tcp.seq = cut;
 	skb_trim(skb, len);
 	skb->tcp.end_seq = cut;
-	skb->tcp.tcp_flags &= (uint8_t)~(TCPF_FIN | TCPF_PSH);
+	skb->tcp.tcp_flags &= (uint8_t) ~(TCPF_FIN | TCPF_PSH);
 	skb_queue_after(&tp->sk.sk_write_queue, skb, rest);
 	tcp_wmem_add(tp, skb->truesize - old + rest->truesize);
 	return true;
@@ -246,7 +246,8 @@ static uint32_t window_allows(const struct tcp_sock *tp, const struct sk_buff *s
  * unacknowledged. */
 static bool nagle_holds(const struct tcp_sock *tp, const struct sk_buff *skb)
 {
-	if (tp->nodelay || skb->len >= tp->mss_cache || (skb->tcp.tcp_flags & (TCPF_FIN | TCPF_SYN)))
+	if (tp->nodelay || skb->len >= tp->mss_cache ||
+	    (skb->tcp.tcp_flags & (TCPF_FIN | TCPF_SYN)))
 		return false;
 	return tcp_flight(tp) && after(tp->snd_sml, tp->snd_una) &&
 	       !skb_queue_next(&tp->sk.sk_write_queue, skb);
@@ -281,7 +282,8 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 		}
 		n = window_allows(tp, skb);
 		if ((!n && tcp_skb_bytes(skb) && !(skb->tcp.tcp_flags & TCPF_SYN) &&
-		     (skb->len || !tp->snd_wnd)) || nagle_holds(tp, skb)) {
+		     (skb->len || !tp->snd_wnd)) ||
+		    nagle_holds(tp, skb)) {
 			tp->cwnd_limited = false;
 			break;
 		}
@@ -356,8 +358,8 @@ void tcp_send_probe(struct tcp_sock *tp)
 		avail = (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq);
 		/* a window that is open, if less than we like (the override timer of RFC 9293
 		 * 3.8.6.2.1), or what found no buffer before */
-		if (syn || (avail > 0 && ((uint32_t)avail >= skb->len ||
-					  tcp_split(tp, skb, (uint32_t)avail)))) {
+		if (syn || (avail > 0 &&
+			    ((uint32_t)avail >= skb->len || tcp_split(tp, skb, (uint32_t)avail)))) {
 			if (send_one(tp, skb) == 0) {
 				tp->backoff = tp->probes_out = 0;
 				tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));

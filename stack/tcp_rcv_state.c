@@ -145,8 +145,7 @@ static bool step5_closing(struct tcp_sock *tp)
 }
 
 /* Fifth, check the ACK field. */
-static bool tcp_step5_ack(struct tcp_sock *tp, struct sk_buff *skb,
-			  const struct tcp_options *opt)
+static bool tcp_step5_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options *opt)
 {
 	enum skb_drop_reason why = SKB_DROP_NOT_SPECIFIED;
 
@@ -186,7 +185,8 @@ static bool tcp_step7_data(struct tcp_sock *tp, struct sk_buff *skb)
 		tcp_output_mark(tp);
 		return drop(skb, SKB_DROP_TCP_AFTER_FIN);
 	}
-	if (unlikely(tp->sk.sk_dead) && skb->len && after(skb->tcp.end_seq - has_fin, tp->rcv_nxt)) {
+	if (unlikely(tp->sk.sk_dead) && skb->len &&
+	    after(skb->tcp.end_seq - has_fin, tp->rcv_nxt)) {
 		skb_drop(skb, SKB_DROP_TCP_ABORT_ON_DATA);
 		tcp_send_active_reset(tp);
 		tcp_done(tp);

@@ -43,8 +43,7 @@ static bool rmem_is_last(const struct stack *st)
 {
 	const struct tcp_shard *sh = st->tcp;
 
-	return st->cache.low ||
-	       sh->rmem_total + RMEM_MIN > sh->rmem_limit + sh->rmem_limit / 10;
+	return st->cache.low || sh->rmem_total + RMEM_MIN > sh->rmem_limit + sh->rmem_limit / 10;
 }
 
 /* rmem_bound - how much of a buffer of `buf` bytes a socket is offered now. Beyond the lane's
@@ -456,8 +455,7 @@ static void after_read(struct tcp_sock *tp)
 {
 	uint32_t cur = tcp_receive_window(tp);
 
-	if (likely(cur >= tp->sk.sk_rcvbuf / 4) || tp->sk.sk_state == TCP_CLOSE ||
-	    tp->fin_rcvd)
+	if (likely(cur >= tp->sk.sk_rcvbuf / 4) || tp->sk.sk_state == TCP_CLOSE || tp->fin_rcvd)
 		return;
 	if (tcp_new_window(tp) >= 2 * max_t(uint32_t, cur, 1))
 		ack_now(tp);

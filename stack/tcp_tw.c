@@ -96,8 +96,7 @@ bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32
 	}
 	/* only for someone who listens: a SYN to nobody must not end the wait (RFC 1122 4.2.2.13
 	 * lets LISTEN alone reopen) */
-	if (may_reopen(tw, skb) &&
-	    tcp_lookup_listener(st->tcp, tw->node.laddr, tw->node.lport)) {
+	if (may_reopen(tw, skb) && tcp_lookup_listener(st->tcp, tw->node.laddr, tw->node.lport)) {
 		/* beyond any window of the old one (RFC 1122 4.2.2.13 (a)); never 0, which is none */
 		*ret_isn = (tw->snd_nxt + 65536) | 1;
 		tcp_tw_free(st, tw);

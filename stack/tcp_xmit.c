@@ -22,8 +22,8 @@ static struct sk_buff *xmit_alloc(struct stack *st)
 }
 
 /* set_csum - RFC 9293 3.1; the internal loopback needs none. */
-static void set_csum(struct stack *st, struct sk_buff *skb, struct tcphdr_ *th,
-		     const struct seg *s, bool local)
+static void set_csum(struct stack *st, struct sk_buff *skb, struct tcphdr_ *th, const struct seg *s,
+		     bool local)
 {
 	uint32_t pseudo;
 

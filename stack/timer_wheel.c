@@ -10,8 +10,8 @@
 #include "stack/base/bug.h"
 #include "stack/base/compiler.h"
 
-#define SLOT_MASK  (WHEEL_SLOTS - 1)
-#define LEVEL_BITS(l) ((l) * WHEEL_BITS)
+#define SLOT_MASK     (WHEEL_SLOTS - 1)
+#define LEVEL_BITS(l) ((l)*WHEEL_BITS)
 
 void timer_wheel_init(struct timer_wheel *w, uint64_t now)
 {

@@ -12,20 +12,20 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define MUST_USE        __attribute__((warn_unused_result))
-#define NOINLINE        __attribute__((noinline))
-#define ALWAYS_INLINE   __attribute__((always_inline)) inline
-#define COLD            __attribute__((cold, noinline))
-#define MAYBE_UNUSED    __attribute__((unused))
-#define PACKED          __attribute__((packed))
+#define MUST_USE         __attribute__((warn_unused_result))
+#define NOINLINE         __attribute__((noinline))
+#define ALWAYS_INLINE    __attribute__((always_inline)) inline
+#define COLD             __attribute__((cold, noinline))
+#define MAYBE_UNUSED     __attribute__((unused))
+#define PACKED           __attribute__((packed))
 #define PRINTF_FMT(a, b) __attribute__((format(printf, a, b)))
-#define ALIGNED(n)      __attribute__((aligned(n)))
+#define ALIGNED(n)       __attribute__((aligned(n)))
 /* A default-visible symbol of the shared library; all else is hidden. */
 #define PL_EXPORT __attribute__((visibility("default")))
 
 #define CACHE_LINE 64
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
 
 #define min_t(type, a, b)                                                                          \

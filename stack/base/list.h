@@ -14,7 +14,10 @@ struct list_head {
 	struct list_head *next, *prev;
 };
 
-#define LIST_HEAD_INIT(name) {&(name), &(name)}
+#define LIST_HEAD_INIT(name)                                                                       \
+	{                                                                                          \
+		&(name), &(name)                                                                   \
+	}
 
 static inline void list_init(struct list_head *h)
 {
@@ -66,8 +69,8 @@ static inline void list_splice_init(struct list_head *from, struct list_head *to
 	list_init(from);
 }
 
-#define list_entry(ptr, type, member)       container_of(ptr, type, member)
-#define list_first_entry(h, type, member)   list_entry((h)->next, type, member)
+#define list_entry(ptr, type, member)     container_of(ptr, type, member)
+#define list_first_entry(h, type, member) list_entry((h)->next, type, member)
 #define list_for_each_entry(pos, h, member)                                                        \
 	for (pos = list_entry((h)->next, __typeof__(*pos), member); &pos->member != (h);           \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))

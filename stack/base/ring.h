@@ -84,8 +84,8 @@ struct mpsc_cell {
 };
 
 struct mpsc_ring {
-	struct mpsc_cell *cells; /* (c) */
-	uint32_t mask;           /* (c) */
+	struct mpsc_cell *cells;           /* (c) */
+	uint32_t mask;                     /* (c) */
 	uint32_t head ALIGNED(CACHE_LINE); /* (a) next to claim; producers, by compare-exchange */
 	uint32_t tail ALIGNED(CACHE_LINE); /* next to take; consumer only */
 };

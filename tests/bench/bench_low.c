@@ -178,8 +178,12 @@ static void setup(void)
 	struct iphdr_ *iph = (struct iphdr_ *)(frame + ETH_HLEN);
 
 	BUG_ON(!pool);
-	*iph = (struct iphdr_){.ver_ihl = 0x45, .tot_len = be16(52), .ttl = 64,
-			       .protocol = IPPROTO_TCP_, .saddr = PEER, .daddr = OUR};
+	*iph = (struct iphdr_){.ver_ihl = 0x45,
+			       .tot_len = be16(52),
+			       .ttl = 64,
+			       .protocol = IPPROTO_TCP_,
+			       .saddr = PEER,
+			       .daddr = OUR};
 	iph->check = csum_iphdr(iph);
 	dev = (struct netdev){.ops = &ops, .name = "bench", .mtu = 1500, .nr_queues = 1};
 	memcpy(dev.dev_addr, mac, ETH_ALEN);
@@ -194,9 +198,9 @@ static void setup(void)
 /* An ARP answer, so that the route resolves. */
 static void resolve(void)
 {
-	static const uint8_t reply[42] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 6, 0, 1, 8, 0, 6,
-					  4, 0, 2, 2, 0, 0, 0, 0, 2, 10, 0, 0, 1, 2, 0, 0, 0, 0, 1,
-					  10, 0, 0, 2};
+	static const uint8_t reply[42] = {2,  0, 0, 0, 0, 1, 2, 0, 0, 0, 0,  2, 8, 6,
+					  0,  1, 8, 0, 6, 4, 0, 2, 2, 0, 0,  0, 0, 2,
+					  10, 0, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2};
 	struct sk_buff *skb = skb_alloc(&st->cache, 64);
 
 	BUG_ON(!skb);

@@ -27,7 +27,7 @@
 #include "drivers/dpdk_netdev.h"
 #include "drivers/frame.h"
 
-#define POOL_NR	    16383u
+#define POOL_NR     16383u
 #define TEST_TYPE   0x88b5 /* IEEE 802 local experimental */
 #define PATIENCE_MS 1000
 
@@ -211,7 +211,7 @@ static bool csum_case(struct netdev *dev, int raw)
 		p[12] = 8;
 		p[13] = 0;
 		memcpy(p + 14, (uint8_t[20]){0x45, 0, 0,  100, 0, 0, 0x40, 0,  64, 6,
-					     0,	   0, 10, 77,  0, 1, 10,   77, 0,  2},
+					     0,    0, 10, 77,  0, 1, 10,   77, 0,  2},
 		       20);
 		p[46] = 0x50;
 		p[50] = (uint8_t)(sum >> 8);
@@ -312,8 +312,8 @@ static void test_tap_blocked_signals(void)
  */
 static const char *xdp_refused(void)
 {
-	union bpf_attr map = {.map_type = BPF_MAP_TYPE_XSKMAP, .key_size = 4, .value_size = 4,
-			      .max_entries = 1};
+	union bpf_attr map = {
+		.map_type = BPF_MAP_TYPE_XSKMAP, .key_size = 4, .value_size = 4, .max_entries = 1};
 	int fd = socket(AF_XDP, SOCK_RAW, 0);
 
 	if (fd < 0 && (errno == EAFNOSUPPORT || errno == EPERM || errno == EACCES))

@@ -201,7 +201,8 @@ static bool two_stacks(uint32_t features)
 	if (!pool || loop_pair(&cfg, &srv.dev, &cli.dev))
 		return false;
 	srv.pool = cli.pool = pool;
-	srv.plan = (struct lane_plan){.ip = IP_A, .prefix_len = 24, .cpu = -1, .idle = LANE_IDLE_NAP};
+	srv.plan =
+		(struct lane_plan){.ip = IP_A, .prefix_len = 24, .cpu = -1, .idle = LANE_IDLE_NAP};
 	cli.plan = srv.plan;
 	cli.plan.ip = IP_B;
 	srv.addr = cli.addr = (struct pl_addr){.family = PL_AF_INET, .port = 7, .v4 = IP_A};

@@ -14,14 +14,14 @@
 #include "poller/netpoll.h"
 #include "stack/base/list.h"
 
-void conn_suite_note(struct conn_env *e, const char *file, int line, const char *what, long long got,
-		     long long want)
+void conn_suite_note(struct conn_env *e, const char *file, int line, const char *what,
+		     long long got, long long want)
 {
 	size_t n = strlen(e->first_fail);
 
 	e->nr_fail++;
-	snprintf(e->first_fail + n, sizeof(e->first_fail) - n, "%s:%d: %s: %lld, not %lld; ", file, line,
-		 what, got, want);
+	snprintf(e->first_fail + n, sizeof(e->first_fail) - n, "%s:%d: %s: %lld, not %lld; ", file,
+		 line, what, got, want);
 }
 
 void conn_suite_end(struct conn_env *e)
@@ -29,7 +29,8 @@ void conn_suite_end(struct conn_env *e)
 	struct lane *l[2] = {e->srv, e->cli};
 
 	for (int i = 0; i < 2; i++) {
-		struct netpoll_backend *nb[2] = {lane_stack_backend(l[i]), lane_epoll_backend(l[i])};
+		struct netpoll_backend *nb[2] = {lane_stack_backend(l[i]),
+						 lane_epoll_backend(l[i])};
 
 		EQ(e, lane_nr_g(l[i]), 0);
 		OK(e, list_empty(lane_conns(l[i])));
@@ -47,8 +48,7 @@ void close_checked(struct conn_env *e, struct pl_conn **c)
 	*c = NULL;
 }
 
-int listen_any(struct conn_env *e, int backlog, struct pl_addr *ret_addr,
-		      struct pl_conn **ret_l)
+int listen_any(struct conn_env *e, int backlog, struct pl_addr *ret_addr, struct pl_conn **ret_l)
 {
 	struct pl_addr a = {.family = PL_AF_INET, .v4 = e->srv_ip};
 	int err = pl_listen(e->net, &a, backlog, ret_l);

@@ -16,8 +16,8 @@ struct lane;
 struct conn_env {
 	struct lane *srv, *cli; /* may be one and the same */
 	enum pl_net net;
-	uint32_t srv_ip;        /* network order: where servers listen */
-	uint32_t foreign_ip;    /* network order: not an address of srv */
+	uint32_t srv_ip;     /* network order: where servers listen */
+	uint32_t foreign_ip; /* network order: not an address of srv */
 	/* run - both lanes until no goroutine is left (0) or nothing moves any more (-ETIME). */
 	int (*run)(struct conn_env *e);
 	/* pds - poll_descs in use on both lanes; the suite wants 0 after each case. */

@@ -15,8 +15,8 @@
 #define KIB 1024u
 #define MIB (1024u * 1024u)
 
-void conn_suite_note(struct conn_env *e, const char *file, int line, const char *what, long long got,
-		     long long want);
+void conn_suite_note(struct conn_env *e, const char *file, int line, const char *what,
+		     long long got, long long want);
 
 #define EQ(e, got, want)                                                                           \
 	do {                                                                                       \
@@ -28,14 +28,14 @@ void conn_suite_note(struct conn_env *e, const char *file, int line, const char 
 
 struct pair {
 	struct conn_env *e;
-	struct pl_addr addr;     /* of the listener; port 0 until it listens */
-	struct pl_conn *s, *c;   /* closed by the harness unless NULL */
+	struct pl_addr addr;   /* of the listener; port 0 until it listens */
+	struct pl_conn *s, *c; /* closed by the harness unless NULL */
 	struct pl_conn *l;
 	void (*srv)(struct pair *p);
 	void (*cli)(struct pair *p);
 	uint8_t *buf;
 	size_t n;
-	int done;                /* goroutines of the case that ended */
+	int done; /* goroutines of the case that ended */
 	int a, b;
 };
 

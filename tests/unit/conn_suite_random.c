@@ -12,10 +12,10 @@
 
 #include "poller/lane.h"
 
-#define NR_SEEDS  40
-#define NR_USERS  5
-#define NR_CALLS  60
-#define CALL_MAX  20000u /* bytes */
+#define NR_SEEDS 40
+#define NR_USERS 5
+#define NR_CALLS 60
+#define CALL_MAX 20000u /* bytes */
 
 struct end {
 	struct conn_env *e;

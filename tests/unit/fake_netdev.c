@@ -77,8 +77,11 @@ static const struct netdev_ops fake_ops = {
 void fake_netdev_init(struct fake_netdev *f, uint32_t features)
 {
 	memset(f, 0, offsetof(struct fake_netdev, in));
-	f->dev = (struct netdev){
-		.ops = &fake_ops, .name = "fake", .mtu = 1500, .nr_queues = 1, .features = features};
+	f->dev = (struct netdev){.ops = &fake_ops,
+				 .name = "fake",
+				 .mtu = 1500,
+				 .nr_queues = 1,
+				 .features = features};
 	memcpy(f->dev.dev_addr, fake_mac, ETH_ALEN);
 	f->tx_limit = UINT32_MAX;
 }

@@ -29,7 +29,7 @@ static inline unsigned count(struct lab *l)
 }
 
 static inline bool out_is_arp(const struct lab *l, unsigned i, uint16_t op, const uint8_t *dst,
-		       uint32_t tpa)
+			      uint32_t tpa)
 {
 	const uint8_t *b = l->f->out[i].b;
 

@@ -31,7 +31,8 @@ static void answer_arp(struct bench *b, unsigned from)
 		memcpy(&tpa, fr->b + ARP_OFF_TPA, 4);
 		if (tpa == SEG_OUR || (b->strangers_mute && tpa != SEG_PEER))
 			continue;
-		fake_inject(b->f, a, frame_arp(a, fake_mac, 2, fake_peer_mac, tpa, fake_mac, SEG_OUR));
+		fake_inject(b->f, a,
+			    frame_arp(a, fake_mac, 2, fake_peer_mac, tpa, fake_mac, SEG_OUR));
 	}
 }
 
@@ -165,12 +166,13 @@ unsigned seg_build(struct conn *c, const struct seg *s, uint8_t *frame)
 		.ack_seq = s->flags & ACK ? be32(s->ack + c->irs) : 0,
 		.doff = (uint8_t)(hlen / 4 << 4),
 		.flags = s->flags,
-		.window = be16(s->win < 0 ? 0 : s->win ? (uint16_t)s->win : c->win),
+		.window = be16(s->win < 0 ? 0
+			       : s->win   ? (uint16_t)s->win
+					  : c->win),
 		.urg_ptr = be16(s->urg),
 	};
 	for (unsigned i = 0; i < s->len; i++)
-		l4[hlen + i] = s->data ? ((const uint8_t *)s->data)[i]
-				       : seg_pattern(s->seq + i);
+		l4[hlen + i] = s->data ? ((const uint8_t *)s->data)[i] : seg_pattern(s->seq + i);
 	n = frame_ip(frame, c->peer_ip, SEG_OUR, IPPROTO_TCP_, l4, hlen + s->len);
 	tcp_frame_sum(frame);
 	if (s->bad_csum)
@@ -238,8 +240,9 @@ bool bench_next(struct bench *b, const struct conn *rel, struct seg *s)
 		if (!frame_is(&b->f->out[b->seen % FAKE_FRAMES], ETH_P_IP) ||
 		    ip->protocol != IPPROTO_TCP_)
 			continue;
-		cr_assert_eq(csum_fold(csum_partial(th, n, csum_pseudo(ip->saddr, ip->daddr,
-								      (uint16_t)n, IPPROTO_TCP_))),
+		cr_assert_eq(csum_fold(csum_partial(
+				     th, n,
+				     csum_pseudo(ip->saddr, ip->daddr, (uint16_t)n, IPPROTO_TCP_))),
 			     0, "we sent a bad checksum");
 		memset(s, 0, sizeof(*s));
 		hlen = (th->doff >> 4) * 4u;
@@ -279,13 +282,15 @@ void __seg_expect(struct conn *c, int line, unsigned flags, uint32_t seq, uint32
 	char got[128], want[128];
 
 	if (!bench_next(c->b, c, &s))
-		cr_assert(false, "line %d: nothing was sent; flags %#x seq %u ack %u len %u expected",
+		cr_assert(false,
+			  "line %d: nothing was sent; flags %#x seq %u ack %u len %u expected",
 			  line, flags, seq, ack, len);
-	cr_assert((s.flags & ~PSH) == (flags & ~PSH) && s.seq == seq && s.ack == ack &&
-			  s.len == len && s.dport == c->fport,
-		  "line %d: sent %s; expected %s", line, seg_text(&s, got, sizeof(got)),
-		  seg_text(&(struct seg){.flags = (uint8_t)flags, .seq = seq, .ack = ack, .len = len},
-			   want, sizeof(want)));
+	cr_assert(
+		(s.flags & ~PSH) == (flags & ~PSH) && s.seq == seq && s.ack == ack &&
+			s.len == len && s.dport == c->fport,
+		"line %d: sent %s; expected %s", line, seg_text(&s, got, sizeof(got)),
+		seg_text(&(struct seg){.flags = (uint8_t)flags, .seq = seq, .ack = ack, .len = len},
+			 want, sizeof(want)));
 	if (!(s.flags & (SYN | RST)))
 		for (unsigned i = 0; i < len; i++)
 			cr_assert_eq(s.bytes[i], seg_pattern(seq + i), "line %d: byte %u", line,

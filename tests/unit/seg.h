@@ -27,11 +27,11 @@
 
 /* How the peer that opens or answers is: what its SYN offers. */
 struct seg_peer {
-	uint16_t mss;   /* 0 = no option */
-	int wscale;     /* -1 = no option */
+	uint16_t mss; /* 0 = no option */
+	int wscale;   /* -1 = no option */
 	bool ts, sack;
-	uint16_t win;   /* of its SYN and, as it stands, of every segment after it */
-	uint32_t iss;   /* the peer's; 0 = 1000 */
+	uint16_t win;         /* of its SYN and, as it stands, of every segment after it */
+	uint32_t iss;         /* the peer's; 0 = 1000 */
 	uint32_t our_iss_end; /* not 0: our ISS is moved so that ISS + 1 is this */
 };
 
@@ -40,9 +40,9 @@ struct bench {
 	struct stack *st;
 	struct fake_netdev *f;
 	uint64_t now;
-	unsigned seen; /* frames of f->out that were looked at */
+	unsigned seen;       /* frames of f->out that were looked at */
 	bool strangers_mute; /* none but SEG_PEER answers ARP */
-	bool no_check; /* no invariants after each turn: for floods */
+	bool no_check;       /* no invariants after each turn: for floods */
 };
 
 /* One connection as the peer sees it. */
@@ -54,8 +54,8 @@ struct conn {
 	uint32_t iss, irs;     /* the peer's, ours */
 	uint16_t win;
 	bool ts;
-	uint32_t tsval;  /* the peer's clock: what its next segment says */
-	uint32_t tsecr;  /* our last timestamp */
+	uint32_t tsval; /* the peer's clock: what its next segment says */
+	uint32_t tsecr; /* our last timestamp */
 };
 
 /* A segment: of the peer's to send, or of ours as parsed. seq and ack are relative. */
@@ -66,12 +66,12 @@ struct seg {
 	const void *data; /* in: NULL = the stream's pattern at seq */
 	int win;          /* in: 0 = conn's, -1 = really 0 */
 	uint16_t urg;
-	bool no_ts;       /* in: leave the timestamp away */
+	bool no_ts; /* in: leave the timestamp away */
 	bool bad_csum;
-	bool ts;          /* out: had one */
+	bool ts;               /* out: had one */
 	uint32_t tsval, tsecr; /* in: 0 = the conn's */
 	unsigned nr_sacks;
-	uint32_t sack[8]; /* relative: pairs of start and end */
+	uint32_t sack[8];   /* relative: pairs of start and end */
 	const uint8_t *opt; /* in: raw options instead of all above */
 	unsigned optlen;
 	struct tcp_options o; /* out: as parsed, for SYNs */

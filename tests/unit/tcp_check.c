@@ -42,7 +42,7 @@ static const char *check_write_queue(const struct tcp_sock *tp)
 	struct count n = {0};
 	const struct sk_buff *skb;
 
-	skb_queue_walk(q, skb) {
+	skb_queue_walk (q, skb) {
 		RULE(skb->tcp.seq == seq);
 		seq = skb->tcp.end_seq;
 		nr++;
@@ -79,7 +79,7 @@ static const char *check_rcv_queues(const struct tcp_sock *tp)
 	uint32_t seq = tp->copied_seq, truesize = 0;
 	const struct sk_buff *skb;
 
-	skb_queue_walk(q, skb) {
+	skb_queue_walk (q, skb) {
 		RULE(skb->len != 0);
 		RULE(skb->tcp.seq == seq);
 		RULE(skb->tcp.end_seq == seq + skb->len);
@@ -89,9 +89,10 @@ static const char *check_rcv_queues(const struct tcp_sock *tp)
 	RULE(seq + tp->fin_rcvd == tp->rcv_nxt);
 	q = &tp->ofo_queue;
 	seq = tp->rcv_nxt;
-	skb_queue_walk(q, skb) {
+	skb_queue_walk (q, skb) {
 		/* a hole before the first, no overlap between the others */
-		RULE(skb_queue_prev(q, skb) ? !before(skb->tcp.seq, seq) : after(skb->tcp.seq, seq));
+		RULE(skb_queue_prev(q, skb) ? !before(skb->tcp.seq, seq)
+					    : after(skb->tcp.seq, seq));
 		RULE(after(skb->tcp.end_seq, skb->tcp.seq));
 		seq = skb->tcp.end_seq;
 		truesize += skb->truesize;

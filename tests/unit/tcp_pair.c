@@ -131,8 +131,8 @@ static const struct netdev_ops end_ops = {
 	.link_up = end_up,
 };
 
-void pair_init(struct pair *p, const struct stack_config *cfg, unsigned nr_skbs,
-	       uint32_t features, uint16_t mtu)
+void pair_init(struct pair *p, const struct stack_config *cfg, unsigned nr_skbs, uint32_t features,
+	       uint16_t mtu)
 {
 	memset(p, 0, sizeof(*p));
 	p->now = 100 * NSEC_PER_SEC;

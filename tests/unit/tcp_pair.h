@@ -39,8 +39,8 @@ struct pair {
 };
 
 /* pair_init - both ends up; cfg may be NULL; nr_skbs per pool. */
-void pair_init(struct pair *p, const struct stack_config *cfg, unsigned nr_skbs,
-	       uint32_t features, uint16_t mtu);
+void pair_init(struct pair *p, const struct stack_config *cfg, unsigned nr_skbs, uint32_t features,
+	       uint16_t mtu);
 /* pair_fini - destroys both stacks; returns how many skbs are missing from the pools. */
 unsigned pair_fini(struct pair *p);
 /* pair_turn - one turn of both ends, then time moves to the next event (at most max_step). */

@@ -103,10 +103,13 @@ static void rivals(struct cmp *c, uint64_t steered, uint64_t off)
 {
 	memset(c, 0, sizeof(*c));
 	c->nr_series = 2;
-	c->series[0] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 64,
+	c->series[0] = (struct cmp_series){.set = SET_KERNEL_AWAKE,
+					   .conns = 64,
 					   .rps_mode = {RPS_BOTH, true, false},
 					   .cycles_mode = {RPS_BOTH, true, false}};
-	c->series[1] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 64, .rival = true,
+	c->series[1] = (struct cmp_series){.set = SET_KERNEL_AWAKE,
+					   .conns = 64,
+					   .rival = true,
 					   .rps_mode = {RPS_OFF, true, false}};
 	for (int i = 0; i < 3; i++) {
 		add(&c->series[0], steered, 1000, 1e6);

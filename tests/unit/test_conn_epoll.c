@@ -183,9 +183,8 @@ Test(conn_epoll, test_conn_epoll_fds_exhausted_says_emfile_and_recovers, .timeou
 /* A raw peer sends urgent data in the middle: recv() stops there, short, with bytes left. */
 static int urgent_client(const struct pl_addr *a)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET,
-				  .sin_port = htons(a->port),
-				  .sin_addr.s_addr = a->v4};
+	struct sockaddr_in sin = {
+		.sin_family = AF_INET, .sin_port = htons(a->port), .sin_addr.s_addr = a->v4};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)!connect(fd, (struct sockaddr *)&sin, sizeof(sin));

@@ -425,8 +425,8 @@ static void g_proxy(void *arg)
 
 	while (!p->kernel.port)
 		pl_yield();
-	if (pl_listen(PL_NET_AUTO, &a, 0, &l) || pl_local_addr(l, &p->stack) ||
-	    pl_accept(l, &c) || pl_dial(PL_NET_KERNEL, &p->kernel, 0, &k))
+	if (pl_listen(PL_NET_AUTO, &a, 0, &l) || pl_local_addr(l, &p->stack) || pl_accept(l, &c) ||
+	    pl_dial(PL_NET_KERNEL, &p->kernel, 0, &k))
 		return;
 	while ((n = pl_read(c, buf, sizeof(buf))) > 0) {
 		(void)!pl_write(k, buf, (size_t)n);

@@ -230,10 +230,10 @@ Test(dpdk, test_dpdk_ring_close_frees_frames_under_way)
 Test(dpdk, test_dpdk_ring_partial_checksum_is_finished_by_driver)
 {
 	static const uint8_t hdr[54] = {
-		0x02, 0, 0,  0,	 0,    0x0b, 0x02, 0, 0,    0,	  0, 0x0a, 0x08, 0x00,
-		0x45, 0, 0,  45, 0,    1,    0x40, 0, 64,   6,	  0, 0,	   10,	 0,
-		0,    1, 10, 0,	 0,    2,    4,	   0, 0,    7,	  0, 0,	   0,	 1,
-		0,    0, 0,  2,	 0x50, 0x18, 0x10, 0, 0x14, 0x22, 0, 0, /* 0a00 + 0001 + 0a00 + 0002
+		0x02, 0, 0,  0,  0,    0x0b, 0x02, 0, 0,    0,    0, 0x0a, 0x08, 0x00,
+		0x45, 0, 0,  45, 0,    1,    0x40, 0, 64,   6,    0, 0,    10,   0,
+		0,    1, 10, 0,  0,    2,    4,    0, 0,    7,    0, 0,    0,    1,
+		0,    0, 0,  2,  0x50, 0x18, 0x10, 0, 0x14, 0x22, 0, 0, /* 0a00 + 0001 + 0a00 + 0002
 									   + 6 + 25 */
 	};
 	struct netdev *a, *b;

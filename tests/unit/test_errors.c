@@ -11,9 +11,10 @@ Test(errors, test_errors_every_documented_one_has_a_row)
 {
 	/* those that conn.h names */
 	static const int documented[] = {
-		EBADF,	 ETIME,	 ECONNRESET, EPIPE,   EHOSTUNREACH, ENETUNREACH, EXDEV,	   EINVAL,
-		EAFNOSUPPORT, EADDRINUSE, EADDRNOTAVAIL, EMFILE, ENOBUFS, ENODEV, EACCES, ENFILE,
-		ECONNREFUSED, ETIMEDOUT, ENOTCONN, ENOPROTOOPT,
+		EBADF,         ETIME,        ECONNRESET, EPIPE,        EHOSTUNREACH,
+		ENETUNREACH,   EXDEV,        EINVAL,     EAFNOSUPPORT, EADDRINUSE,
+		EADDRNOTAVAIL, EMFILE,       ENOBUFS,    ENODEV,       EACCES,
+		ENFILE,        ECONNREFUSED, ETIMEDOUT,  ENOTCONN,     ENOPROTOOPT,
 	};
 
 	for (size_t i = 0; i < sizeof(documented) / sizeof(documented[0]); i++) {

@@ -121,7 +121,7 @@ Test(fault, test_fault_parse_accepts_both_and_single_directions)
 Test(fault, test_fault_parse_refuses_with_one_line)
 {
 	static const char *const bad[] = {
-		"",	     "loss",	  "loss=",  "loss=2",  "loss=-0.1",   "loss=nan",
+		"",          "loss",      "loss=",  "loss=2",  "loss=-0.1",   "loss=nan",
 		"los=0.1",   "loss=0.1,", "seed=x", "seed=-1", "xx.loss=0.1", "loss=0.1 dup=0.1",
 		"rx.seed=1", ",loss=0.1"};
 

@@ -49,9 +49,9 @@ struct locker {
 	struct fd_mutex *m;
 	enum fdm_dir dir;
 	pthread_t thread;
-	int *order;  /* (a) how many were granted before */
-	int place;   /* -1 closed */
-	bool hold;   /* keep the lock: the test unlocks */
+	int *order; /* (a) how many were granted before */
+	int place;  /* -1 closed */
+	bool hold;  /* keep the lock: the test unlocks */
 	bool destroy;
 };
 
@@ -108,12 +108,8 @@ static void read_write_independent(struct fd_mutex *m)
 
 Test(fd_mutex, test_fd_mutex_R51_fields_of_the_word_are_apart_and_20_bits)
 {
-	const uint64_t field[] = {FDM_CLOSED,
-				  FDM_LOCK(FDM_READ),
-				  FDM_LOCK(FDM_WRITE),
-				  FDM_REF_MASK,
-				  FDM_WAIT_MASK(FDM_READ),
-				  FDM_WAIT_MASK(FDM_WRITE)};
+	const uint64_t field[] = {FDM_CLOSED,   FDM_LOCK(FDM_READ),      FDM_LOCK(FDM_WRITE),
+				  FDM_REF_MASK, FDM_WAIT_MASK(FDM_READ), FDM_WAIT_MASK(FDM_WRITE)};
 	uint64_t seen = 0;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(field); i++) {
@@ -181,7 +177,8 @@ static void close_wakes(struct fd_mutex *m)
 	cr_assert(fd_mutex_lock(m, FDM_READ));
 	cr_assert(fd_mutex_lock(m, FDM_WRITE));
 	for (int i = 0; i < 4; i++) {
-		l[i] = (struct locker){.m = m, .dir = i & 1 ? FDM_WRITE : FDM_READ, .order = &order};
+		l[i] = (struct locker){
+			.m = m, .dir = i & 1 ? FDM_WRITE : FDM_READ, .order = &order};
 		start_waiting(&l[i]);
 	}
 	cr_assert_eq(fd_mutex_close(m), 0);
@@ -238,8 +235,8 @@ Test(fd_mutex, test_fd_mutex_R53_last_user_destroys_and_close_waits)
 
 struct race {
 	struct fd_mutex m;
-	int inside[2];  /* who holds a direction; never above 1 */
-	int destroyed;  /* (a) */
+	int inside[2]; /* who holds a direction; never above 1 */
+	int destroyed; /* (a) */
 	pthread_barrier_t start;
 };
 

@@ -37,8 +37,8 @@ Test(icmp, test_icmp_echo_answered_in_place_split_and_shared)
 	for (unsigned how = 0; how < 4; how++) {
 		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
 			struct lab l = lab_begin();
-			unsigned n = frame_icmp(b, LAB_PEER, LAB_OUR, 8, 0, 0x12340007, data,
-						sizes[i]);
+			unsigned n =
+				frame_icmp(b, LAB_PEER, LAB_OUR, 8, 0, 0x12340007, data, sizes[i]);
 
 			resolve(&l, LAB_PEER);
 			l.f->split_rx = how & 1;

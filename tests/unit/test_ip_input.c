@@ -70,10 +70,17 @@ Test(ip_input, test_ip_B7_bad_sources_dropped)
 {
 	struct lab l = lab_begin();
 	uint8_t b[FAKE_FRAME_MAX];
-	const uint32_t bad[] = {
-		fake_ip(255, 255, 255, 255), fake_ip(10, 0, 0, 255), fake_ip(10, 0, 0, 0),
-		fake_ip(224, 0, 0, 1), fake_ip(239, 255, 255, 255), fake_ip(240, 0, 0, 1),
-		0, fake_ip(0, 1, 2, 3), fake_ip(127, 0, 0, 1), fake_ip(127, 255, 0, 9), LAB_OUR};
+	const uint32_t bad[] = {fake_ip(255, 255, 255, 255),
+				fake_ip(10, 0, 0, 255),
+				fake_ip(10, 0, 0, 0),
+				fake_ip(224, 0, 0, 1),
+				fake_ip(239, 255, 255, 255),
+				fake_ip(240, 0, 0, 1),
+				0,
+				fake_ip(0, 1, 2, 3),
+				fake_ip(127, 0, 0, 1),
+				fake_ip(127, 255, 0, 9),
+				LAB_OUR};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		expect_drop(&l, b, frame_ip(b, bad[i], LAB_OUR, IPPROTO_TCP_, NULL, 20),
@@ -90,9 +97,13 @@ Test(ip_input, test_ip_B7_bad_destinations_never_answered)
 {
 	struct lab l = lab_begin();
 	uint8_t b[FAKE_FRAME_MAX];
-	const uint32_t bad[] = {fake_ip(255, 255, 255, 255), fake_ip(10, 0, 0, 255),
-				fake_ip(10, 0, 0, 0), fake_ip(224, 0, 0, 1), 0,
-				fake_ip(127, 0, 0, 1), fake_ip(240, 1, 1, 1)};
+	const uint32_t bad[] = {fake_ip(255, 255, 255, 255),
+				fake_ip(10, 0, 0, 255),
+				fake_ip(10, 0, 0, 0),
+				fake_ip(224, 0, 0, 1),
+				0,
+				fake_ip(127, 0, 0, 1),
+				fake_ip(240, 1, 1, 1)};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		unsigned n = frame_icmp(b, LAB_PEER, bad[i], 8, 0, 1, NULL, 0);

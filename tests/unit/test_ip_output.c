@@ -22,8 +22,12 @@ Test(route, test_route_refused_destinations)
 {
 	struct lab l = lab_begin();
 	struct route rt;
-	const uint32_t bad[] = {0, fake_ip(255, 255, 255, 255), fake_ip(10, 0, 0, 255),
-				fake_ip(10, 0, 0, 0), fake_ip(224, 0, 0, 5), fake_ip(250, 0, 0, 1)};
+	const uint32_t bad[] = {0,
+				fake_ip(255, 255, 255, 255),
+				fake_ip(10, 0, 0, 255),
+				fake_ip(10, 0, 0, 0),
+				fake_ip(224, 0, 0, 5),
+				fake_ip(250, 0, 0, 1)};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
 		cr_assert_eq(ip_route(l.st, 0, bad[i], &rt), -EINVAL);

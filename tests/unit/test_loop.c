@@ -61,9 +61,9 @@ static struct sk_buff *tcp_frame(uint16_t sport, unsigned n, bool partial)
 {
 	static const uint8_t hdr[54] = {
 		0x02, 0, 0,  0, 0, 0x0b, 0x02, 0, 0,  0, 0, 0x0a, 0x08, 0x00, /* Ethernet */
-		0x45, 0, 0,  0, 0, 1,	 0x40, 0, 64, 6, 0, 0,	  10,	0,
+		0x45, 0, 0,  0, 0, 1,    0x40, 0, 64, 6, 0, 0,    10,   0,
 		0,    1, 10, 0, 0, 2, /* IPv4 */
-		0,    0, 0,  7, 0, 0,	 0,    1, 0,  0, 0, 2,	  0x50, 0x18,
+		0,    0, 0,  7, 0, 0,    0,    1, 0,  0, 0, 2,    0x50, 0x18,
 		0x10, 0, 0,  0, 0, 0, /* TCP */
 	};
 	struct sk_buff *skb = skb_alloc(&cache, 64);

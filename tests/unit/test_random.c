@@ -10,7 +10,9 @@ Test(random, test_siphash24_authors_vectors_match)
 	static const struct {
 		size_t n;
 		uint64_t want;
-	} v[] = {{0, 0x726fdb47dd0e0e31ull}, {1, 0x74f839c593dc67fdull}, {15, 0xa129ca6149be45e5ull}};
+	} v[] = {{0, 0x726fdb47dd0e0e31ull},
+		 {1, 0x74f839c593dc67fdull},
+		 {15, 0xa129ca6149be45e5ull}};
 	uint8_t key[16], in[16];
 
 	for (uint8_t i = 0; i < 16; i++)

@@ -86,13 +86,19 @@ Test(stack, test_stack_attach_bad_addresses_einval)
 		uint32_t ip;
 		unsigned len;
 		uint32_t gw;
-	} bad[] = {
-		{0, 24, 0}, {fake_ip(127, 0, 0, 1), 8, 0}, {fake_ip(224, 0, 0, 1), 24, 0},
-		{fake_ip(255, 255, 255, 255), 24, 0}, {fake_ip(10, 0, 0, 0), 24, 0},
-		{fake_ip(10, 0, 0, 255), 24, 0}, {LAB_OUR, 0, 0}, {LAB_OUR, 33, 0},
-		{LAB_OUR, 24, fake_ip(10, 0, 1, 1)}, {LAB_OUR, 24, LAB_OUR},
-		{LAB_OUR, 24, fake_ip(10, 0, 0, 255)}, {LAB_OUR, 24, fake_ip(10, 0, 0, 0)},
-		{LAB_OUR, 32, LAB_PEER}};
+	} bad[] = {{0, 24, 0},
+		   {fake_ip(127, 0, 0, 1), 8, 0},
+		   {fake_ip(224, 0, 0, 1), 24, 0},
+		   {fake_ip(255, 255, 255, 255), 24, 0},
+		   {fake_ip(10, 0, 0, 0), 24, 0},
+		   {fake_ip(10, 0, 0, 255), 24, 0},
+		   {LAB_OUR, 0, 0},
+		   {LAB_OUR, 33, 0},
+		   {LAB_OUR, 24, fake_ip(10, 0, 1, 1)},
+		   {LAB_OUR, 24, LAB_OUR},
+		   {LAB_OUR, 24, fake_ip(10, 0, 0, 255)},
+		   {LAB_OUR, 24, fake_ip(10, 0, 0, 0)},
+		   {LAB_OUR, 32, LAB_PEER}};
 
 	memset(&fake_tcp, 0, sizeof(fake_tcp));
 	fake_netdev_init(&f, 0);

@@ -109,8 +109,8 @@ Test(tcp_hostile, test_tcp_B05_flood_over_connections_is_limited_for_each)
 
 Test(tcp_hostile, test_tcp_B08_odd_flags_to_listen)
 {
-	static const uint8_t silent[] = {0, FIN, SYN | FIN, SYN | RST, 0x3f, URG, PSH, FIN | URG | PSH,
-					 RST | ACK};
+	static const uint8_t silent[] = {0,   FIN, SYN | FIN,       SYN | RST, 0x3f,
+					 URG, PSH, FIN | URG | PSH, RST | ACK};
 	static const uint8_t reset[] = {ACK, FIN | ACK, SYN | ACK, SYN | FIN | ACK};
 	struct scene s;
 
@@ -330,9 +330,19 @@ Test(tcp_hostile, test_tcp_B15_bad_options_end_the_parse_only)
 		uint8_t b[12];
 		unsigned n;
 	} t[] = {
-		{{8, 0}, 4},   {{8, 1}, 4},	{{8, 200}, 4}, {{5, 2}, 4},   {{5, 3, 1}, 4},
-		{{2, 255}, 4}, {{254, 2, 1, 1}, 4}, {{254, 0}, 4}, {{1, 1, 1, 8}, 4}, {{0, 8, 0}, 4},
-		{{1, 1, 1, 5}, 4}, {{2, 4, 0, 0, 2, 4, 1, 1}, 8}, {{3, 3, 200, 3, 3, 1, 1, 1}, 8},
+		{{8, 0}, 4},
+		{{8, 1}, 4},
+		{{8, 200}, 4},
+		{{5, 2}, 4},
+		{{5, 3, 1}, 4},
+		{{2, 255}, 4},
+		{{254, 2, 1, 1}, 4},
+		{{254, 0}, 4},
+		{{1, 1, 1, 8}, 4},
+		{{0, 8, 0}, 4},
+		{{1, 1, 1, 5}, 4},
+		{{2, 4, 0, 0, 2, 4, 1, 1}, 8},
+		{{3, 3, 200, 3, 3, 1, 1, 1}, 8},
 	};
 	struct scene s;
 	uint32_t seq = 1;
@@ -375,8 +385,8 @@ Test(tcp_hostile, test_tcp_B17_mss_is_clamped)
 		uint16_t mss, expect;
 		bool ts;
 	} t[] = {
-		{0, 536, false}, {1, 48, false},  {48, 48, false}, {65535, 1460, false},
-		{1, 36, true},   {0, 524, true},  {65535, 1448, true},
+		{0, 536, false}, {1, 48, false}, {48, 48, false},     {65535, 1460, false},
+		{1, 36, true},   {0, 524, true}, {65535, 1448, true},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -438,8 +448,9 @@ Test(tcp_hostile, test_tcp_B18_sack_of_alternating_holes_is_bounded)
 Test(tcp_hostile, test_tcp_B19_bad_sack_blocks_are_ignored)
 {
 	static const uint32_t blocks[][2] = {
-		{2000, 1000}, {2000, 2000}, {(uint32_t)-3000, (uint32_t)-1500}, {5000, 90000},
-		{1u << 31, 5}, {0, 1}, {1, 0x7fffffff}, {100, 1400}, {14601, 14602},
+		{2000, 1000},    {2000, 2000},  {(uint32_t)-3000, (uint32_t)-1500},
+		{5000, 90000},   {1u << 31, 5}, {0, 1},
+		{1, 0x7fffffff}, {100, 1400},   {14601, 14602},
 	};
 	struct scene s;
 	struct conn *c = &s.c;
@@ -475,8 +486,7 @@ Test(tcp_hostile, test_tcp_B19_sacked_head_is_no_crash)
 	bench_drain(&s.b);
 	for (uint32_t i = 1; i <= 10; i++) {
 		c->tsval++;
-		peer(c, .flags = ACK, .seq = 1, .ack = 1, .nr_sacks = 1,
-		     .sack = {1, 1 + i * 1448});
+		peer(c, .flags = ACK, .seq = 1, .ack = 1, .nr_sacks = 1, .sack = {1, 1 + i * 1448});
 	}
 	expect_none(&s.b);
 	/* it reneged: the timer sends all of it again (RFC 2018 section 8) */

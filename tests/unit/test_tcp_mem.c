@@ -17,7 +17,8 @@ static void fill(struct bench *b, unsigned nr)
 			struct conn *c = &conns[i];
 			uint32_t at = conn_tp(c)->rcv_nxt - c->iss;
 
-			seg_inject(c, &(struct seg){.flags = ACK, .seq = at, .ack = 1, .len = 1400});
+			seg_inject(c,
+				   &(struct seg){.flags = ACK, .seq = at, .ack = 1, .len = 1400});
 			if (i % 64 == 63) {
 				bench_turn(b, 1000);
 				bench_drain(b);
@@ -210,8 +211,7 @@ Test(tcp_mem, test_mem_syn_without_a_buffer_leaves_when_there_is_one)
 		skb_free(held[--n]);
 	bench_run(&b, 2 * NSEC_PER_SEC);
 	for (unsigned i = b.seen; i < b.f->nr_out; i++) {
-		const struct tcphdr_ *th =
-			(const void *)(b.f->out[i].b + ETH_HLEN + IP_HLEN);
+		const struct tcphdr_ *th = (const void *)(b.f->out[i].b + ETH_HLEN + IP_HLEN);
 
 		if (b.f->out[i].b[12] == 8 && b.f->out[i].b[13] == 0)
 			syns += th->flags == TCPF_SYN;

@@ -56,9 +56,14 @@ Test(tcp_opt, test_opt_parse_table)
 
 Test(tcp_opt, test_opt_write_order_is_linux)
 {
-	struct tcp_options o = {.mss = 1460, .tstamp_ok = true, .sack_ok = true, .wscale_ok = true,
-				.ts_val = 1, .ts_ecr = 2};
-	static const uint8_t all[20] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7};
+	struct tcp_options o = {.mss = 1460,
+				.tstamp_ok = true,
+				.sack_ok = true,
+				.wscale_ok = true,
+				.ts_val = 1,
+				.ts_ecr = 2};
+	static const uint8_t all[20] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0,
+					0, 1, 0, 0,    0, 2, 1, 3,  3, 7};
 	static const uint8_t no_ts[12] = {2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 7};
 	uint8_t p[TCP_MAX_OPT];
 
@@ -143,8 +148,8 @@ static uint32_t near(uint32_t edge)
 
 static void zoo_attack(struct zoo *z, struct conn *c)
 {
-	static const uint8_t flags[] = {ACK, ACK, ACK, ACK | PSH, ACK | FIN, RST, SYN, SYN | ACK,
-					RST | ACK, 0};
+	static const uint8_t flags[] = {ACK, ACK, ACK,       ACK | PSH, ACK | FIN,
+					RST, SYN, SYN | ACK, RST | ACK, 0};
 	const struct tcp_sock *tp = conn_tp(c);
 	struct seg s = {.flags = rnd() % 20 ? flags[rnd() % 10] : (uint8_t)rnd(),
 			.seq = near(tp->rcv_nxt - c->iss),

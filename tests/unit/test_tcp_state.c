@@ -20,7 +20,8 @@ Test(tcp_state, test_listen_syn_answers_and_establishes)
 	listen_to(lp);
 	conn_syn(&c, &seg_full);
 	c.irs = container_of(tcp_lookup(b.st->tcp, SEG_OUR, SEG_PEER, SEG_PORT, 4000),
-			     struct tcp_req, node)->iss;
+			     struct tcp_req, node)
+			->iss;
 	expect(&c, SYN | ACK, 0, 1, 0);
 	c.ts = true;
 	cr_assert_eq(sock_accept(lp, &none), -EAGAIN);

@@ -22,8 +22,7 @@ static void fire(struct timer *t, uint64_t now)
 	struct model *x = container_of(t, struct model, t);
 
 	cr_assert(x->want, "a timer ran that was not armed");
-	cr_assert(x->want <= now, "a timer ran %llu ns early",
-		  (unsigned long long)(x->want - now));
+	cr_assert(x->want <= now, "a timer ran %llu ns early", (unsigned long long)(x->want - now));
 	x->want = 0;
 	x->fired++;
 }
@@ -108,10 +107,14 @@ static void differential(uint64_t start, unsigned seed)
 
 Test(timer_wheel, test_wheel_random_matches_naive_list)
 {
-	static const uint64_t starts[] = {
-		1ull << 20, (1ull << 31) - 1000, (1ull << 32) - 5, (64ull << TICK_SHIFT) - 1,
-		(4096ull << TICK_SHIFT) - 1, (1ull << (TICK_SHIFT + 30)) - 1,
-		(1ull << (TICK_SHIFT + 32)) - 1, 1ull << 60};
+	static const uint64_t starts[] = {1ull << 20,
+					  (1ull << 31) - 1000,
+					  (1ull << 32) - 5,
+					  (64ull << TICK_SHIFT) - 1,
+					  (4096ull << TICK_SHIFT) - 1,
+					  (1ull << (TICK_SHIFT + 30)) - 1,
+					  (1ull << (TICK_SHIFT + 32)) - 1,
+					  1ull << 60};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(starts); i++)
 		for (unsigned seed = 1; seed <= 3; seed++)
