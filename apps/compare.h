@@ -30,13 +30,13 @@ enum cmp_set { SET_BYPASS, SET_FLOOR, SET_KERNEL, SET_KERNEL_AWAKE, SET_PLAIN_EP
 
 /* The steps of a bypass lane's turn that the ledger tells apart, and the kernel's own split of a
  * cpu's time. One array serves both; a set fills what it has. */
+/* clang-format off */
 #define CMP_STEPS(X)                                                                               \
-	X(DRIVER_RX, "driver rx")                                                                  \
-	X(STACK_RX, "stack rx") X(READY, "ready") X(TIMERS, "timers") X(SWITCH, "switch")          \
-		X(APP, "app") X(STACK_TX, "stack tx") X(DRIVER_TX, "driver tx")                    \
-			X(KERNEL_POLL, "kernel poll") X(K_USER, "user")                            \
-				X(K_SYSTEM, "system calls") X(K_SOFTIRQ, "softirq")                \
-					X(K_IRQ, "hard irq")
+	X(DRIVER_RX, "driver rx") X(STACK_RX, "stack rx") X(READY, "ready") X(TIMERS, "timers")    \
+	X(SWITCH, "switch") X(APP, "app") X(STACK_TX, "stack tx") X(DRIVER_TX, "driver tx")        \
+	X(KERNEL_POLL, "kernel poll")                                                              \
+	X(K_USER, "user") X(K_SYSTEM, "system calls") X(K_SOFTIRQ, "softirq") X(K_IRQ, "hard irq")
+/* clang-format on */
 
 enum cmp_step {
 #define X(sym, name) STEP_##sym,
@@ -46,18 +46,17 @@ enum cmp_step {
 };
 
 /* The ledger's rows: events on the server's cpu within one window. */
+/* clang-format off */
 #define CMP_ROWS(X)                                                                                \
-	X(HARDIRQ, "hard_interrupts")                                                              \
-	X(IPI, "ipis") X(SOFTIRQ_RX, "softirq_net_rx") X(SOFTIRQ_TX, "softirq_net_tx")             \
-		X(CTX_VOL, "context_switches_voluntary") X(                                        \
-			CTX_INVOL, "context_switches_involuntary") X(SYS_READ, "syscall_read")     \
-			X(SYS_WRITE, "syscall_write") X(SYS_EPOLL, "syscall_epoll_wait")           \
-				X(SYS_OTHER, "syscall_other") X(BYTES_COPIED, "bytes_copied")      \
-					X(PACKETS_RX, "packets_rx") X(PACKETS_TX, "packets_tx") X( \
-						SKB, "skb_allocations") X(WAKEUPS, "wakeups")      \
-						X(PARKS, "parks") X(EMPTY_POLLS, "empty_polls")    \
-							X(CSUM_SW, "checksums_in_software")        \
-								X(CSUM_HW, "checksums_by_device")
+	X(HARDIRQ, "hard_interrupts") X(IPI, "ipis") X(SOFTIRQ_RX, "softirq_net_rx")               \
+	X(SOFTIRQ_TX, "softirq_net_tx") X(CTX_VOL, "context_switches_voluntary")                   \
+	X(CTX_INVOL, "context_switches_involuntary") X(SYS_READ, "syscall_read")                   \
+	X(SYS_WRITE, "syscall_write") X(SYS_EPOLL, "syscall_epoll_wait")                           \
+	X(SYS_OTHER, "syscall_other") X(BYTES_COPIED, "bytes_copied") X(PACKETS_RX, "packets_rx")  \
+	X(PACKETS_TX, "packets_tx") X(SKB, "skb_allocations") X(WAKEUPS, "wakeups")                \
+	X(PARKS, "parks") X(EMPTY_POLLS, "empty_polls") X(CSUM_SW, "checksums_in_software")        \
+	X(CSUM_HW, "checksums_by_device")
+/* clang-format on */
 
 enum cmp_row {
 #define X(sym, name) ROW_##sym,

@@ -104,25 +104,20 @@ uint32_t stack_ip(const struct stack *st); /* network order; 0 before stack_atta
 
 /* ---- looking in: any thread, relaxed ---- */
 
+/* clang-format off */
 #define STACK_COUNTERS(X)                                                                          \
-	X(rx_packets)                                                                              \
-	X(rx_bytes) X(tx_packets) X(tx_bytes) X(tx_ring_full) X(csum_sw_rx) X(csum_hw_rx) X(       \
-		csum_sw_tx) X(csum_hw_tx) X(arp_in) X(arp_out) X(icmp_in) X(icmp_out) X(ip_in)     \
-		X(ip_out) X(loopback) X(tcp_in_segs) X(tcp_out_segs) X(tcp_retrans_segs) X(        \
-			tcp_in_errs) X(tcp_out_rsts) X(tcp_active_opens) X(tcp_passive_opens)      \
-			X(tcp_attempt_fails) X(tcp_estab_resets) X(tcp_curr_estab) X(              \
-				tcp_accept_overflow) X(tcp_syn_overflow) X(tcp_fast_path)          \
-				X(tcp_slow_path) X(tcp_dup_acks_in) X(tcp_dup_acks_out) X(         \
-					tcp_fast_retrans) X(tcp_sack_recovery)                     \
-					X(tcp_reno_recovery) X(tcp_timeouts) X(tcp_spurious_rtos)  \
-						X(tcp_probes) X(tcp_loss_probes) X(                \
-							tcp_delayed_acks) X(tcp_pure_acks_out)     \
-							X(tcp_ofo_queued) X(tcp_challenge_acks) X( \
-								tcp_tw_count) X(tcp_tw_overflow)   \
-								X(tcp_persist_drops)               \
-									X(bytes_to_user) X(        \
-										bytes_from_user)   \
-										X(socks_in_use)
+	X(rx_packets) X(rx_bytes) X(tx_packets) X(tx_bytes) X(tx_ring_full)                        \
+	X(csum_sw_rx) X(csum_hw_rx) X(csum_sw_tx) X(csum_hw_tx)                                    \
+	X(arp_in) X(arp_out) X(icmp_in) X(icmp_out) X(ip_in) X(ip_out) X(loopback)                 \
+	X(tcp_in_segs) X(tcp_out_segs) X(tcp_retrans_segs) X(tcp_in_errs) X(tcp_out_rsts)          \
+	X(tcp_active_opens) X(tcp_passive_opens) X(tcp_attempt_fails) X(tcp_estab_resets)          \
+	X(tcp_curr_estab) X(tcp_accept_overflow) X(tcp_syn_overflow)                               \
+	X(tcp_fast_path) X(tcp_slow_path) X(tcp_dup_acks_in) X(tcp_dup_acks_out)                   \
+	X(tcp_fast_retrans) X(tcp_sack_recovery) X(tcp_reno_recovery) X(tcp_timeouts)              \
+	X(tcp_spurious_rtos) X(tcp_probes) X(tcp_loss_probes) X(tcp_delayed_acks) X(tcp_pure_acks_out)                \
+	X(tcp_ofo_queued) X(tcp_challenge_acks) X(tcp_tw_count) X(tcp_tw_overflow)                 \
+	X(tcp_persist_drops) X(bytes_to_user) X(bytes_from_user) X(socks_in_use)
+/* clang-format on */
 
 struct stack_stats {
 #define X(name) uint64_t name;
