@@ -11,11 +11,6 @@
 
 #define BUSY_ENOUGH 0.95 /* below it, idle time is too much of what is divided (bench.md) */
 
-static const char *const titles[SET_MAX] = {
-	"bypass    stack over net_ring", "floor     bare net_ring, no TCP",
-	"kernel    epoll over veth", "kernel-awake  + cpus kept from idling",
-	"plain-epoll   kernel, plain C server"};
-
 /* "1.52 M", "160 k", "912" */
 static const char *si(double v, char *buf, size_t size)
 {
@@ -52,19 +47,19 @@ static void print_row(const struct cmp *c, enum cmp_set set)
 	struct cmp_figure rps = s64 ? figure_median(s64->rps, s64->n) : none;
 	struct cmp_figure cyc = s64 ? figure_median(s64->cycles, s64->n) : none;
 	struct cmp_figure busy = s64 ? figure_median(s64->busy, s64->n) : none;
-	char p50[80], p99[32], lo[16], hi[16], mid[16], flag[40] = "";
+	char p50[80], p99[32], rate[64], lo[16], hi[16], mid[16], flag[40] = "";
 
 	if (!s1 && !s64)
 		return;
 	spread(s1 ? figure_median(s1->p50, s1->n) : none, "%.2f", p50, sizeof(p50));
 	snprintf(p99, sizeof(p99), s1 ? "%.2f" : "-", s1 ? figure_median(s1->p99, s1->n).value : 0);
 	if (!isnan(busy.value) && set != SET_BYPASS && set != SET_FLOOR)
-		snprintf(flag, sizeof(flag), "   cpu %.0f %% busy%s", busy.value * 100,
-			 busy.value < BUSY_ENOUGH ? ": TOO IDLE" : "");
-	printf("  %-38s %-22s %8s   %7s (%s-%s)", titles[set], p50, p99,
-	       si(rps.value, mid, sizeof(mid)), si(rps.low, lo, sizeof(lo)),
-	       si(rps.high, hi, sizeof(hi)));
-	printf("   %8s%s\n", si(cyc.value, mid, sizeof(mid)), flag);
+		snprintf(flag, sizeof(flag), "%4.0f %%%s", busy.value * 100,
+			 busy.value < BUSY_ENOUGH ? " TOO IDLE" : "");
+	snprintf(rate, sizeof(rate), "%s (%s-%s)", si(rps.value, mid, sizeof(mid)),
+		 si(rps.low, lo, sizeof(lo)), si(rps.high, hi, sizeof(hi)));
+	printf("  %-13s %-21s %8s   %-25s %10s %s\n", cmp_set_names[set], p50, p99, rate,
+	       si(cyc.value, mid, sizeof(mid)), flag);
 }
 
 static void print_ratio(const struct cmp *c, const char *name, const char *text, double want)
@@ -74,7 +69,7 @@ static void print_ratio(const struct cmp *c, const char *name, const char *text,
 
 		if (strcmp(r->name, name))
 			continue;
-		printf("  %-62s %8.2f  (%.2f-%.2f, n=%u)", text, r->f.value, r->f.low, r->f.high,
+		printf("  %-50s %8.2f  (%.2f-%.2f, n=%u)", text, r->f.value, r->f.low, r->f.high,
 		       r->f.n);
 		if (want > 0)
 			printf("  wanted: >= %.4g", want);
@@ -86,7 +81,7 @@ static void print_ratio(const struct cmp *c, const char *name, const char *text,
 
 static void print_micro_row(const char *text, struct cmp_figure f, double want)
 {
-	printf("  %-62s %8.0f  (%.0f-%.0f, n=%u)", text, f.value, f.low, f.high, f.n);
+	printf("  %-50s %8.0f  (%.0f-%.0f, n=%u)", text, f.value, f.low, f.high, f.n);
 	if (want > 0)
 		printf("  wanted: <= %.0f", want);
 	putchar('\n');
@@ -106,10 +101,10 @@ static void print_micro(const struct cmp *c)
 			figure_median(p->ns[PARK_READY_FD], p->runs), 0);
 	print_micro_row("ns, one locked compare-and-swap, for scale",
 			figure_median(p->ns[PARK_CAS], p->runs), 0);
-	snprintf(text, sizeof(text), "bytes, one end (with its goroutine) of %u idle connections",
+	snprintf(text, sizeof(text), "bytes of one end, goroutine and all: %u idle",
 		 c->idle_conns[CMP_IDLE_STACK]);
 	print_micro_row(text, figure_median(c->idle_bytes[CMP_IDLE_STACK], c->nr_idle), 10240);
-	snprintf(text, sizeof(text), "bytes, the same of %u over kernel sockets, slab included",
+	snprintf(text, sizeof(text), "bytes, the same over kernel sockets, slab: %u",
 		 c->idle_conns[CMP_IDLE_KERNEL]);
 	print_micro_row(text, figure_median(c->idle_bytes[CMP_IDLE_KERNEL], c->nr_idle), 0);
 }
@@ -188,29 +183,32 @@ void report_print(const struct cmp *c)
 	       m->virtualised ? " (virtual machine)" : "", m->machine.cpus, m->machine.kernel,
 	       m->machine.date);
 	printf("Request and response of %d bytes, one server cpu; median (min-max) of %u samples "
-	       "taken in turn\n\n",
+	       "in turn\n\n",
 	       CMP_SIZE, m->reps);
-	printf("  %-38s %-22s %8s   %-25s %s\n", "", "1 connection: p50 us", "p99 us",
-	       "64 connections: req/s", "server cycles/req   server");
+	printf("  %-13s %-21s %8s   %-25s %10s %s\n", "", "1 connection: p50 us", "p99 us",
+	       "64 connections: req/s", "cycles/req", "cpu busy");
 	for (unsigned i = 0; i < SET_MAX; i++)
 		print_row(c, (enum cmp_set)i);
+	printf("\n  bypass: our stack over net_ring; floor: net_ring alone, no TCP; kernel: epoll over "
+	       "veth;\n  kernel-awake: the same, its cpus kept from idling; plain-epoll: a C server "
+	       "without goroutines\n");
 	printf("\nRatios (95 %% interval where n >= 6, else all that was seen)\n");
 	print_ratio(c, "rr1_p50_kernel_awake_over_bypass",
-		    "round trip, 1 connection: kernel (awake) / bypass", 8);
-	print_ratio(c, "rr1_p50_kernel_over_bypass", "round trip, 1 connection: kernel / bypass",
+		    "1 connection, round trip: kernel (awake) / bypass", 8);
+	print_ratio(c, "rr1_p50_kernel_over_bypass", "1 connection, round trip: kernel / bypass",
 		    0);
 	print_ratio(c, "rr64_rps_bypass_over_kernel_awake",
-		    "requests/s, 64 connections: bypass / kernel (awake)", 0);
+		    "64 connections, req/s: bypass / kernel (awake)", 0);
 	print_ratio(c, "rr64_cycles_kernel_awake_over_bypass",
-		    "server cycles, 64 connections: kernel (awake) / bypass", 8);
-	print_ratio(c, "rr1_p50_bypass_over_floor", "round trip, 1 connection: bypass / bare link",
+		    "64 connections, cycles: kernel (awake) / bypass", 8);
+	print_ratio(c, "rr1_p50_bypass_over_floor", "1 connection, round trip: bypass / bare link",
 		    0);
 	print_ratio(c, "rr1_p50_bypass_minus_floor_ns",
-		    "ns that stack, poller and goroutines add to the bare link", -800);
+		    "1 connection, ns that all of ours adds to it", -800);
 	print_ratio(c, "rr64_rps_epoll_over_plain",
-		    "requests/s, 64 connections: our epoll backend / plain C epoll", 0.95);
+		    "64 connections, req/s: our epoll / plain C epoll", 0.95);
 	print_ratio(c, "rr64_cycles_plain_over_epoll",
-		    "server cycles, 64 connections: plain C epoll / our epoll backend", 0);
+		    "64 connections, cycles: plain C / our epoll", 0);
 	print_micro(c);
 	print_ledger(c);
 	printf("\nWho checksums: bypass: %s; kernel: %s\n", m->bypass_csum, m->kernel_csum);
