@@ -19,6 +19,7 @@
 #include <numa.h>
 #endif
 
+#include "apps/stat_serve.h"
 #include "poller/netpoll_stack.h"
 #include "stack/stack.h"
 
@@ -260,7 +261,24 @@ int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg
 	return err;
 }
 
+/* ---- programs of others: `parklane stat` sees them as it does the commands ---- */
+
+static void stat_begin(void *ctx, const struct open_lane *ol)
+{
+	*(struct stat_serve **)ctx = stat_serve_start(ol, program_invocation_short_name);
+}
+
+static void stat_end(void *ctx, const struct open_lane *ol, const struct netdev_handle *h)
+{
+	(void)ol;
+	(void)h;
+	stat_serve_stop(*(struct stat_serve **)ctx);
+}
+
 int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg)
 {
-	return open_run(opt, main_fn, arg, NULL);
+	struct stat_serve *stat = NULL;
+	const struct open_hooks hooks = {stat_begin, stat_end, &stat};
+
+	return open_run(opt, main_fn, arg, &hooks);
 }

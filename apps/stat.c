@@ -168,11 +168,15 @@ static void print_counts(const char *title, json_t *o)
 static void print_text(const json_t *o)
 {
 	json_t *dev = json_object_get(o, "device");
+	const char *program = str(o, "program"), *command = str(o, "command");
 
-	printf("parklane %s, pid %" JSON_INTEGER_FORMAT ", %.0f s, %" JSON_INTEGER_FORMAT
+	/* "parklane echo", and "first" where pl_run() was called by somebody's program. */
+	printf("%s%s%s, pid %" JSON_INTEGER_FORMAT ", %.0f s, %" JSON_INTEGER_FORMAT
 	       " goroutines, %s\n",
-	       str(o, "command"), num(o, "pid"), json_real_value(json_object_get(o, "seconds")),
-	       num(o, "goroutines"), dev ? str(dev, "name") : "kernel sockets");
+	       program, strcmp(program, command) ? " " : "",
+	       strcmp(program, command) ? command : "", num(o, "pid"),
+	       json_real_value(json_object_get(o, "seconds")), num(o, "goroutines"),
+	       dev ? str(dev, "name") : "kernel sockets");
 	print_sockets(json_object_get(o, "sockets"));
 	if (dev) {
 		print_counts("drops", json_object_get(o, "drops"));

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
@@ -45,6 +46,8 @@ struct stat_serve {
 	unsigned nr, total;
 	struct stack_sock_info socks[SOCKS_MAX];
 };
+
+static int serving; /* (a) 1: a lane of this process has the process's one socket */
 
 /* ---- the lane's part ---- */
 
@@ -152,6 +155,7 @@ static json_t *answer(struct stat_serve *s)
 
 	lane_ledger_report(s->ol.lane, &r);
 	json_object_set_new(o, "pid", json_integer(getpid()));
+	json_object_set_new(o, "program", json_string(program_invocation_short_name));
 	json_object_set_new(o, "command", json_string(s->command));
 	json_object_set_new(o, "seconds", json_real((double)(mono_ns() - s->began) / 1e9));
 	json_object_set_new(o, "goroutines", json_integer(lane_nr_g(s->ol.lane)));
@@ -282,17 +286,20 @@ static int start_thread(struct stat_serve *s)
 
 struct stat_serve *stat_serve_start(const struct open_lane *ol, const char *command)
 {
-	struct stat_serve *s = calloc(1, sizeof(*s));
+	struct stat_serve *s;
 
-	if (!s)
+	if (__atomic_exchange_n(&serving, 1, __ATOMIC_ACQUIRE))
 		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		goto fail;
 	s->ol = *ol;
 	s->command = command;
 	s->began = mono_ns();
 	s->listen_fd = open_socket(s);
 	if (s->listen_fd < 0)
 		goto fail;
-	if (pipe(s->end) < 0)
+	if (pipe2(s->end, O_CLOEXEC) < 0)
 		goto fail_socket;
 	if ((ol->stack && lane_go(ol->lane, snap_goroutine, s, "stat")) || start_thread(s)) {
 		/* The goroutine may be there and looks at s: that much is left to it. */
@@ -300,6 +307,7 @@ struct stat_serve *stat_serve_start(const struct open_lane *ol, const char *comm
 		close(s->end[1]);
 		close(s->listen_fd);
 		unlink(s->path);
+		__atomic_store_n(&serving, 0, __ATOMIC_RELEASE);
 		return NULL;
 	}
 	return s;
@@ -308,6 +316,7 @@ fail_socket:
 	unlink(s->path);
 fail:
 	free(s);
+	__atomic_store_n(&serving, 0, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -321,4 +330,5 @@ void stat_serve_stop(struct stat_serve *s)
 	close(s->listen_fd);
 	unlink(s->path);
 	free(s);
+	__atomic_store_n(&serving, 0, __ATOMIC_RELEASE);
 }

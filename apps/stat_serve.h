@@ -14,7 +14,8 @@
 struct stat_serve;
 
 /* stat_serve_start - before the lane's first turn. NULL when it cannot be (no permission for
- * STAT_DIR): the lane then runs without. command is borrowed. */
+ * STAT_DIR, or another lane of this process is served): the lane then runs without. command is
+ * borrowed; that of a program of others is the program's own name. */
 struct stat_serve *stat_serve_start(const struct open_lane *ol, const char *command);
 /* stat_serve_stop - after the last turn; takes the socket away. NULL is a no-op. */
 void stat_serve_stop(struct stat_serve *s);

@@ -34,6 +34,8 @@ struct pl_options {
  * pl_run - open the device, make a lane on the calling thread, run main_fn(arg) as its
  * first goroutine, and return when that returns (others are ended) or on
  * pl_lane_stop(). 0 or -errno; what went wrong and what to do is in pl_last_error().
+ * Meanwhile `parklane stat --pid` can look into the process's first lane: a thread without
+ * signals answers on /run/parklane/PID.sock, where the process may write there.
  */
 PL_API int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg);
 

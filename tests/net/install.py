@@ -5,6 +5,7 @@
 usage: install.py BUILD CC. Prints TAP.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -62,46 +63,72 @@ def exports(root):
         [] if 'pl_run' in names else ['pl_run is not exported'])
 
 
-def answers(binary, env):
-    p = subprocess.Popen([binary, '--epoll'], env=env, stderr=subprocess.PIPE)
+@contextlib.contextmanager
+def first_program(root):
+    """The installed program, running over kernel sockets; yields it when it answers."""
+    p = subprocess.Popen([os.path.join(root, 'first'), '--epoll'], env=environment(root),
+                         stderr=subprocess.PIPE)
     try:
         for _ in range(50):
             try:
-                with socket.create_connection(('127.0.0.1', PORT), timeout=2) as s:
-                    s.sendall(b'hello')
-                    got = s.recv(16)
-                return [] if got == b'hello' else ['answered %r' % got]
+                socket.create_connection(('127.0.0.1', PORT), timeout=2).close()
+                break
             except ConnectionRefusedError:
                 time.sleep(0.1)
-        return ['nobody answers: ' + p.stderr.read().decode() if p.poll() is not None else
-                'nobody answers']
+        yield p
     finally:
         p.send_signal(signal.SIGTERM)
-        p.wait(10)
+        p.communicate(timeout=10)
+
+
+def environment(root):
+    pc = find(root, 'parklane.pc')
+    return dict(os.environ, PKG_CONFIG_PATH=pc, PKG_CONFIG_SYSROOT_DIR=root,
+                LD_LIBRARY_PATH=os.path.dirname(pc))
 
 
 def build_and_run(root):
-    pc = find(root, 'parklane.pc')
-    env = dict(os.environ, PKG_CONFIG_PATH=pc, PKG_CONFIG_SYSROOT_DIR=root,
-               LD_LIBRARY_PATH=os.path.dirname(pc))
-    flags = subprocess.run(['pkg-config', '--cflags', '--libs', 'parklane'], env=env,
+    flags = subprocess.run(['pkg-config', '--cflags', '--libs', 'parklane'], env=environment(root),
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
-    binary = os.path.join(root, 'first')
-    p = subprocess.run([CC, EXAMPLE, '-o', binary] + flags.split(), stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT)
+    p = subprocess.run([CC, EXAMPLE, '-o', os.path.join(root, 'first')] + flags.split(),
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if p.returncode:
         return [flags, p.stdout.decode()]
-    return answers(binary, env)
+    with first_program(root), socket.create_connection(('127.0.0.1', PORT), timeout=5) as s:
+        s.sendall(b'hello')
+        got = s.recv(16)
+    return [] if got == b'hello' else ['answered %r' % got]
+
+
+def stat(root, pid):
+    p = subprocess.run([os.path.join(find(root, 'parklane'), 'parklane'), 'stat', '--pid',
+                        str(pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    return p.returncode, (p.stdout + p.stderr).decode()
+
+
+def seen_by_stat(root):
+    with first_program(root) as first:
+        status, said = stat(root, first.pid)
+    if status or not said.startswith('first, pid %d, ' % first.pid):
+        return ['stat of it: status %d, %s' % (status, said)]
+    status, said = stat(root, first.pid)
+    return [] if status == 1 and 'runs no lane' in said and not os.path.exists(
+        '/run/parklane/%d.sock' % first.pid) else ['stat after its end: %d, %s' % (status, said)]
 
 
 def main():
     with tempfile.TemporaryDirectory() as root:
-        print('TAP version 13\n1..4')
+        print('TAP version 13\n1..5')
         bad = case(1, 'test_readme_first_program_is_the_example', readme_matches())
         bad += case(2, 'test_install_puts_library_headers_pc_and_program', install(root))
         bad += case(3, 'test_install_shared_library_exports_pl_names_only', exports(root))
         bad += case(4, 'test_install_first_program_builds_by_pkg_config_and_answers',
                     build_and_run(root))
+        name = 'test_install_first_program_is_seen_by_stat'
+        if os.geteuid():
+            print('ok 5 - %s # SKIP needs root for /run/parklane' % name)
+        else:
+            bad += case(5, name, seen_by_stat(root))
     return 1 if bad else 0
 
 
