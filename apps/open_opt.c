@@ -252,7 +252,7 @@ int pl_options_argv(struct pl_options *opt, int argc, char **argv)
 {
 	struct option longopts[ARRAY_SIZE(lane_options)] = {0};
 	struct lane_args args = {.opt = *opt};
-	int key, err;
+	int key, err, at;
 
 	for (unsigned i = 0; lane_options[i].name; i++) {
 		longopts[i].name = lane_options[i].name;
@@ -262,11 +262,12 @@ int pl_options_argv(struct pl_options *opt, int argc, char **argv)
 	/* "+" stops at the first argument that is none of ours, ":" tells a missing value. */
 	optind = 0;
 	opterr = 0;
-	while ((key = getopt_long(argc, argv, "+:", longopts, NULL)) != -1) {
+	for (at = 1; (key = getopt_long(argc, argv, "+:", longopts, NULL)) != -1; at = optind) {
 		if (key == ':')
 			return open_error(-EINVAL, "%s needs a value", argv[optind - 1]);
 		if (key == '?') {
-			optind--;
+			/* getopt stays on "-xy" until it has seen the y. */
+			optind = at;
 			break;
 		}
 		err = options_set(&args, key, optarg);
@@ -278,4 +279,30 @@ int pl_options_argv(struct pl_options *opt, int argc, char **argv)
 		return err;
 	*opt = args.opt;
 	return optind;
+}
+
+void pl_options_help(FILE *f)
+{
+	static const struct argp lane = {.options = lane_options};
+
+	argp_help(&lane, f, ARGP_HELP_LONG, NULL);
+	fputc('\n', f);
+}
+
+int pl_options_main(struct pl_options *opt, int argc, char **argv)
+{
+	struct pl_options got = *opt;
+	int n = pl_options_argv(&got, argc, argv);
+
+	if (n < 0)
+		return n;
+	if (n < argc && !strcmp(argv[n], "--help")) {
+		printf("usage: %s [OPTION...]\n\n", program_invocation_short_name);
+		pl_options_help(stdout);
+		exit(0);
+	}
+	if (n < argc)
+		return open_error(-EINVAL, "'%s' is unknown; --help lists the options", argv[n]);
+	*opt = got;
+	return 0;
 }

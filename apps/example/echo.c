@@ -18,20 +18,24 @@ static void listen_and_serve(void *arg)
 {
 	struct pl_addr addr = {.family = PL_AF_INET, .port = 7007};
 	struct pl_conn *listener, *conn;
+	int *err = arg;
 
-	(void)arg;
-	if (pl_listen(PL_NET_AUTO, &addr, 0, &listener) == 0)
-		while (pl_accept(listener, &conn) == 0)
-			pl_go(serve, conn);
+	*err = pl_listen(PL_NET_AUTO, &addr, 0, &listener);
+	while (*err == 0 && (*err = pl_accept(listener, &conn)) == 0)
+		if (pl_go(serve, conn) < 0)
+			pl_close(conn);
 }
 
 int main(int argc, char **argv)
 {
 	struct pl_options opt = {0};
+	int err = 0;
 
-	if (pl_options_argv(&opt, argc, argv) < 0 || pl_run(&opt, listen_and_serve, NULL) < 0) {
+	if (pl_options_main(&opt, argc, argv) < 0 || pl_run(&opt, listen_and_serve, &err) < 0)
 		fprintf(stderr, "echo: %s\n", pl_last_error());
-		return 1;
-	}
-	return 0;
+	else if (err < 0)
+		fprintf(stderr, "echo: port 7007: %s\n", pl_strerror(err));
+	else
+		return 0;
+	return 1;
 }

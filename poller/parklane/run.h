@@ -7,6 +7,7 @@
 #define PARKLANE_RUN_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include <parklane/conn.h>
 #include <parklane/go.h>
@@ -46,6 +47,14 @@ PL_API const char *pl_last_error(void);
  * returns the index of the first argument it does not know, or -EINVAL with
  * pl_last_error(). */
 PL_API int pl_options_argv(struct pl_options *opt, int argc, char **argv);
+
+/* pl_options_main - pl_options_argv for a program without arguments of its own: what it does
+ * not know is -EINVAL as well, and --help prints the options and ends the program with 0.
+ * 0; -EINVAL with pl_last_error(). */
+PL_API int pl_options_main(struct pl_options *opt, int argc, char **argv);
+
+/* pl_options_help - print the options that pl_options_argv knows, some lines each, to f. */
+PL_API void pl_options_help(FILE *f);
 
 #ifdef __cplusplus
 }

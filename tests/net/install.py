@@ -100,6 +100,34 @@ def build_and_run(root):
     return [] if got == b'hello' else ['answered %r' % got]
 
 
+def refused(root, status, words, *args):
+    """What is wrong with how the first program ended: with one line, or --help's text."""
+    p = subprocess.run([os.path.join(root, 'first'), *args], env=environment(root), timeout=20,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    said = (p.stdout if status == 0 else p.stderr).decode()
+    other = (p.stderr if status == 0 else p.stdout).decode()
+    lines = said.count('\n') == 1 if status else said.endswith('\n')
+    if p.returncode != status or other or not lines or any(
+            w not in said for w in words) or any(len(line) > 80 for line in said.splitlines()):
+        return ['%s: status %d, %s%s' % (args, p.returncode, said, other)]
+    return []
+
+
+def unknown_arguments(root):
+    return (refused(root, 1, ["'--bogus'", '--help'], '--bogus') +
+            refused(root, 1, ["'word'"], '--epoll', 'word') +
+            refused(root, 1, ['--idle'], '--idle', 'doze') +
+            refused(root, 0, ['usage: first ', '--epoll', '--dev', '--verbose'], '--help'))
+
+
+def port_taken(root):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(('0.0.0.0', PORT))
+        s.listen()
+        return refused(root, 1, ['7007', 'another listener'], '--epoll')
+
+
 def stat(root, pid):
     p = subprocess.run([os.path.join(find(root, 'parklane'), 'parklane'), 'stat', '--pid',
                         str(pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
@@ -118,17 +146,21 @@ def seen_by_stat(root):
 
 def main():
     with tempfile.TemporaryDirectory() as root:
-        print('TAP version 13\n1..5')
+        print('TAP version 13\n1..7')
         bad = case(1, 'test_readme_first_program_is_the_example', readme_matches())
         bad += case(2, 'test_install_puts_library_headers_pc_and_program', install(root))
         bad += case(3, 'test_install_shared_library_exports_pl_names_only', exports(root))
         bad += case(4, 'test_install_first_program_builds_by_pkg_config_and_answers',
                     build_and_run(root))
+        bad += case(5, 'test_install_first_program_refuses_unknown_arguments',
+                    unknown_arguments(root))
+        bad += case(6, 'test_install_first_program_tells_that_its_port_is_taken',
+                    port_taken(root))
         name = 'test_install_first_program_is_seen_by_stat'
         if os.geteuid():
-            print('ok 5 - %s # SKIP needs root for /run/parklane' % name)
+            print('ok 7 - %s # SKIP needs root for /run/parklane' % name)
         else:
-            bad += case(5, name, seen_by_stat(root))
+            bad += case(7, name, seen_by_stat(root))
     return 1 if bad else 0
 
 

@@ -55,6 +55,37 @@ Test(open_opt, test_options_argv_stops_at_first_word)
 	cr_assert_null(opt.dev);
 }
 
+Test(open_opt, test_options_argv_stops_at_unknown_option)
+{
+	ARGV("--epoll", "-xy", "--verbose");
+
+	cr_assert_eq(pl_options_argv(&opt, argc, argv), 2);
+	cr_assert(!opt.verbose);
+}
+
+Test(open_opt, test_options_main_unknown_argument_is_refused_by_name)
+{
+	static char *const unknown[] = {"--bogus", "-x", "word", "", "--epoll=1"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(unknown); i++) {
+		ARGV("--verbose", unknown[i]);
+		char quoted[32];
+
+		snprintf(quoted, sizeof(quoted), "'%s'", unknown[i]);
+		cr_assert_eq(pl_options_main(&opt, argc, argv), -EINVAL, "%s", quoted);
+		cr_assert(strstr(pl_last_error(), quoted), "%s", pl_last_error());
+		cr_assert(!opt.verbose);
+	}
+}
+
+Test(open_opt, test_options_main_known_arguments_are_taken)
+{
+	ARGV("--epoll", "--verbose");
+
+	cr_assert_eq(pl_options_main(&opt, argc, argv), 0);
+	cr_assert(opt.verbose);
+}
+
 #define REFUSED(says, ...)                                                                         \
 	do {                                                                                       \
 		ARGV(__VA_ARGS__);                                                                 \
