@@ -286,7 +286,6 @@ void pl_options_help(FILE *f)
 	static const struct argp lane = {.options = lane_options};
 
 	argp_help(&lane, f, ARGP_HELP_LONG, NULL);
-	fputc('\n', f);
 }
 
 int pl_options_main(struct pl_options *opt, int argc, char **argv)
@@ -297,7 +296,7 @@ int pl_options_main(struct pl_options *opt, int argc, char **argv)
 	if (n < 0)
 		return n;
 	if (n < argc && !strcmp(argv[n], "--help")) {
-		printf("usage: %s [OPTION...]\n\n", program_invocation_short_name);
+		printf("Usage: %s [OPTION...]\n\n", program_invocation_short_name);
 		pl_options_help(stdout);
 		exit(0);
 	}

@@ -106,7 +106,7 @@ def refused(root, status, words, *args):
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said = (p.stdout if status == 0 else p.stderr).decode()
     other = (p.stderr if status == 0 else p.stdout).decode()
-    lines = said.count('\n') == 1 if status else said.endswith('\n')
+    lines = said.count('\n') == 1 if status else said.endswith('s\n')
     if p.returncode != status or other or not lines or any(
             w not in said for w in words) or any(len(line) > 80 for line in said.splitlines()):
         return ['%s: status %d, %s%s' % (args, p.returncode, said, other)]
@@ -117,7 +117,7 @@ def unknown_arguments(root):
     return (refused(root, 1, ["'--bogus'", '--help'], '--bogus') +
             refused(root, 1, ["'word'"], '--epoll', 'word') +
             refused(root, 1, ['--idle'], '--idle', 'doze') +
-            refused(root, 0, ['usage: first ', '--epoll', '--dev', '--verbose'], '--help'))
+            refused(root, 0, ['Usage: first ', '--epoll', '--dev', '--verbose'], '--help'))
 
 
 def port_taken(root):
