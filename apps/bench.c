@@ -107,10 +107,11 @@ static const struct argp bench_argp = {
 	.options = bench_options,
 	.parser = bench_parse,
 	.children = lane_child,
-	.args_doc = "rr",
+	.args_doc = "rr --connect HOST:PORT\npark",
 	.doc = "Request and response against an echo server; every answer is compared with what was "
 	       "sent. Ctrl-C ends it early: what was measured so far is printed, and the exit "
-	       "status is 1. The other kind of measurement, 'bench park', has its own --help.",
+	       "status is 1. What a goroutine costs is measured by 'bench park', which has "
+	       "its own --help.",
 };
 
 static void bench_main(void *arg)

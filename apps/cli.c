@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
 	KEY_HELP = '?',
@@ -89,6 +90,19 @@ struct wrap {
 	void *input;
 };
 
+/* argp would put the words of args_doc behind the options, and those of children again. */
+static void print_usage(const char *name, const char *words)
+{
+	const char *lead = "Usage:";
+
+	for (const char *w = words ? words : ""; w; lead = "  or: ") {
+		int len = (int)strcspn(w, "\n");
+
+		printf("%s %s%s%.*s [OPTION...]\n", lead, name, len ? " " : "", len, w);
+		w = w[len] ? w + len + 1 : NULL;
+	}
+}
+
 static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 {
 	struct wrap *w = state->input;
@@ -100,8 +114,9 @@ static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 		state->child_inputs[0] = w->input;
 		return 0;
 	case KEY_HELP:
-		argp_help(state->root_argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK,
-			  (char *)w->name);
+		print_usage(w->name, state->root_argp->args_doc);
+		argp_help(state->root_argp, stdout,
+			  ARGP_HELP_PRE_DOC | ARGP_HELP_LONG | ARGP_HELP_POST_DOC, (char *)w->name);
 		exit(0);
 	case KEY_VERSION:
 		puts(CLI_VERSION);

@@ -14,7 +14,7 @@
 
 /* cli_parse - parse argv by argp (which may name lane_argp as a child) into input. --help and
  * --version print and exit 0; whatever is wrong is one line on stderr and exit 2. name is what
- * stands before the arguments: "parklane echo". */
+ * stands before the arguments: "parklane echo"; each line of args_doc is one way to go on. */
 void cli_parse(const struct argp *argp, const char *name, int argc, char **argv, void *input);
 
 /* lane_child - the lane options as argp's child; its parent's ARGP_KEY_INIT must set

@@ -45,6 +45,7 @@ static const struct argp echo_argp = {
 	.options = echo_options,
 	.parser = echo_parse,
 	.children = lane_child,
+	.args_doc = "--port P",
 	.doc = "Echo server: a goroutine per connection, over Parklane's stack or kernel sockets.",
 };
 

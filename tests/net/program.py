@@ -151,6 +151,17 @@ def test_program_every_command_has_help_and_version():
     assert run('help')[0] == 0 and run('--version')[1].startswith('parklane ')
 
 
+def test_program_help_names_what_must_be_given_first():
+    want = {('echo',): 'Usage: parklane echo --port P [OPTION...]\n',
+            ('stat',): 'Usage: parklane stat [OPTION...]\n',
+            ('bench',): 'Usage: parklane bench rr --connect HOST:PORT [OPTION...]\n'
+                        '  or:  parklane bench park [OPTION...]\n',
+            ('bench', 'park'): 'Usage: parklane bench park [OPTION...]\n'}
+    for command, usage in want.items():
+        out = run(*command, '--help')[1]
+        assert out.startswith(usage) and out.count('[OPTION...]') == usage.count('\n'), out
+
+
 def test_echo_epoll_returns_bytes_and_ends_clean_on_sigint():
     with Server('--epoll', '--port', str(PORT)) as srv:
         assert transfer(('127.0.0.1', PORT), 16 << 20)
