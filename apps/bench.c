@@ -42,7 +42,8 @@ static void bench_value(struct bench_args *a, int key, char *arg)
 			cli_usage("--connect %s: IPv6 is not supported yet; give A.B.C.D:PORT",
 				  arg);
 		if (err || !a->cfg.addr.port || !a->cfg.addr.v4)
-			cli_usage("--connect %s: give A.B.C.D:PORT (names are not resolved)", arg);
+			cli_usage("--connect %s: give A.B.C.D:PORT (names are not resolved)",
+				  options_shown(arg));
 		break;
 	case KEY_CONNS:
 		a->cfg.conns = (unsigned)cli_uint("--conns", arg, 1, RR_CONNS_MAX);

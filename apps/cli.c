@@ -49,7 +49,7 @@ unsigned long cli_uint(const char *option, const char *s, unsigned long lo, unsi
 	errno = 0;
 	v = strtoul(s, &end, 10);
 	if (*s < '0' || *s > '9' || errno || *end || v < lo || v > hi)
-		cli_usage("%s %s: give a number from %lu to %lu", option, s, lo, hi);
+		cli_usage("%s %s: give a number from %lu to %lu", option, options_shown(s), lo, hi);
 	return v;
 }
 
@@ -59,7 +59,7 @@ double cli_seconds(const char *option, const char *s, double lo, double hi)
 	double v = strtod(s, &end);
 
 	if (end == s || *end || !(v >= lo && v <= hi))
-		cli_usage("%s %s: give seconds from %g to %g", option, s, lo, hi);
+		cli_usage("%s %s: give seconds from %g to %g", option, options_shown(s), lo, hi);
 	return v;
 }
 
@@ -126,7 +126,7 @@ static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 		if (at > 0 && (at >= state->argc || state->argv[at - 1][0] == '-'))
 			at--;
 		cli_usage("%s: unknown, incomplete or misplaced; '%s --help' lists the options",
-			  state->argv[at], w->name);
+			  options_shown(state->argv[at]), w->name);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}

@@ -465,7 +465,7 @@ static void check_writable(const char *path)
 	FILE *f = path ? fopen(path, "ae") : NULL;
 
 	if (path && !f)
-		cli_die("cannot write %s: %s", path, strerror(errno));
+		cli_die("cannot write %s: %s", options_shown(path), strerror(errno));
 	if (f)
 		fclose(f);
 	if (f && !existed)

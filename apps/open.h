@@ -45,6 +45,9 @@ MUST_USE int options_end(const struct lane_args *args);
 /* options_plan - check opt and put it in machine form. 0; -EINVAL. */
 MUST_USE int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan);
 
+/* options_shown - a value as an error names it: '' where it is empty and would not be seen. */
+const char *options_shown(const char *value);
+
 /* open_error - note one line for pl_last_error(), without a newline; returns err. */
 int open_error(int err, const char *fmt, ...) PRINTF_FMT(2, 3);
 

@@ -67,6 +67,11 @@ const char *pl_last_error(void)
 	return last_error;
 }
 
+const char *options_shown(const char *value)
+{
+	return *value ? value : "''";
+}
+
 /* A decimal number and nothing else, lo..hi. */
 static bool parse_uint(const char *s, unsigned long lo, unsigned long hi, unsigned long *ret)
 {
@@ -101,14 +106,14 @@ static int parse_cidr(const char *s, uint32_t *ret_ip, unsigned *ret_len)
 
 	if (!slash || slash - s >= (long)sizeof(addr))
 		return open_error(-EINVAL, "--ip %s: give address and prefix, as in 10.77.0.2/24",
-				  s);
+				  options_shown(s));
 	memcpy(addr, s, (size_t)(slash - s));
 	addr[slash - s] = '\0';
 	if (inet_pton(AF_INET, addr, &in) != 1)
 		return open_error(-EINVAL,
 				  "--ip %s: not an IPv4 address (IPv6 is not supported yet); "
 				  "give it as in 10.77.0.2/24",
-				  s);
+				  options_shown(s));
 	if (!parse_uint(slash + 1, 1, 32, &len))
 		return open_error(-EINVAL, "--ip %s: the prefix length is 1 to 32", s);
 	host = len == 32 ? 0 : ntohl(in.s_addr) << len;
@@ -140,7 +145,7 @@ static int parse_idle(const char *s, enum lane_idle *ret_idle, uint64_t *ret_nap
 		*ret_nap_ns = us * 1000;
 	} else {
 		return open_error(-EINVAL, "--idle %s: it is spin, sleep, or nap:US (1 to %d us)",
-				  s, NAP_US_MAX);
+				  options_shown(s), NAP_US_MAX);
 	}
 	return 0;
 }
@@ -165,13 +170,14 @@ int options_set(struct lane_args *args, int key, char *value)
 		break;
 	case OPT_MTU:
 		if (!parse_uint(value, MTU_MIN, MTU_MAX, &v))
-			return open_error(-EINVAL, "--mtu %s: it is %d to %d", value, MTU_MIN,
-					  MTU_MAX);
+			return open_error(-EINVAL, "--mtu %s: it is %d to %d", options_shown(value),
+					  MTU_MIN, MTU_MAX);
 		opt->mtu = (unsigned)v;
 		break;
 	case OPT_CPU:
 		if (!parse_uint(value, 0, CPU_MAX, &v))
-			return open_error(-EINVAL, "--cpu %s: give a cpu's number, from 0", value);
+			return open_error(-EINVAL, "--cpu %s: give a cpu's number, from 0",
+					  options_shown(value));
 		opt->pin = true;
 		opt->cpu = (int)v;
 		break;
@@ -214,7 +220,8 @@ static int plan_device(const struct pl_options *opt, struct lane_plan *plan)
 	if (err || !opt->gw)
 		return err;
 	if (inet_pton(AF_INET, opt->gw, &gw) != 1 || !host_address(gw.s_addr))
-		return open_error(-EINVAL, "--gw %s: not an IPv4 host address", opt->gw);
+		return open_error(-EINVAL, "--gw %s: not an IPv4 host address",
+				  options_shown(opt->gw));
 	mask = htonl(UINT32_MAX << (32 - plan->prefix_len));
 	if ((gw.s_addr & mask) != (plan->ip & mask) || gw.s_addr == plan->ip)
 		return open_error(-EINVAL, "--gw %s: must be another address within --ip %s",

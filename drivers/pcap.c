@@ -213,7 +213,7 @@ int pcap_wrap(struct netdev *inner, const struct pcap_config *cfg, struct netdev
 		ret = p->cfg.path ? start_file(p) : -ENOMEM;
 	}
 	if (ret < 0) {
-		(void)snprintf(err, errlen, "pcap file %s: %s", cfg->path, strerror(-ret));
+		(void)snprintf(err, errlen, "pcap file '%s': %s", cfg->path, strerror(-ret));
 		if (p && p->file)
 			(void)fclose(p->file);
 		if (p)

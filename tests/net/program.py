@@ -114,12 +114,26 @@ BAD = [
     (2, '--time', ['bench', 'rr', '--connect', '127.0.0.1:7', '--time', '-1']),
     (1, 'nothing listens', ['bench', 'rr', '--connect', '127.0.0.1:1', '--time', '0.1']),
     (1, 'runs no lane', ['stat', '--pid', '1']),
+    (2, "--port '':", ['echo', '--port', '']),
+    (2, "'': unknown", ['echo', '--port', '7', '']),
+    (2, "--ip '':", ['echo', '--port', '7', '--dev', 'net_tap0', '--ip', '']),
+    (2, "--gw '':", ['echo', '--port', '7', '--dev', 'net_tap0', '--ip', '10.1.1.1/24', '--gw',
+                     '']),
+    (2, "--mtu '':", ['echo', '--port', '7', '--mtu', '']),
+    (2, "--cpu '':", ['echo', '--port', '7', '--cpu', '']),
+    (2, "--idle '':", ['echo', '--port', '7', '--idle', '']),
+    (2, "--connect '':", ['bench', 'rr', '--connect', '']),
+    (2, "--time '':", ['bench', 'rr', '--connect', '127.0.0.1:7', '--time', '']),
+    (1, "cannot write '':", ['compare', '--json', '']),
     (1, 'cannot write', ['compare', '--json', '/nonexistent/x.json']),
 ]
 BAD_DPDK = [
     (1, 'net_nosuch0', ['echo', '--port', '7', '--dev', 'net_nosuch0', '--ip', '10.1.1.1/24']),
     (1, 'fault', ['echo', '--port', '7', '--dev', 'net_tap0,iface=plbad', '--ip', '10.1.1.1/24',
                   '--fault', 'rain=1']),
+    (1, "device ''", ['echo', '--port', '7', '--dev', '', '--ip', '10.1.1.1/24']),
+    (1, "pcap file ''", ['echo', '--port', '7', '--dev', 'net_tap0,iface=plbad', '--ip',
+                         '10.1.1.1/24', '--pcap', '']),
 ]
 
 
