@@ -94,6 +94,7 @@ static void on_end(void *ctx, const struct open_lane *ol, const struct netdev_ha
 {
 	struct run_ctx *rc = ctx;
 	const struct run_counters *c = rc->counters;
+	uint64_t conns = c->connections ? stat_read(c->connections) : 0;
 	struct netdev_stats ns = {0};
 
 	running = NULL;
@@ -103,8 +104,8 @@ static void on_end(void *ctx, const struct open_lane *ol, const struct netdev_ha
 			print_faults(h->fault);
 		return;
 	}
-	fprintf(stderr, "parklane: %s: %" PRIu64 " connections, %" PRIu64 " bytes", c->command,
-		c->connections ? stat_read(c->connections) : 0, c->bytes ? stat_read(c->bytes) : 0);
+	fprintf(stderr, "parklane: %s: %" PRIu64 " connection%s, %" PRIu64 " bytes", c->command,
+		conns, conns == 1 ? "" : "s", c->bytes ? stat_read(c->bytes) : 0);
 	if (c->errors && stat_read(c->errors))
 		fprintf(stderr, ", %" PRIu64 " ended with an error", stat_read(c->errors));
 	fputc('\n', stderr);

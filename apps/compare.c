@@ -134,8 +134,8 @@ static int failed(enum cmp_set set, unsigned conns, int err)
 	if (err == -EINTR)
 		return err;
 	progress_end();
-	fprintf(stderr, "parklane: compare: %s with %u connections: %s\n", cmp_set_names[set],
-		conns, is_bypass(set) ? bypass_what() : kernel_what());
+	fprintf(stderr, "parklane: compare: %s with %u connection%s: %s\n", cmp_set_names[set],
+		conns, conns == 1 ? "" : "s", is_bypass(set) ? bypass_what() : kernel_what());
 	return err;
 }
 

@@ -172,11 +172,11 @@ static void print_text(const json_t *o)
 
 	/* "parklane echo", and "first" where pl_run() was called by somebody's program. */
 	printf("%s%s%s, pid %" JSON_INTEGER_FORMAT ", %.0f s, %" JSON_INTEGER_FORMAT
-	       " goroutines, %s\n",
+	       " goroutine%s, %s\n",
 	       program, strcmp(program, command) ? " " : "",
 	       strcmp(program, command) ? command : "", num(o, "pid"),
 	       json_real_value(json_object_get(o, "seconds")), num(o, "goroutines"),
-	       dev ? str(dev, "name") : "kernel sockets");
+	       num(o, "goroutines") == 1 ? "" : "s", dev ? str(dev, "name") : "kernel sockets");
 	print_sockets(json_object_get(o, "sockets"));
 	if (dev) {
 		print_counts("drops", json_object_get(o, "drops"));

@@ -183,7 +183,7 @@ def test_echo_epoll_returns_bytes_and_ends_clean_on_sigint():
         assert status == 0 and json.loads(out)['command'] == 'echo'
         srv.stop()
         assert srv.status == 0
-        assert '1 connections, %d bytes' % (16 << 20) in srv.rest, srv.rest
+        assert 'echo: 1 connection, %d bytes' % (16 << 20) in srv.rest, srv.rest
         assert not os.path.exists('/run/parklane/%d.sock' % srv.p.pid)
 
 
