@@ -72,36 +72,81 @@ static int connect_to(unsigned pid)
 	return -errno;
 }
 
-/* Connect to the one lane that runs; says so and ends when there are none or several. */
-static int connect_to_only(void)
+/* The lanes that run here, as this user sees them. */
+struct lanes {
+	unsigned n, pid; /* pid: the last one's */
+	int fd;          /* connected to that one; -errno where it is not permitted */
+	char names[400]; /* "812 (parklane), 911 (first)" */
+};
+
+/* "812 (parklane)": by the kernel's name of the process. */
+static void lanes_note(struct lanes *l, unsigned pid)
 {
-	DIR *d = opendir(STAT_DIR);
-	char names[160] = "";
-	int fd = -1, n = 0;
-	struct dirent *e;
+	char path[32], comm[32] = "?", *end = l->names + strlen(l->names);
+	size_t room = sizeof(l->names) - (size_t)(end - l->names);
+	FILE *f;
 
-	while (d && (e = readdir(d))) {
-		unsigned pid;
-		int one;
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	f = fopen(path, "re");
+	if (f && fgets(comm, sizeof(comm), f))
+		comm[strcspn(comm, "\n")] = '\0';
+	if (f)
+		fclose(f);
+	/* Whole names only, and room for the dots that stand for the rest. */
+	if (room > 64)
+		snprintf(end, room, "%s%u (%s)", l->n ? ", " : "", pid, comm);
+	else if (strcmp(end - 5, ", ..."))
+		snprintf(end, room, ", ...");
+}
 
-		if (sscanf(e->d_name, "%u.sock", &pid) != 1)
+static void lanes_find(struct lanes *l)
+{
+	struct dirent **entry;
+	int nr = scandir(STAT_DIR, &entry, NULL, versionsort);
+	unsigned pid;
+
+	*l = (struct lanes){.fd = -ENOENT};
+	for (int i = 0; i < nr; i++) {
+		int fd = sscanf(entry[i]->d_name, "%u.sock", &pid) == 1 ? connect_to(pid) : -ENOENT;
+
+		free(entry[i]);
+		if (fd < 0 && fd != -EACCES && fd != -EPERM)
 			continue;
-		one = connect_to(pid);
-		if (one < 0)
-			continue;
-		if (fd >= 0)
-			close(fd);
-		fd = one;
-		n++;
-		snprintf(names + strlen(names), sizeof(names) - strlen(names), " %u", pid);
+		if (l->fd >= 0)
+			close(l->fd);
+		l->fd = fd;
+		l->pid = pid;
+		lanes_note(l, pid);
+		l->n++;
 	}
-	if (d)
-		closedir(d);
-	if (n == 0)
+	if (nr >= 0)
+		free(entry);
+}
+
+/* Connect to the one lane that runs, whose pid it tells; says so and ends when there are none or
+ * several. */
+static int connect_to_only(unsigned *ret_pid)
+{
+	struct lanes l;
+
+	lanes_find(&l);
+	if (l.n == 0)
 		cli_die("no lane is running here: start one, such as 'parklane echo --port 7'");
-	if (n > 1)
-		cli_die("several lanes are running; choose one with --pid:%s", names);
-	return fd;
+	if (l.n > 1)
+		cli_die("several lanes are running; choose one with --pid: %s", l.names);
+	*ret_pid = l.pid;
+	return l.fd;
+}
+
+static _Noreturn void die_without_lane(unsigned pid)
+{
+	struct lanes l;
+
+	lanes_find(&l);
+	if (l.n)
+		cli_die("process %u runs no lane; these do: %s", pid, l.names);
+	cli_die("process %u runs no lane, nor does another; 'parklane echo --port 7' starts one",
+		pid);
 }
 
 static json_t *fetch(int fd)
@@ -193,11 +238,11 @@ int cmd_stat(int argc, char **argv)
 	int fd;
 
 	cli_parse(&stat_argp, "parklane stat", argc, argv, &a);
-	fd = a.pid ? connect_to(a.pid) : connect_to_only();
+	fd = a.pid ? connect_to(a.pid) : connect_to_only(&a.pid);
 	if (fd == -EACCES || fd == -EPERM)
 		cli_die("process %u is another user's: run stat as that user or root", a.pid);
 	if (fd < 0)
-		cli_die("process %u runs no lane", a.pid);
+		die_without_lane(a.pid);
 	o = fetch(fd);
 	if (a.json) {
 		json_dumpf(o, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));

@@ -187,6 +187,21 @@ def test_echo_epoll_returns_bytes_and_ends_clean_on_sigint():
         assert not os.path.exists('/run/parklane/%d.sock' % srv.p.pid)
 
 
+def test_stat_names_the_lanes_that_run():
+    def alone(err):
+        """The pids named, without those of lanes that others run on this machine."""
+        return [int(pid) for pid in re.findall(r'(\d+) \(parklane\)', err)
+                if pid in (str(one.p.pid), str(two.p.pid))]
+
+    with Server('--epoll', '--port', str(PORT)) as one:
+        with Server('--epoll', '--port', str(PORT + 1)) as two:
+            for args, words in ((('--pid', str(os.getpid())), 'runs no lane; these do: '),
+                                ((), 'choose one with --pid: ')):
+                status, out, err = run('stat', *args)
+                assert status == 1 and not out and err.count('\n') == 1 and words in err, err
+                assert alone(err) == sorted([one.p.pid, two.p.pid]), err
+
+
 def rss(pid):
     with open('/proc/%d/status' % pid) as f:
         return next(int(line.split()[1]) for line in f if line.startswith('VmRSS')) << 10
