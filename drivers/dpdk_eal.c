@@ -7,11 +7,13 @@
 #include "drivers/dpdk_eal.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,7 @@
 #define MIB          (1024u * 1024u)
 #define CHATTER_SIZE 16384u
 #define EAL_ARGS_MAX 16
+#define FILE_PREFIX  "parklane" /* and the pid: the name of our runtime folder */
 /* EAL's own: malloc heap, ethdev and ring structures, memif and tap queues. */
 #define EAL_OWN_MEM (64u * MIB)
 
@@ -331,6 +334,39 @@ static int first_cpu(const cpu_set_t *set)
 	return 0;
 }
 
+/* The pid of a runtime folder named as run_init() names ours; 0 if it is not one. */
+static pid_t owner_of(const char *name)
+{
+	size_t len = strlen(FILE_PREFIX);
+	char *end;
+	long pid;
+
+	if (strncmp(name, FILE_PREFIX, len) != 0 || !isdigit((unsigned char)name[len]))
+		return 0;
+	errno = 0;
+	pid = strtol(name + len, &end, 10);
+	return errno || *end || pid <= 0 || pid > INT_MAX ? 0 : (pid_t)pid;
+}
+
+void dpdk_remove_orphans(const char *parent)
+{
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d && fd >= 0)
+		(void)close(fd);
+	while (d && (e = readdir(d))) {
+		pid_t pid = owner_of(e->d_name);
+
+		/* The kernel refuses a link, a file, and a folder with something in it. */
+		if (pid && kill(pid, 0) < 0 && errno == ESRCH)
+			(void)unlinkat(fd, e->d_name, AT_REMOVEDIR);
+	}
+	if (d)
+		(void)closedir(d);
+}
+
 /* Made by EAL even where it shares nothing with other processes; empty, and left behind. */
 static void remove_runtime_dir(void)
 {
@@ -344,6 +380,7 @@ static void remove_runtime_dir(void)
 	slash = strrchr(parent, '/');
 	if (slash && slash != parent) {
 		*slash = 0;
+		dpdk_remove_orphans(parent);
 		(void)rmdir(parent);
 	}
 }
@@ -358,7 +395,7 @@ static int run_init(const struct dpdk_eal_config *cfg, uint64_t need, bool huge,
 
 	(void)snprintf(lcores, sizeof(lcores), "0@%d", cpu);
 	(void)snprintf(mem, sizeof(mem), "%" PRIu64, need / MIB);
-	(void)snprintf(prefix, sizeof(prefix), "parklane%d", (int)getpid());
+	(void)snprintf(prefix, sizeof(prefix), FILE_PREFIX "%d", (int)getpid());
 	if (huge) {
 		arg[n++] = "--in-memory";
 	} else {

@@ -35,6 +35,11 @@ struct dpdk_eal_config {
  */
 MUST_USE int dpdk_eal_start(const struct dpdk_eal_config *cfg, char *err, size_t errlen);
 
+/* dpdk_remove_orphans - of the folders in `parent`, DPDK's runtime directory, those go that a
+ * Parklane made which was killed while EAL started: named by the pid of no process, and empty,
+ * as ours always are (nothing is shared). dpdk_eal_start() does it. */
+void dpdk_remove_orphans(const char *parent);
+
 /* dpdk_eal_stop - the end, after all devices and pools are closed. No-op if not running. */
 void dpdk_eal_stop(void);
 

@@ -6,9 +6,14 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "drivers/dpdk_eal.h"
@@ -334,6 +339,48 @@ Test(dpdk, test_dpdk_eal_leaves_no_runtime_directory)
 
 	(void)snprintf(path, sizeof(path), "/var/run/dpdk/parklane%d", (int)getpid());
 	cr_assert_neq(access(path, F_OK), 0);
+}
+
+/* A number that no process has, as text behind our prefix. */
+static const char *dead(char *buf, size_t size)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	(void)snprintf(buf, size, "parklane%d", (int)pid);
+	return buf;
+}
+
+Test(dpdk_orphans, test_dpdk_orphans_of_dead_processes_are_removed_and_nothing_else)
+{
+	char dir[] = "/tmp/parklane-test-XXXXXX", gone[32], full[32], link[32], ours[32];
+	const char *const stays[] = {full, link, ours, "parklane", "parklane1x", "rte", "target"};
+	int fd;
+
+	cr_assert(mkdtemp(dir) && chdir(dir) == 0);
+	cr_assert_eq(mkdir(dead(gone, sizeof(gone)), 0700), 0);
+	cr_assert_eq(mkdir(dead(full, sizeof(full)), 0700), 0);
+	cr_assert_eq(chdir(full), 0);
+	fd = creat("something", 0600);
+	cr_assert(fd >= 0 && close(fd) == 0 && chdir("..") == 0);
+	cr_assert_eq(mkdir("target", 0700), 0);
+	cr_assert_eq(symlink("target", dead(link, sizeof(link))), 0);
+	(void)snprintf(ours, sizeof(ours), "parklane%d", (int)getpid());
+	cr_assert(mkdir(ours, 0700) == 0 && mkdir("parklane", 0700) == 0 &&
+		  mkdir("parklane1x", 0700) == 0 && mkdir("rte", 0700) == 0);
+
+	dpdk_remove_orphans(dir);
+	cr_assert_neq(access(gone, F_OK), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(stays); i++) {
+		cr_expect_eq(faccessat(AT_FDCWD, stays[i], F_OK, AT_SYMLINK_NOFOLLOW), 0, "%s",
+			     stays[i]);
+		if (stays[i] == full)
+			(void)unlinkat(AT_FDCWD, strcat(strcpy(gone, full), "/something"), 0);
+		(void)(stays[i] == link ? unlink(link) : rmdir(stays[i]));
+	}
+	cr_expect_eq(rmdir(dir), 0);
 }
 
 #define MANY 30000u
