@@ -91,7 +91,7 @@ static void note(const char *text)
 static void fill_meta(const struct compare_plan *plan, bool quick)
 {
 	struct cmp_meta *m = &cmp.meta;
-	char busy[96];
+	char busy[160];
 	double load;
 
 	machine_read(&m->machine);
@@ -104,11 +104,14 @@ static void fill_meta(const struct compare_plan *plan, bool quick)
 	snprintf(m->bypass_csum, sizeof(m->bypass_csum), "not measured");
 	if (getloadavg(&load, 1) == 1 && load > LOAD_QUIET) {
 		snprintf(busy, sizeof(busy),
-			 "other programs were running (load %.1f): expect wide spreads", load);
+			 "load %.1f: so many programs on average wanted a cpu in the minute before "
+			 "(a build counts), so spreads may be wide; run it again when all is quiet",
+			 load);
 		note(busy);
 	}
-	note("in a virtual machine an idle cpu takes some 50 us to wake; kernel-awake keeps that out "
-	     "of the kernel's figures");
+	if (m->virtualised)
+		note("in a virtual machine an idle cpu takes some 50 us to wake; kernel-awake keeps "
+		     "that out of the kernel's figures");
 	note("softirq work that interrupts the spinner counts as the spinner's: kernel-awake's "
 	     "cycles are a lower bound");
 }
@@ -392,13 +395,15 @@ static int report(const struct compare_args *args)
 	cmp_best_rps(&cmp);
 	cmp_ratios(&cmp);
 	report_print(&cmp);
+	if (args->json || args->html)
+		putchar('\n');
 	if (args->json) {
 		err = report_json(&cmp, args->json);
 		if (err)
 			fprintf(stderr, "parklane: cannot write %s: %s\n", args->json,
 				strerror(-err));
 		else
-			printf("\nwritten: %s\n", args->json);
+			printf("written: %s\n", args->json);
 	}
 	if (args->html && !err) {
 		err = report_html(&cmp, args->html);
@@ -409,6 +414,7 @@ static int report(const struct compare_args *args)
 		else
 			printf("written: %s\n", args->html);
 	}
+	report_headline(&cmp);
 	return err;
 }
 

@@ -258,7 +258,10 @@ void series_add(struct cmp_series *s, const struct cmp_sample *sample);
 void cmp_best_rps(struct cmp *c);
 void cmp_ratios(struct cmp *c);
 
+/* report_print - the whole report on stdout, 100 columns wide at the most. report_headline - its
+ * ratios of bypass and kernel once more, for the last lines. */
 void report_print(const struct cmp *c);
+void report_headline(const struct cmp *c);
 MUST_USE int report_json(const struct cmp *c, const char *path);
 MUST_USE int report_html(const struct cmp *c, const char *path);
 

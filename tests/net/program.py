@@ -455,7 +455,10 @@ def test_compare_quick_writes_json_and_html():
         assert c['meta']['seconds'] < 90, c['meta']
         busy = re.findall(r'^  (kernel|kernel-awake|plain-epoll) .* \d+ %( TOO IDLE)?$', out, re.M)
         assert len(busy) == 3, out
-        assert all(len(line) <= 100 for line in out.split('\nLedger')[0].splitlines()), out
+        assert all(len(line) <= 100 for line in out.splitlines()), out
+        assert ('TOO IDLE: ' in out) == any(idle for _, idle in busy), out
+        if HAS_DPDK:
+            assert re.search(r'\nIn short: .*\n(  .* / .*\n){3}$', out), out
         with open(d + '/c.html') as f:
             page = f.read()
         assert page.count('data:image/svg+xml') == 3 and 'http' not in page.replace(

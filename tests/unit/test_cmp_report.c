@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What compare prints: never wider than 100 columns, its words explained, its ratios last. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/compare.h"
+
+static struct cmp c;
+
+/* Stands in for the one of cmp_kernel.c, which needs namespaces; the longest it gives. */
+const char *kernel_mode_name(struct kernel_mode mode, char *buf, size_t size)
+{
+	(void)mode;
+	snprintf(buf, size, "RPS server only, GRO off, busy polling");
+	return buf;
+}
+
+static void add_series(enum cmp_set set, unsigned conns, double us, double busy)
+{
+	struct cmp_series *s = &c.series[c.nr_series++];
+
+	*s = (struct cmp_series){.set = set, .conns = conns, .size = CMP_SIZE, .n = 5};
+	for (unsigned i = 0; i < s->n; i++) {
+		s->p50[i] = us * (1 + i);
+		s->p99[i] = 100 * us;
+		s->rps[i] = 10.81e6 + i;
+		s->cycles[i] = 123456 + i;
+		s->busy[i] = busy;
+	}
+	s->has_ledger = true;
+	for (unsigned i = 0; i < ROW_MAX; i++) {
+		s->ledger.row[i] = 12345.678;
+		s->ledger.source[i] = set == SET_BYPASS ? "the stack's own count"
+							: "perf raw_syscalls:sys_enter and more";
+	}
+}
+
+static void add_ratio(const char *name, double value)
+{
+	c.ratio[c.nr_ratios++] =
+		(struct cmp_ratio){name, "", {value, value / 3, value * 3, 15}, true};
+}
+
+/* Wide in every column: slow round trips, long texts, intervals of five digits. */
+static void fill(double us, double busy)
+{
+	struct cmp_meta *m = &c.meta;
+
+	memset(&c, 0, sizeof(c));
+	for (int set = 0; set < SET_MAX; set++) {
+		add_series((enum cmp_set)set, 1, us, busy);
+		add_series((enum cmp_set)set, 64, us, busy);
+	}
+	add_ratio("rr1_p50_kernel_awake_over_bypass", 1234.5);
+	add_ratio("rr1_p50_kernel_over_bypass", 57.1);
+	add_ratio("rr64_rps_bypass_over_kernel_awake", 13.7);
+	add_ratio("rr64_cycles_kernel_awake_over_bypass", 29.4);
+	add_ratio("rr1_p50_bypass_minus_floor_ns", 12641);
+	add_ratio("rr64_rps_epoll_over_plain", 0.93);
+	memset(m->machine.cpu, 'x', sizeof(m->machine.cpu) - 1);
+	memset(m->kernel_csum, 'y', 40);
+	snprintf(m->bypass_csum, sizeof(m->bypass_csum),
+		 "both stacks in software, every byte sent and received, and then some more of it");
+	memset(m->notes[0], 'n', sizeof(m->notes[0]) - 1);
+	for (unsigned i = 20; i < sizeof(m->notes[0]) - 1; i += 20)
+		m->notes[0][i] = ' ';
+	m->nr_notes = 1;
+	c.park.runs = 3;
+	c.nr_idle = 3;
+	c.idle_conns[0] = c.idle_conns[1] = 10000;
+	for (unsigned i = 0; i < 3; i++)
+		c.idle_bytes[0][i] = c.idle_bytes[1][i] = 123456 + i;
+}
+
+/* The report as text; valid until the next call. */
+static char *printed(void)
+{
+	static char *text;
+	FILE *saved = stdout;
+	size_t len;
+
+	text = NULL;
+	stdout = open_memstream(&text, &len);
+	cr_assert(stdout);
+	report_print(&c);
+	report_headline(&c);
+	fclose(stdout);
+	stdout = saved;
+	return text;
+}
+
+static void assert_width(const char *text)
+{
+	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+		cr_assert_leq(strcspn(line, "\n"), 100, "%.*s", (int)strcspn(line, "\n"), line);
+}
+
+Test(cmp_report, test_report_is_never_wider_than_100_columns)
+{
+	const double us[] = {0.05, 58.75, 987.6, 123456};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(us); i++) {
+		fill(us[i], 0.7);
+		assert_width(printed());
+	}
+	for (unsigned i = 0; i < c.nr_series; i++)
+		c.series[i].n = 0;
+	assert_width(printed());
+}
+
+Test(cmp_report, test_report_words_are_explained_where_they_stand)
+{
+	const char *text, *table, *ratios;
+
+	fill(58.75, 0.7);
+	text = printed();
+	table = strstr(text, "% TOO IDLE\n");
+	ratios = strstr(text, "\nRatios");
+	cr_assert(table && ratios && strstr(text, "\n  TOO IDLE: the server's cpu") < ratios);
+	cr_assert(strstr(text, "\n  Note: nnn") && strstr(text, "\n  Note: nnn") < ratios);
+	cr_assert(strstr(ratios, "wanted: <= 10240\n"));
+	cr_assert(strstr(ratios, "wanted: >= 8") < strstr(ratios, "\n  wanted: what"));
+	fill(58.75, 0.97);
+	cr_assert(!strstr(printed(), "TOO IDLE"));
+}
+
+Test(cmp_report, test_report_ends_with_the_ratios_that_matter)
+{
+	const char *end;
+	unsigned lines = 0;
+
+	fill(58.75, 0.97);
+	end = strstr(printed(), "\nIn short: ");
+	cr_assert(end && strstr(end, "1234") && strstr(end, "13.7") && strstr(end, "29.4"), "%s",
+		  end);
+	for (; *end; end++)
+		lines += *end == '\n';
+	cr_assert_eq(lines, 5);
+	/* without bypass there is nothing to compare */
+	c.nr_ratios = 0;
+	cr_assert(!strstr(printed(), "In short"));
+}
