@@ -87,7 +87,8 @@ def kernel_address(link, addr=KERNEL_IP + '/24'):
         socket.if_nametoindex(link)
     except OSError:
         return False
-    sh('ip addr replace %s dev %s && ip link set %s up' % (addr, link, link))
+    # The address last: with it a client may have its answer, end, and take the device away.
+    sh('ip link set %s up && ip addr replace %s dev %s' % (link, addr, link))
     return True
 
 
