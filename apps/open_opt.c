@@ -255,6 +255,18 @@ int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
 	return 0;
 }
 
+/* "--idle", "--idle=spin", but not "--id": that may be the caller's own. */
+static bool is_lane_option(const char *arg)
+{
+	size_t len = strcspn(arg, "=");
+
+	for (const struct argp_option *o = lane_options; o->name; o++) {
+		if (len == strlen(o->name) + 2 && !memcmp(arg + 2, o->name, len - 2))
+			return true;
+	}
+	return false;
+}
+
 int pl_options_argv(struct pl_options *opt, int argc, char **argv)
 {
 	struct option longopts[ARRAY_SIZE(lane_options)] = {0};
@@ -270,13 +282,13 @@ int pl_options_argv(struct pl_options *opt, int argc, char **argv)
 	optind = 0;
 	opterr = 0;
 	for (at = 1; (key = getopt_long(argc, argv, "+:", longopts, NULL)) != -1; at = optind) {
-		if (key == ':')
-			return open_error(-EINVAL, "%s needs a value", argv[optind - 1]);
-		if (key == '?') {
-			/* getopt stays on "-xy" until it has seen the y. */
+		if (key == '?' || !is_lane_option(argv[at])) {
+			/* getopt may be beyond it, or stay on "-xy" until it has seen the y. */
 			optind = at;
 			break;
 		}
+		if (key == ':')
+			return open_error(-EINVAL, "%s needs a value", argv[optind - 1]);
 		err = options_set(&args, key, optarg);
 		if (err)
 			return err;

@@ -43,8 +43,8 @@ PL_API int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void
 /* pl_last_error - one line about the last failure of pl_run of this thread; "" none. */
 PL_API const char *pl_last_error(void);
 
-/* pl_options_argv - fill opt from --epoll, --dev, --ip ... of argv (argv[0] skipped);
- * returns the index of the first argument it does not know, or -EINVAL with
+/* pl_options_argv - fill opt from --epoll, --dev, --ip ... of argv (argv[0] skipped), by their
+ * full names; returns the index of the first argument it does not know, or -EINVAL with
  * pl_last_error(). */
 PL_API int pl_options_argv(struct pl_options *opt, int argc, char **argv);
 

@@ -63,9 +63,23 @@ Test(open_opt, test_options_argv_stops_at_unknown_option)
 	cr_assert(!opt.verbose);
 }
 
+/* A program's own --id must not become our --idle. */
+Test(open_opt, test_options_argv_abbreviation_is_not_ours)
+{
+	static char *const own[] = {"--id", "--epol", "--ver", "--id=5"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(own); i++) {
+		ARGV("--cpu", "0", own[i], "5");
+
+		cr_assert_eq(pl_options_argv(&opt, argc, argv), 3, "%s", own[i]);
+		cr_assert_eq(pl_options_argv(&opt, argc - 1, argv), 3, "%s", own[i]);
+		cr_assert(!opt.idle && !opt.verbose);
+	}
+}
+
 Test(open_opt, test_options_main_unknown_argument_is_refused_by_name)
 {
-	static char *const unknown[] = {"--bogus", "-x", "word", "", "--epoll=1"};
+	static char *const unknown[] = {"--bogus", "--epol", "-x", "word", "", "--epoll=1"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(unknown); i++) {
 		ARGV("--verbose", unknown[i]);
