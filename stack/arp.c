@@ -479,6 +479,12 @@ static void arp_handle(struct stack *st, const struct arphdr_ *arp, bool mcast)
 		arp_xmit(st, ARP_OP_REPLY, arp->sha, arp->sha, arp->spa);
 }
 
+/* arp_is_news - an answer or an announcement, of another host: what other lanes want as well. */
+static bool arp_is_news(const struct stack *st, const struct arphdr_ *arp)
+{
+	return arp->spa != st->ip && (arp->op == be16(ARP_OP_REPLY) || arp->spa == arp->tpa);
+}
+
 void arp_input(struct stack *st, struct sk_buff *skb)
 {
 	const struct arphdr_ *arp;
@@ -489,6 +495,9 @@ void arp_input(struct stack *st, struct sk_buff *skb)
 		return;
 	}
 	arp = (const struct arphdr_ *)skb->data;
+	/* Each lane has its own table and asks for itself; the answer comes by any queue. */
+	if (unlikely(st->cfg.nr_lanes > 1) && arp_is_news(st, arp))
+		steer_to_all(st, skb, SKB_STEER_ARP);
 	if (arp->spa == st->ip) {
 		/* With our own MAC it is our own frame, sent back by a switch. */
 		if (memcmp(arp->sha, st->dev->dev_addr, ETH_ALEN) != 0)

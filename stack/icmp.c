@@ -91,9 +91,10 @@ static uint32_t icmp_mtu(const struct icmphdr_ *icmp)
 /*
  * An error: is it about a segment that we could have sent? The rest of the proof (RFC 5927:
  * a connection, and a sequence number in flight) is TCP's. skb is linear as far as
- * ICMP_HLEN and stays the caller's. Returns why it goes no further, SKB_DROP_MAX if it did.
+ * ICMP_HLEN and stays the caller's, unless *ret_gone says that another lane got it. Returns why
+ * it goes no further, SKB_DROP_MAX if it did.
  */
-static enum skb_drop_reason icmp_error(struct stack *st, const struct sk_buff *skb)
+static enum skb_drop_reason icmp_error(struct stack *st, struct sk_buff *skb, bool *ret_gone)
 {
 	struct icmphdr_ icmp = *(const struct icmphdr_ *)skb->data;
 	uint32_t mtu = 0;
@@ -117,14 +118,29 @@ static enum skb_drop_reason icmp_error(struct stack *st, const struct sk_buff *s
 		if (mtu >= st->mtu)
 			return SKB_DROP_ICMP_IGNORED;
 	}
+	*ret_gone = steer_away(st, skb, SKB_STEER_ICMP, q.daddr, q.saddr, l4.dport, l4.sport);
+	if (*ret_gone)
+		return SKB_DROP_MAX;
 	tcp_v4_err(st, q.saddr, q.daddr, be16(l4.sport), be16(l4.dport), be32(l4.seq), icmp.type,
 		   icmp.code, mtu);
 	return SKB_DROP_MAX;
 }
 
+void icmp_error_rcv(struct stack *st, struct sk_buff *skb)
+{
+	bool gone = false;
+	enum skb_drop_reason reason = icmp_error(st, skb, &gone);
+
+	if (gone)
+		return;
+	if (reason == SKB_DROP_MAX)
+		skb_free(skb);
+	else
+		skb_drop(skb, reason);
+}
+
 void icmp_input(struct stack *st, struct sk_buff *skb)
 {
-	enum skb_drop_reason reason = SKB_DROP_ICMP_IGNORED;
 	uint8_t type;
 
 	stat_inc(&st->stats.icmp_in);
@@ -140,11 +156,9 @@ void icmp_input(struct stack *st, struct sk_buff *skb)
 		return;
 	}
 	if (type == ICMP_UNREACH_ || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAM_PROBLEM)
-		reason = icmp_error(st, skb);
-	if (reason == SKB_DROP_MAX)
-		skb_free(skb);
+		icmp_error_rcv(st, skb);
 	else
-		skb_drop(skb, reason);
+		skb_drop(skb, SKB_DROP_ICMP_IGNORED);
 }
 
 /* RFC 1122 3.2.2: what no error may be sent about. */

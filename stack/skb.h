@@ -24,6 +24,7 @@
 
 #include "stack/base/bug.h"
 #include "stack/base/compiler.h"
+#include "stack/base/mlist.h"
 #include "stack/base/stat.h"
 
 struct netdev;
@@ -43,6 +44,14 @@ enum skb_csum {
 #define SKB_F_MCAST 0x02u /* the frame came to a group or broadcast MAC */
 #define SKB_F_LOOP  0x04u /* came through the lane's internal loopback */
 #define SKB_F_RTX   0x08u /* this transmission is a retransmission (for traces) */
+#define SKB_F_STEER 0x10u /* another lane's shard forwarded it: it goes no further */
+
+/* At which layer an skb that was forwarded to another lane goes on. */
+enum skb_steer {
+	SKB_STEER_ARP,  /* data at the ARP header */
+	SKB_STEER_ICMP, /* data at the ICMP header */
+	SKB_STEER_TCP,  /* validated: data behind the TCP header, the control block filled */
+};
 
 /* TCP control block: what TCP notes on an skb. seq numbers in host order. */
 struct tcp_skb_cb {
@@ -63,7 +72,12 @@ struct tcp_skb_cb {
 
 struct sk_buff {
 	/* cache line 0: every packet, both ways */
-	struct sk_buff *next, *prev; /* queue link; next also chains a burst */
+	union {
+		struct {
+			struct sk_buff *next, *prev; /* queue link; next also chains a burst */
+		};
+		struct mnode xlane; /* on its way to another lane */
+	};
 	uint8_t *head, *data, *tail, *end;
 	uint32_t len;         /* bytes in all, fragments included */
 	uint32_t data_len;    /* bytes that are in fragments; len - data_len are linear */
@@ -79,10 +93,10 @@ struct sk_buff {
 	uint8_t ip_summed;  /* enum skb_csum */
 	uint8_t flags;      /* SKB_F_* */
 	uint8_t lane_queue; /* RX: index of the queue it came by */
-	uint8_t pad;
-	uint32_t hash;     /* RX: device's RSS hash, 0 = none */
-	uint32_t next_hop; /* TX: IPv4 next hop, network order, while it waits for ARP */
-	uint64_t tstamp;   /* RX: lane's now when it was polled */
+	uint8_t steer;      /* enum skb_steer, while it is on its way to another lane */
+	uint32_t hash;      /* RX: device's RSS hash, 0 = none */
+	uint32_t next_hop;  /* TX: IPv4 next hop, network order, while it waits for ARP */
+	uint64_t tstamp;    /* RX: lane's now when it was polled */
 	struct tcp_skb_cb tcp;
 };
 
@@ -113,6 +127,7 @@ _Static_assert(sizeof(struct sk_buff) <= 192, "skb fits three lines of an mbuf's
 	X(ICMP_IGNORED, "icmp_ignored")                                                            \
 	X(ICMP_RATELIMIT, "icmp_ratelimit")                                                        \
 	X(NO_MEM, "no_mem")                                                                        \
+	X(STEER_FULL, "steer_full") /* the lane that it belongs to is behind */                    \
 	X(TX_RING_FULL, "tx_ring_full")                                                            \
 	X(LOOPBACK_FULL, "loopback_full")                                                          \
 	X(TCP_BAD_HEADER, "tcp_bad_header")                                                        \

@@ -56,7 +56,8 @@ static bool config_valid(const struct stack_config *cfg)
 {
 	return cfg->mem.alloc && cfg->mem.free && cfg->max_socks && cfg->max_neigh &&
 	       cfg->port_lo && cfg->port_lo <= cfg->port_hi && cfg->rto_min &&
-	       cfg->rto_min <= cfg->rto_max && cfg->nr_lanes && cfg->lane < cfg->nr_lanes;
+	       cfg->rto_min <= cfg->rto_max && cfg->nr_lanes && cfg->lane < cfg->nr_lanes &&
+	       (cfg->nr_lanes == 1 || (cfg->steer.home && cfg->steer.forward));
 }
 
 void *stack_alloc(struct stack *st, size_t size)
@@ -147,7 +148,8 @@ int stack_attach(struct stack *st, struct netdev *dev, uint16_t queue, uint32_t 
 	st->gw = gw;
 	st->mtu = dev->mtu;
 	st->features = dev->features;
-	arp_announce(st);
+	if (st->cfg.lane == 0)
+		arp_announce(st);
 	return 0;
 }
 

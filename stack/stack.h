@@ -23,6 +23,20 @@ struct stack_mem_ops {
 	void *ctx;
 };
 
+/*
+ * Several lanes behind one address (house rule 1): which lane a flow belongs to, and the way
+ * there for what came by another lane's queue. All lanes must get the same answers from home().
+ */
+struct stack_steer_ops {
+	/* home - the lane of a TCP flow, named as its peer sends it: (saddr, sport) the peer's,
+	 * (daddr, dport) ours; all in network order. Below nr_lanes. */
+	uint16_t (*home)(void *ctx, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport);
+	/* forward - bring skb to stack_forwarded() on the thread of `lane`, which is another
+	 * one. False: its queue is full, skb is still the caller's. */
+	bool (*forward)(void *ctx, uint16_t lane, struct sk_buff *skb);
+	void *ctx;
+};
+
 /* What can be set; stack_config_init() gives every field its default. Times in ns. */
 struct stack_config {
 	struct stack_mem_ops mem;
@@ -48,7 +62,8 @@ struct stack_config {
 	uint8_t window_scaling;  /* 1 */
 	uint8_t timestamps;      /* 1 */
 	uint8_t sack;            /* 1 */
-	uint16_t lane, nr_lanes; /* which shard this is; dial picks ports that hash home */
+	uint16_t lane, nr_lanes; /* which shard this is; dial picks ports whose flow comes home */
+	struct stack_steer_ops steer; /* unused while nr_lanes is 1 */
 };
 
 /* stack_config_init - all defaults; mem = malloc/free of libc, seed all zero. */
@@ -96,6 +111,12 @@ unsigned stack_output(struct stack *st, uint64_t now);
  * stack_rx() has some that no device will announce (the internal loopback, a frame that a
  * decorator holds); 0 none. */
 uint64_t stack_next_timer(const struct stack *st);
+/* stack_forwarded - take over and run an skb that another lane's shard forwarded here. Both
+ * shards' pool is the same. Consumes skb. */
+void stack_forwarded(struct stack *st, struct sk_buff *skb);
+/* stack_forwarded_drop - the same for a shard that is about to end: only the buffers are taken over,
+ * and freed. */
+void stack_forwarded_drop(struct stack *st, struct sk_buff *skb);
 /* stack_has_output - true if stack_output() would send something now. */
 bool stack_has_output(const struct stack *st);
 
@@ -116,7 +137,8 @@ uint32_t stack_ip(const struct stack *st); /* network order; 0 before stack_atta
 	X(tcp_fast_retrans) X(tcp_sack_recovery) X(tcp_reno_recovery) X(tcp_timeouts)              \
 	X(tcp_spurious_rtos) X(tcp_probes) X(tcp_loss_probes) X(tcp_delayed_acks) X(tcp_pure_acks_out)                \
 	X(tcp_ofo_queued) X(tcp_challenge_acks) X(tcp_tw_count) X(tcp_tw_overflow)                 \
-	X(tcp_persist_drops) X(bytes_to_user) X(bytes_from_user) X(socks_in_use)
+	X(tcp_persist_drops) X(bytes_to_user) X(bytes_from_user) X(socks_in_use)                   \
+	X(steered_out) X(steered_in)
 /* clang-format on */
 
 struct stack_stats {

@@ -117,6 +117,24 @@ uint64_t siphash24(const uint8_t key[16], const void *data, size_t n);
 MUST_USE void *stack_alloc(struct stack *st, size_t size);
 void stack_mfree(struct stack *st, void *p, size_t size);
 
+/* ---- steer: several lanes behind one address ---- */
+/* steer_away - does a segment from (saddr, sport) to (daddr, dport), all in network order, belong
+ * to another lane? Then skb is on its way there, or dropped. skb goes on at `at`. */
+bool __steer_away(struct stack *st, struct sk_buff *skb, enum skb_steer at, uint32_t saddr,
+		  uint32_t daddr, uint16_t sport, uint16_t dport);
+static inline bool steer_away(struct stack *st, struct sk_buff *skb, enum skb_steer at,
+			      uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport)
+{
+	return unlikely(st->cfg.nr_lanes > 1) &&
+	       __steer_away(st, skb, at, saddr, daddr, sport, dport);
+}
+/* steer_to_all - copies of skb for all other lanes; skb stays the caller's. */
+void steer_to_all(struct stack *st, struct sk_buff *skb, enum skb_steer at);
+/* steer_is_home - would what (faddr, fport) sends to (laddr, lport) belong to this lane? Ports in
+ * host order. */
+bool steer_is_home(const struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
+		   uint16_t fport);
+
 /* ---- eth / arp ---- */
 /* loop_xmit - put skb (data at the IP header) on the internal loopback; it comes in at the
  * next stack_rx. Consumes skb. */
@@ -163,6 +181,8 @@ void ip_output(struct stack *st, struct sk_buff *skb, struct route *rt, uint8_t 
 #define ICMP_UNREACH_PORT     3
 #define ICMP_UNREACH_NEEDFRAG 4
 void icmp_input(struct stack *st, struct sk_buff *skb);
+/* icmp_error_rcv - an error whose checksum was verified, skb->data at its header. Consumes skb. */
+void icmp_error_rcv(struct stack *st, struct sk_buff *skb);
 /* icmp_send - an error about skb (data at its IP header; not consumed), rate-limited, never
  * about broadcasts, fragments or ICMP errors (RFC 1122 3.2.2). info in host order. */
 void icmp_send(struct stack *st, const struct sk_buff *skb, uint8_t type, uint8_t code,
@@ -186,6 +206,8 @@ void tcp_shard_fini(struct stack *st);
 /* tcp_v4_rcv - consumes skb: data at the TCP header, len = L4 length, network_header set,
  * the IP header validated. */
 void tcp_v4_rcv(struct stack *st, struct sk_buff *skb);
+/* tcp_v4_demux - the second half of it: skb is validated, data at the payload. Consumes skb. */
+void tcp_v4_demux(struct stack *st, struct sk_buff *skb);
 /*
  * tcp_v4_err - an ICMP error quotes a segment of ours: the quoted addresses and ports are
  * (saddr, sport) ours, (daddr, dport) the peer's; seq in host order. mtu for type 3 code 4:

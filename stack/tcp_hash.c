@@ -143,6 +143,9 @@ static bool port_usable(struct stack *st, uint32_t laddr, uint32_t faddr, uint16
 	struct tcp_node *n;
 	struct tcp_tw *tw;
 
+	/* A listener's port, without a peer, is good on every lane. */
+	if (faddr && !steer_is_home(st, laddr, faddr, lport, fport))
+		return false;
 	if (tcp_lookup_listener(st->tcp, laddr, lport))
 		return false;
 	n = tcp_lookup(st->tcp, laddr, faddr, lport, fport);

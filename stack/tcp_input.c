@@ -154,20 +154,25 @@ static COLD void tcp_rcv_no_sock(struct stack *st, struct sk_buff *skb, struct t
 		tcp_rcv_closed(st, skb);
 }
 
-void tcp_v4_rcv(struct stack *st, struct sk_buff *skb)
+void tcp_v4_demux(struct stack *st, struct sk_buff *skb)
 {
+	const struct iphdr_ *ip = skb_iphdr(skb);
 	const struct tcphdr_ *th;
-	const struct iphdr_ *ip;
 	struct tcp_node *n;
 
-	stat_inc(&st->stats.tcp_in_segs);
-	if (unlikely(!tcp_validate(st, skb)))
-		return;
-	ip = skb_iphdr(skb);
 	th = skb_tcphdr(skb);
 	n = tcp_lookup(st->tcp, ip->daddr, ip->saddr, be16(th->dest), be16(th->source));
 	if (likely(n && n->kind == TCP_NODE_SOCK))
 		tcp_sock_rcv(container_of(n, struct tcp_sock, node), skb);
-	else
+	/* Only what nobody here knows is worth the question whose it is. */
+	else if (n ||
+		 !steer_away(st, skb, SKB_STEER_TCP, ip->saddr, ip->daddr, th->source, th->dest))
 		tcp_rcv_no_sock(st, skb, n);
+}
+
+void tcp_v4_rcv(struct stack *st, struct sk_buff *skb)
+{
+	stat_inc(&st->stats.tcp_in_segs);
+	if (likely(tcp_validate(st, skb)))
+		tcp_v4_demux(st, skb);
 }

@@ -44,6 +44,12 @@ void tcp_v4_rcv(struct stack *s, struct sk_buff *skb)
 	skb_free(skb);
 }
 
+void tcp_v4_demux(struct stack *s, struct sk_buff *skb)
+{
+	(void)s;
+	skb_free(skb);
+}
+
 void tcp_v4_err(struct stack *s, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport,
 		uint32_t seq, uint8_t type, uint8_t code, uint32_t mtu)
 {
