@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "poller/group.h"
 #include "poller/lane_int.h"
 
 static void count(struct lane *l, enum ledger_event ev, uint64_t n)
@@ -87,6 +88,9 @@ static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlo
 	count(l, LEDGER_EV_SYS_OTHER, 3);
 	/* a server comes back while its old connections are in TIME-WAIT */
 	err = set_opt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	/* Each lane has its own listener on the port, and the kernel shares clients out. */
+	if (!err && lane_group(l) && lane_group_nr(lane_group(l)) > 1)
+		err = set_opt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!err && (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) || listen(fd, backlog)))
 		err = -errno;
 	if (err) {

@@ -2,6 +2,7 @@
 /* The public calls about goroutines: thin, on the current lane. */
 #include <parklane/go.h>
 
+#include "poller/group.h"
 #include "poller/lane.h"
 #include "poller/sched.h"
 #include "stack/base/bug.h"
@@ -17,6 +18,24 @@ static struct lane *self(void)
 int pl_go_named(void (*fn)(void *arg), void *arg, const char *name)
 {
 	return lane_go(self(), fn, arg, name);
+}
+
+int pl_go_on_named(unsigned lane, void (*fn)(void *arg), void *arg, const char *name)
+{
+	(void)self();
+	return lane_group_go(lane, fn, arg, name);
+}
+
+unsigned pl_lane_index(void)
+{
+	return lane_index(self());
+}
+
+unsigned pl_nr_lanes(void)
+{
+	const struct lane_group *grp = lane_group(self());
+
+	return grp ? lane_group_nr(grp) : 1;
 }
 
 void pl_yield(void)
@@ -36,5 +55,10 @@ uint64_t pl_now(void)
 
 void pl_lane_stop(void)
 {
-	lane_stop(self());
+	struct lane *l = self();
+
+	if (lane_group(l))
+		lane_group_stop(lane_group(l));
+	else
+		lane_stop(l);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A lane's life and its turn. The turn's steps are those of the house plan; the numbers stand
- * at the lines. Step 4, messages of other lanes, has no sender yet.
+ * at the lines.
  */
 #include "poller/lane.h"
 
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "poller/conn_ops.h"
+#include "poller/group.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll_epoll.h"
 #include "stack/base/bug.h"
@@ -203,6 +204,7 @@ void lane_destroy(struct lane *l)
 	BUG_ON(l->sched.cur);
 	while (__atomic_load_n(&l->stoppers, __ATOMIC_SEQ_CST))
 		sched_yield();
+	lane_group_wait(l->group);
 	conn_lane_fini(l);
 	detach(l);
 	sched_fini(&l->sched);
@@ -300,6 +302,22 @@ static unsigned input(struct lane *l)
 	return n + fired;
 }
 
+/* messages - step 4. One that is posted meanwhile waits for the next turn. */
+static NOINLINE unsigned messages(struct lane *l)
+{
+	struct mnode *n = mlist_take(&l->inbox);
+	unsigned nr = 0;
+
+	for (; n; nr++) {
+		struct lane_msg *m = container_of(n, struct lane_msg, node);
+
+		n = n->next; /* m may be gone, or sent again, once it ran */
+		m->fn(l, m);
+	}
+	ledger_count(&l->led, LEDGER_EV_MESSAGES, nr);
+	return nr;
+}
+
 /* output - step 6. */
 static unsigned output(struct lane *l)
 {
@@ -322,6 +340,12 @@ static void account(struct lane *l, bool busy)
 		l->empty_since = l->now;
 }
 
+/* lane_wanted - is there, or may there come, a goroutine to turn for? */
+static bool lane_wanted(const struct lane *l)
+{
+	return l->group || lane_nr_g(l) != 0;
+}
+
 static unsigned __lane_turn(struct lane *l, bool may_sleep)
 {
 	unsigned found, ran;
@@ -329,6 +353,8 @@ static unsigned __lane_turn(struct lane *l, bool may_sleep)
 
 	read_now(l);
 	found = input(l);
+	if (unlikely(!mlist_empty(&l->inbox)))
+		found += messages(l);
 	ledger_mark(&l->led, LEDGER_APP);
 	ran = sched_run(&l->sched);
 	if (ran) {
@@ -340,7 +366,7 @@ static unsigned __lane_turn(struct lane *l, bool may_sleep)
 	found += kernel_poll(l, ran, idle && !l->stack);
 	account(l, found != 0);
 	/* Without a device to poll there is no reason for one more empty turn first. */
-	if (idle && (found == 0 || !l->stack) && !sched_runnable(&l->sched) && lane_nr_g(l))
+	if (idle && (found == 0 || !l->stack) && !sched_runnable(&l->sched) && lane_wanted(l))
 		lane_idle(l);
 	return ran;
 }
@@ -380,7 +406,7 @@ int lane_run(struct lane *l)
 	outer = lane_enter(l);
 	l->in_run = true;
 	l->tsc = 0;
-	while (lane_nr_g(l) != 0 && !lane_stopping(l))
+	while (lane_wanted(l) && !lane_stopping(l))
 		__lane_turn(l, true);
 	l->in_run = false;
 	close_account(l);
@@ -409,6 +435,12 @@ void lane_break(struct lane *l)
 	 * whatever order, is visible to a lane that is seen awake. (TSan knows no fences.) */
 	if (l->epoll && __atomic_fetch_or(&l->sleeping, 0, __ATOMIC_SEQ_CST))
 		l->epoll->ops->brk(l->epoll);
+}
+
+void lane_post(struct lane *l, struct lane_msg *m)
+{
+	(void)mlist_push(&l->inbox, &m->node);
+	lane_break(l);
 }
 
 /* ---- looking in ---- */

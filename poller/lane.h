@@ -14,9 +14,11 @@
 #include <stdint.h>
 
 #include "stack/base/compiler.h"
+#include "stack/base/mlist.h"
 
 struct g;
 struct lane;
+struct lane_group;
 struct ledger;
 struct ledger_report;
 struct list_head;
@@ -71,7 +73,7 @@ MUST_USE int lane_go(struct lane *l, void (*fn)(void *arg), void *arg, const cha
 
 /* lane_turn - one turn; may idle (step 8) only if may_sleep. Returns gs run. */
 unsigned lane_turn(struct lane *l, bool may_sleep);
-/* lane_run - turns until lane_stop() or no goroutine is left. 0; -EINVAL the cpu went away since
+/* lane_run - turns until lane_stop() or, outside of a group, no goroutine is left. 0; -EINVAL the cpu went away since
  * lane_create; -ENOMEM. While it goes on, asynchronous signals are blocked, but for SIGINT, SIGTERM,
  * SIGQUIT, SIGHUP, SIGPIPE and job control: handlers of these need SA_ONSTACK. The thread gets its
  * affinity, mask and timer slack back. */
@@ -82,6 +84,16 @@ void lane_stop(struct lane *l);
 bool lane_stopping(const struct lane *l);
 /* lane_break - wake a sleeping lane (R35); any thread, async-signal-safe. */
 void lane_break(struct lane *l);
+
+/* A message to a lane: embedded in what it is about, in flight at most once at a time. */
+struct lane_msg {
+	struct mnode node;
+	void (*fn)(struct lane *l, struct lane_msg *m); /* runs on l's thread, outside of any g */
+};
+
+/* lane_post - l runs m->fn in its next turn; wakes it if it sleeps. Any thread; l lives until
+ * then, or drops what it has not run. Never fails, keeps the order of one sender. */
+void lane_post(struct lane *l, struct lane_msg *m);
 
 /* lane_prepare_sleep - for a program with its own loop: 0 and *ret_timeout_ns (-1 none) when
  * it may wait on lane_fd(); -EAGAIN there is work; -EOPNOTSUPP a device must be polled. */

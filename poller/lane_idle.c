@@ -29,6 +29,14 @@ uint64_t lane_next_event(struct lane *l)
 	return a;
 }
 
+/* lane_called - the last look, after `sleeping` was set: is there what no epoll tells? Pairs with
+ * lane_break(), whose caller stored its part before. */
+static bool lane_called(struct lane *l)
+{
+	return __atomic_load_n(&l->stop, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&l->inbox.head, __ATOMIC_SEQ_CST);
+}
+
 /* sleep_in_epoll - at most `limit` ns (< 0: no limit), and not beyond the next timer. */
 static void sleep_in_epoll(struct lane *l, int64_t limit)
 {
@@ -44,7 +52,7 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 	__atomic_store_n(&l->poll_until, delay < 0 ? UINT64_MAX : l->now + (uint64_t)delay,
 			 __ATOMIC_RELAXED); /* R41 */
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST))
+	if (lane_called(l))
 		delay = 0;
 	if (l->led.cycles) {
 		t0 = ledger_tsc();
@@ -95,12 +103,12 @@ int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns)
 {
 	uint64_t next;
 
-	if (sched_runnable(&l->sched) || lane_stopping(l))
+	if (sched_runnable(&l->sched) || lane_stopping(l) || !mlist_empty(&l->inbox))
 		return -EAGAIN;
 	if (!l->virt && l->stack && l->device_fd < 0)
 		return -EOPNOTSUPP;
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST)) {
+	if (lane_called(l)) {
 		__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
 		return -EAGAIN;
 	}

@@ -44,8 +44,11 @@ struct lane {
 	struct gtimer_heap timers;
 	struct netpoll np;
 	struct ledger led;
+	struct lane_group *group; /* (c) since lane_join(); NULL: alone */
+	uint32_t index;           /* (c) in the group */
 	/* (a) any thread */
-	bool stop ALIGNED(CACHE_LINE); /* lane_stop(); pairs with `sleeping` */
+	struct mlist inbox ALIGNED(CACHE_LINE); /* (a) struct lane_msg; pairs with `sleeping` */
+	bool stop;                              /* lane_stop(); pairs with `sleeping` */
 	uint32_t stoppers;   /* (a) threads inside lane_stop(); pairs with lane_destroy() */
 	uint8_t sleeping;    /* 1 = may block; seq_cst, see lane_idle.c */
 	uint64_t poll_until; /* R41: ns until which the lane sleeps; 0 = it does not */

@@ -25,6 +25,11 @@ struct netpoll_stack {
 	struct stack *st;   /* (c) */
 	struct ledger *led; /* (c) the lane's */
 	uint16_t queue;     /* (c) of the device */
+	/* (a) any lane: what other shards forwarded */
+	struct mlist inbox ALIGNED(CACHE_LINE); /* struct sk_buff */
+	uint32_t inbox_nr;                      /* (a) in it */
+	bool kicked;                            /* (a) `kick` is under way */
+	struct lane_msg kick;
 };
 
 static struct netpoll_stack *to_ns(const struct netpoll_backend *nb)
@@ -156,6 +161,42 @@ static int netpoll_stack_sleep_fd(struct netpoll_backend *nb)
 	return dev->ops->get_fd ? dev->ops->get_fd(dev, ns->queue) : -EOPNOTSUPP;
 }
 
+/* ---- what other shards forward ---- */
+
+bool netpoll_stack_forward(struct netpoll_backend *nb, struct sk_buff *skb)
+{
+	struct netpoll_stack *ns = to_ns(nb);
+
+	if (__atomic_fetch_add(&ns->inbox_nr, 1, __ATOMIC_RELAXED) >= NETPOLL_STACK_INBOX) {
+		__atomic_fetch_sub(&ns->inbox_nr, 1, __ATOMIC_RELAXED);
+		return false;
+	}
+	(void)mlist_push(&ns->inbox, &skb->xlane);
+	/* One message for all that come before it runs. Pairs with take_forwarded(). */
+	if (!__atomic_exchange_n(&ns->kicked, true, __ATOMIC_SEQ_CST))
+		lane_post(ns->nb.lane, &ns->kick);
+	return true;
+}
+
+static void take_forwarded(struct lane *l, struct lane_msg *m)
+{
+	struct netpoll_stack *ns = container_of(m, struct netpoll_stack, kick);
+	struct mnode *n;
+	uint32_t nr = 0;
+
+	(void)l;
+	/* First the flag, then the list: who pushes after the take kicks again. */
+	__atomic_store_n(&ns->kicked, false, __ATOMIC_SEQ_CST);
+	n = mlist_take(&ns->inbox);
+	for (; n; nr++) {
+		struct sk_buff *skb = container_of(n, struct sk_buff, xlane);
+
+		n = n->next;
+		stack_forwarded(ns->st, skb);
+	}
+	__atomic_fetch_sub(&ns->inbox_nr, nr, __ATOMIC_RELAXED);
+}
+
 static const struct netpoll_ops netpoll_stack_ops = {
 	.name = "stack",
 	.open = netpoll_stack_open,
@@ -174,7 +215,7 @@ int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t queue,
 
 	if (!stack_netdev(st))
 		return -EINVAL;
-	ns = malloc(sizeof(*ns));
+	ns = aligned_alloc(CACHE_LINE, sizeof(*ns));
 	if (!ns)
 		return -ENOMEM;
 	*ns = (struct netpoll_stack){
@@ -188,6 +229,7 @@ int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t queue,
 		.st = st,
 		.led = lane_ledger(l),
 		.queue = queue,
+		.kick = {.fn = take_forwarded},
 	};
 	*ret_nb = &ns->nb;
 	return 0;
@@ -195,5 +237,13 @@ int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t queue,
 
 void netpoll_stack_destroy(struct netpoll_backend *nb)
 {
-	free(to_ns(nb));
+	struct netpoll_stack *ns = to_ns(nb);
+
+	for (struct mnode *n = mlist_take(&ns->inbox); n;) {
+		struct sk_buff *skb = container_of(n, struct sk_buff, xlane);
+
+		n = n->next;
+		stack_forwarded_drop(ns->st, skb);
+	}
+	free(ns);
 }

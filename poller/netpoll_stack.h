@@ -9,6 +9,7 @@
 
 #include "poller/netpoll.h"
 
+struct sk_buff;
 struct stack;
 
 /*
@@ -18,7 +19,16 @@ struct stack;
  */
 MUST_USE int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t queue,
 				  struct netpoll_backend **ret_nb);
-/* netpoll_stack_destroy - after lane_destroy. */
+/*
+ * netpoll_stack_forward - bring skb to nb's shard (stack_steer_ops): it goes on in that lane's
+ * next turn. Any thread, while the lane turns. False, and skb is still the caller's: the lane is
+ * behind by NETPOLL_STACK_INBOX frames.
+ */
+MUST_USE bool netpoll_stack_forward(struct netpoll_backend *nb, struct sk_buff *skb);
+#define NETPOLL_STACK_INBOX 4096u
+
+/* netpoll_stack_destroy - after lane_destroy; what was forwarded and not run goes back to the
+ * pool. */
 void netpoll_stack_destroy(struct netpoll_backend *nb);
 
 /* netpoll_stack_of - the stack that nb drives. Owner lane. */

@@ -25,6 +25,7 @@
 _Static_assert(offsetof(struct g, fn) <= CACHE_LINE, "park and ready touch one line of a g");
 
 static void sleep_over(struct gtimer *t, uint32_t seq, uint64_t now);
+static void remote_ready(struct lane *l, struct lane_msg *m);
 
 int sched_init(struct sched *s, struct lane *l, struct gtimer_heap *timers, struct ledger *led,
 	       uint32_t max_g, uint32_t stack_size)
@@ -209,6 +210,7 @@ static struct g *carve(struct sched *s)
 	g->sched = s;
 	g->index = st.index;
 	g->stack = st;
+	g->remote.fn = remote_ready;
 	g->sleep.fn = sleep_over;
 	g->sleep.arg = g;
 	return g;
@@ -335,9 +337,19 @@ void sched_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_rea
 	__sched_park(self_sched(), commit, arg, why);
 }
 
+static void remote_ready(struct lane *l, struct lane_msg *m)
+{
+	__sched_ready(&l->sched, container_of(m, struct g, remote));
+}
+
 void sched_ready(struct g *g)
 {
-	__sched_ready(g->sched, g);
+	struct lane *l = g->sched->lane;
+
+	if (likely(l == lane_self()))
+		__sched_ready(&l->sched, g);
+	else
+		lane_post(l, &g->remote);
 }
 
 void sched_yield_(void)

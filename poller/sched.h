@@ -23,6 +23,7 @@ enum wait_reason {
 	WAIT_SLEEP,
 	WAIT_FD_MUTEX,
 	WAIT_SEMA,
+	WAIT_LANE, /* for another lane's answer */
 	WAIT_REASON_MAX
 };
 
@@ -46,8 +47,8 @@ struct g *sched_self(void);
  */
 void sched_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reason why);
 
-/* sched_ready - make a parked g runnable; its own lane's thread (a foreign lane: issue 3).
- * Fatal if it is not parked. FIFO (R37). */
+/* sched_ready - make a parked g runnable: at once on its own lane, by a message from any other
+ * thread. Fatal if it is not parked, or about to. FIFO (R37). */
 void sched_ready(struct g *g);
 
 /* sched_yield_ - runnable again, at the tail. */

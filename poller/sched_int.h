@@ -13,6 +13,7 @@
 
 #include "poller/coro.h"
 #include "poller/gtimer.h"
+#include "poller/lane.h"
 #include "poller/runq.h"
 #include "poller/sched.h"
 
@@ -26,13 +27,14 @@ struct ledger;
 /* Lives in the top page of its own stack, so that an idle goroutine is one page. */
 struct g {
 	/* cache line 0: park, ready, switch */
-	void *sp;            /* (o) while it is not running */
-	struct sched *sched; /* (c) */
-	uint8_t state;       /* (o) enum g_state */
-	uint8_t why;         /* (o) enum wait_reason, while G_WAITING */
-	uint32_t index;      /* (c) slot of its stack */
-	uint64_t id;         /* (c) since birth, never used twice in a lane */
-	struct g *next;      /* (o) list of dead gs */
+	void *sp;               /* (o) while it is not running */
+	struct sched *sched;    /* (c) */
+	uint8_t state;          /* (o) enum g_state */
+	uint8_t why;            /* (o) enum wait_reason, while G_WAITING */
+	uint32_t index;         /* (c) slot of its stack */
+	uint64_t id;            /* (c) since birth, never used twice in a lane */
+	struct g *next;         /* (o) list of dead gs */
+	struct lane_msg remote; /* (r:inbox) another lane's sched_ready() */
 	/* birth and death */
 	void (*fn)(void *arg);
 	void *arg;

@@ -23,6 +23,18 @@ extern "C" {
 #define pl_go(fn, arg) pl_go_named((fn), (arg), #fn)
 PL_API int pl_go_named(void (*fn)(void *arg), void *arg, const char *name);
 
+/*
+ * Lanes: one thread and one cpu each, which share nothing. pl_nr_lanes - how many there are;
+ * pl_lane_index - the current one's number, from 0; pl_go_on - start fn(arg) on lane `lane`, and
+ * park until it stands in that lane's queue. 0; -ENOMEM; -EINVAL no such lane. A connection, a
+ * listener too, belongs to the lane whose goroutine made it: a server starts a goroutine that
+ * listens on each (on the same port), and the device or the kernel shares clients out.
+ */
+PL_API unsigned pl_nr_lanes(void);
+PL_API unsigned pl_lane_index(void);
+#define pl_go_on(lane, fn, arg) pl_go_on_named((lane), (fn), (arg), #fn)
+PL_API int pl_go_on_named(unsigned lane, void (*fn)(void *arg), void *arg, const char *name);
+
 /* pl_yield - let the others run; back at the next turn. */
 PL_API void pl_yield(void);
 
@@ -32,7 +44,7 @@ PL_API void pl_sleep(int64_t ns);
 /* pl_now - the lane's monotonic clock in ns, as of this turn. Cheap: no system call. */
 PL_API uint64_t pl_now(void);
 
-/* pl_lane_stop - ask the current lane to end: pl_run returns after this turn. */
+/* pl_lane_stop - ask all lanes to end: pl_run returns after their turns. */
 PL_API void pl_lane_stop(void);
 
 #ifdef __cplusplus

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* See group.h. Meetings are by mutex and condition: they are no part of a turn. */
+#include "poller/group.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "poller/lane_int.h"
+#include "stack/base/bug.h"
+
+struct lane_group {
+	unsigned nr;       /* (c) */
+	uint32_t stoppers; /* (a) threads inside lane_group_stop(); pairs with lane_group_wait() */
+	struct lane *lane[LANES_MAX]; /* (a) release in lane_join(), acquire in lane_group_lane() */
+	/* the meeting; under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t all_here;
+	unsigned expected, here, round;
+	int err, verdict; /* of the meeting that goes on, of the last one */
+};
+
+int lane_group_create(unsigned nr, struct lane_group **ret_group)
+{
+	struct lane_group *grp;
+
+	if (nr < 1 || nr > LANES_MAX)
+		return -EINVAL;
+	grp = calloc(1, sizeof(*grp));
+	if (!grp)
+		return -ENOMEM;
+	grp->nr = grp->expected = nr;
+	(void)pthread_mutex_init(&grp->lock, NULL);
+	(void)pthread_cond_init(&grp->all_here, NULL);
+	*ret_group = grp;
+	return 0;
+}
+
+void lane_group_destroy(struct lane_group *grp)
+{
+	if (!grp)
+		return;
+	(void)pthread_cond_destroy(&grp->all_here);
+	(void)pthread_mutex_destroy(&grp->lock);
+	free(grp);
+}
+
+void lane_join(struct lane *l, struct lane_group *grp, unsigned index)
+{
+	BUG_ON(index >= grp->nr || l->group || grp->lane[index]);
+	l->group = grp;
+	l->index = index;
+	__atomic_store_n(&grp->lane[index], l, __ATOMIC_RELEASE);
+}
+
+int lane_group_meet(struct lane_group *grp, int err)
+{
+	unsigned round;
+	int verdict;
+
+	(void)pthread_mutex_lock(&grp->lock);
+	if (err && !grp->err)
+		grp->err = err;
+	round = grp->round;
+	if (++grp->here == grp->expected) {
+		grp->verdict = grp->err;
+		grp->here = 0;
+		grp->err = 0;
+		grp->round++;
+		(void)pthread_cond_broadcast(&grp->all_here);
+	}
+	while (grp->round == round)
+		(void)pthread_cond_wait(&grp->all_here, &grp->lock);
+	verdict = grp->verdict;
+	(void)pthread_mutex_unlock(&grp->lock);
+	return verdict;
+}
+
+void lane_group_absent(struct lane_group *grp, unsigned n)
+{
+	(void)pthread_mutex_lock(&grp->lock);
+	grp->expected -= n;
+	(void)pthread_mutex_unlock(&grp->lock);
+}
+
+void lane_group_stop(struct lane_group *grp)
+{
+	__atomic_fetch_add(&grp->stoppers, 1, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < grp->nr; i++) {
+		struct lane *l = lane_group_lane(grp, i);
+
+		if (l)
+			lane_stop(l);
+	}
+	__atomic_fetch_sub(&grp->stoppers, 1, __ATOMIC_SEQ_CST);
+}
+
+void lane_group_wait(struct lane_group *grp)
+{
+	while (grp && __atomic_load_n(&grp->stoppers, __ATOMIC_SEQ_CST))
+		sched_yield();
+}
+
+struct lane_group *lane_group(const struct lane *l)
+{
+	return l->group;
+}
+
+unsigned lane_index(const struct lane *l)
+{
+	return l->index;
+}
+
+unsigned lane_group_nr(const struct lane_group *grp)
+{
+	return grp->nr;
+}
+
+struct lane *lane_group_lane(const struct lane_group *grp, unsigned index)
+{
+	return index < grp->nr ? __atomic_load_n(&grp->lane[index], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* ---- a goroutine for another lane ---- */
+
+/* On the stack of the g that asks, which is parked until the answer is in. */
+struct go_call {
+	struct lane_msg msg;
+	struct lane *to;
+	void (*fn)(void *arg);
+	void *arg;
+	const char *name;
+	struct g *asks;
+	int err;
+};
+
+static void go_here(struct lane *l, struct lane_msg *m)
+{
+	struct go_call *c = container_of(m, struct go_call, msg);
+
+	c->err = lane_go(l, c->fn, c->arg, c->name);
+	sched_ready(c->asks);
+}
+
+static bool go_commit(struct g *g, void *arg)
+{
+	struct go_call *c = arg;
+
+	c->asks = g;
+	lane_post(c->to, &c->msg);
+	return true;
+}
+
+int lane_group_go(unsigned index, void (*fn)(void *arg), void *arg, const char *name)
+{
+	struct lane *self = lane_self();
+	struct go_call c = {.msg = {.fn = go_here}, .fn = fn, .arg = arg, .name = name};
+
+	BUG_ON(!self);
+	if (index == self->index)
+		return lane_go(self, fn, arg, name);
+	c.to = self->group ? lane_group_lane(self->group, index) : NULL;
+	if (!c.to)
+		return -EINVAL;
+	sched_park(go_commit, &c, WAIT_LANE);
+	return c.err;
+}
