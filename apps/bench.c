@@ -79,6 +79,8 @@ static error_t bench_parse(int key, char *arg, struct argp_state *state)
 		if (!a->kind)
 			cli_usage("bench what? 'parklane bench rr --connect HOST:PORT', or "
 				  "'parklane bench park'");
+		if (a->lane.opt.lanes > 1 || (a->lane.opt.cpus && strpbrk(a->lane.opt.cpus, ",-")))
+			cli_usage("bench runs on one lane: start it once per cpu");
 		if (!a->connect)
 			cli_usage("bench rr needs --connect HOST:PORT, an echo server");
 		return 0;

@@ -11,19 +11,19 @@
 #include "apps/tsc.h"
 #include "stack/stack.h"
 
-static struct lane *volatile running;
+static struct lane_group *volatile running;
 static volatile sig_atomic_t stop_signal;
 static volatile uint64_t stopped_ns; /* the first signal's mono_ns() */
 
 static void on_signal(int sig)
 {
-	struct lane *l = running;
+	struct lane_group *grp = running;
 
 	stop_signal = sig;
 	if (!stopped_ns)
 		stopped_ns = mono_ns();
-	if (l)
-		lane_stop(l);
+	if (grp)
+		lane_group_stop(grp);
 }
 
 static void catch_signals(void)
@@ -41,14 +41,14 @@ struct run_ctx {
 	struct stat_serve *stat;
 };
 
-static void on_begin(void *ctx, const struct open_lane *ol)
+static void on_begin(void *ctx, const struct open_lanes *all)
 {
 	struct run_ctx *rc = ctx;
 
-	running = ol->lane;
+	running = all->grp;
 	if (stop_signal)
-		lane_stop(ol->lane);
-	rc->stat = stat_serve_start(ol, rc->counters->command);
+		lane_group_stop(all->grp);
+	rc->stat = stat_serve_start(all, rc->counters->command);
 }
 
 static void print_faults(const struct netdev *fault)
@@ -67,19 +67,19 @@ static void print_faults(const struct netdev *fault)
 	}
 }
 
-static void print_stack(const struct stack *st)
+static void print_stack(const struct open_lanes *all)
 {
-	const struct stack_stats *ss = stack_stats(st);
+	const struct stack_stats sum = open_lanes_stats(all), *ss = &sum;
 	bool any = false;
 
 	fprintf(stderr,
 		"  packets: %" PRIu64 " in, %" PRIu64 " out; tcp: %" PRIu64 " segments in, %" PRIu64
 		" out, %" PRIu64 " sent again\n",
-		stat_read(&ss->rx_packets), stat_read(&ss->tx_packets), stat_read(&ss->tcp_in_segs),
-		stat_read(&ss->tcp_out_segs), stat_read(&ss->tcp_retrans_segs));
+		ss->rx_packets, ss->tx_packets, ss->tcp_in_segs, ss->tcp_out_segs,
+		ss->tcp_retrans_segs);
 	fputs("  drops:", stderr);
 	for (int i = 0; i < SKB_DROP_MAX; i++) {
-		uint64_t n = stat_read(&ss->drops[i]);
+		uint64_t n = ss->drops[i];
 
 		if (!n)
 			continue;
@@ -90,11 +90,11 @@ static void print_stack(const struct stack *st)
 	fputs(any ? "\n" : " none\n", stderr);
 }
 
-static void on_end(void *ctx, const struct open_lane *ol, const struct netdev_handle *h)
+static void on_end(void *ctx, const struct open_lanes *all, const struct netdev_handle *h)
 {
 	struct run_ctx *rc = ctx;
 	const struct run_counters *c = rc->counters;
-	uint64_t conns = c->connections ? stat_read(c->connections) : 0;
+	struct run_sums sums = {0};
 	struct netdev_stats ns = {0};
 
 	running = NULL;
@@ -104,14 +104,16 @@ static void on_end(void *ctx, const struct open_lane *ol, const struct netdev_ha
 			print_faults(h->fault);
 		return;
 	}
+	if (c->sum)
+		c->sum(c->ctx, &sums);
 	fprintf(stderr, "parklane: %s: %" PRIu64 " connection%s, %" PRIu64 " bytes", c->command,
-		conns, conns == 1 ? "" : "s", c->bytes ? stat_read(c->bytes) : 0);
-	if (c->errors && stat_read(c->errors))
-		fprintf(stderr, ", %" PRIu64 " ended with an error", stat_read(c->errors));
+		sums.connections, sums.connections == 1 ? "" : "s", sums.bytes);
+	if (sums.errors)
+		fprintf(stderr, ", %" PRIu64 " ended with an error", sums.errors);
 	fputc('\n', stderr);
-	if (!ol->stack)
+	if (!all->lane[0].stack)
 		return;
-	print_stack(ol->stack);
+	print_stack(all);
 	if (h->dev->ops->get_stats)
 		h->dev->ops->get_stats(h->dev, &ns);
 	if (ns.rx_missed || ns.rx_nombuf || ns.rx_errors || ns.tx_errors)

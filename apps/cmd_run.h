@@ -10,14 +10,20 @@
 
 #include "apps/open.h"
 
-/* What the command itself can tell; one writer, the lane. NULLs are left out. */
+/* What the command itself can tell at its end. */
+struct run_sums {
+	uint64_t connections, bytes, errors;
+};
+
 struct run_counters {
 	const char *command;
-	const uint64_t *connections, *active, *bytes, *errors;
+	void (*sum)(void *ctx,
+		    struct run_sums *ret); /* after the last turn of all lanes; or NULL */
+	void *ctx;
 	bool quiet; /* no summary but the faults that --fault made */
 };
 
-/* run_command - run main_fn(arg) on the lane that args describe. The exit status; what went wrong
+/* run_command - run main_fn(arg) on the first of the lanes that args describe. The exit status; what went wrong
  * is said on stderr. */
 int run_command(const struct lane_args *args, const struct run_counters *counters,
 		void (*main_fn)(void *arg), void *arg);

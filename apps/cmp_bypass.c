@@ -80,7 +80,7 @@ static void *server_thread(void *arg)
 
 	job->tid = (pid_t)syscall(SYS_gettid);
 	if (!err)
-		err = open_lane(&plan, pair.dev, pair.pool, &job->srv);
+		err = open_lane(&plan, NULL, 0, pair.dev, pair.pool, &job->srv);
 	if (!err) {
 		err = lane_go(job->srv.lane, server_main, job, "server");
 		if (!err)
@@ -134,7 +134,7 @@ static int run_client(struct bypass_job *job)
 {
 	struct lane_plan plan = plan_for(NS_CLIENT_IP, CMP_CPU_CLIENT);
 	struct open_lane cli;
-	int err = open_lane(&plan, pair.peer, pair.pool, &cli);
+	int err = open_lane(&plan, NULL, 0, pair.peer, pair.pool, &cli);
 
 	if (err) {
 		snprintf(job->call->what, sizeof(job->call->what), "%s", pl_last_error());

@@ -10,7 +10,11 @@
 struct echo_args {
 	struct lane_args lane;
 	unsigned port;
-	struct echo_server srv;
+	struct echo_lane {
+		struct echo_args *args;
+		struct echo_server srv; /* that lane's alone */
+		int listened;           /* (a) 1 yes, -errno no; 0 not yet */
+	} ALIGNED(CACHE_LINE) on[LANES_MAX];
 	struct run_counters counters;
 	int status;
 };
@@ -62,14 +66,50 @@ static const char *listen_error(int err)
 	}
 }
 
+static void echo_listen(struct echo_lane *el)
+{
+	struct pl_addr addr = {.family = PL_AF_INET, .port = (uint16_t)el->args->port};
+	int err = pl_listen(PL_NET_AUTO, &addr, 0, &el->srv.listener);
+
+	__atomic_store_n(&el->listened, err ? err : 1, __ATOMIC_RELEASE);
+}
+
+static void echo_on(void *arg)
+{
+	struct echo_lane *el = arg;
+
+	echo_listen(el);
+	if (el->listened == 1)
+		echo_accept_loop(&el->srv);
+}
+
+/* listen_all - a listener on each lane; this one's accept loop is the caller's. 0 or -errno. */
+static int listen_all(struct echo_args *a)
+{
+	int err = 0;
+
+	echo_listen(&a->on[0]);
+	for (unsigned i = 1; a->on[0].listened == 1 && i < pl_nr_lanes(); i++)
+		err = err ? err : pl_go_on(i, echo_on, &a->on[i]);
+	for (unsigned i = 0; !err && i < pl_nr_lanes(); i++) {
+		int got;
+
+		while (!(got = __atomic_load_n(&a->on[i].listened, __ATOMIC_ACQUIRE)))
+			pl_sleep(100000);
+		err = got < 0 ? got : 0;
+	}
+	return err;
+}
+
 static void echo_main(void *arg)
 {
 	struct echo_args *a = arg;
-	struct pl_addr addr = {.family = PL_AF_INET, .port = (uint16_t)a->port};
-	char name[64];
+	char name[64], lanes[32] = "";
 	int err;
 
-	err = pl_listen(PL_NET_AUTO, &addr, 0, &a->srv.listener);
+	for (unsigned i = 0; i < pl_nr_lanes(); i++)
+		a->on[i].args = a;
+	err = listen_all(a);
 	if (err) {
 		fprintf(stderr, "parklane: cannot listen on port %u: %s\n", a->port,
 			listen_error(err));
@@ -77,15 +117,29 @@ static void echo_main(void *arg)
 		a->status = 1;
 		return;
 	}
+	if (pl_nr_lanes() > 1)
+		snprintf(lanes, sizeof(lanes), ", %u lanes", pl_nr_lanes());
 	/* Scripts wait for this line. */
-	fprintf(stderr, "parklane: echo on %.*s:%u (%s)\n",
+	fprintf(stderr, "parklane: echo on %.*s:%u (%s%s)\n",
 		a->lane.opt.ip ? (int)strcspn(a->lane.opt.ip, "/") : 7,
 		a->lane.opt.ip ? a->lane.opt.ip : "0.0.0.0", a->port,
-		run_lane_name(&a->lane, name, sizeof(name)));
-	echo_accept_loop(&a->srv);
-	if (a->srv.last_err && a->srv.last_err != -EBADF) {
-		fprintf(stderr, "parklane: cannot accept: %s\n", strerror(-a->srv.last_err));
+		run_lane_name(&a->lane, name, sizeof(name)), lanes);
+	echo_accept_loop(&a->on[0].srv);
+	err = a->on[0].srv.last_err;
+	if (err && err != -EBADF) {
+		fprintf(stderr, "parklane: cannot accept: %s\n", strerror(-err));
 		a->status = 1;
+	}
+}
+
+static void echo_sum(void *ctx, struct run_sums *ret)
+{
+	const struct echo_args *a = ctx;
+
+	for (unsigned i = 0; i < LANES_MAX; i++) {
+		ret->connections += stat_read(&a->on[i].srv.accepted);
+		ret->bytes += stat_read(&a->on[i].srv.bytes);
+		ret->errors += stat_read(&a->on[i].srv.errors);
 	}
 }
 
@@ -95,11 +149,7 @@ int cmd_echo(int argc, char **argv)
 	int status;
 
 	cli_parse(&echo_argp, "parklane echo", argc, argv, &a);
-	a.counters = (struct run_counters){.command = "echo",
-					   .connections = &a.srv.accepted,
-					   .active = &a.srv.active,
-					   .bytes = &a.srv.bytes,
-					   .errors = &a.srv.errors};
+	a.counters = (struct run_counters){.command = "echo", .sum = echo_sum, .ctx = &a};
 	status = run_command(&a.lane, &a.counters, echo_main, &a);
 	return status ? status : a.status;
 }

@@ -124,7 +124,7 @@ static int run_lane_of(struct idle_job *job, const struct lane_plan *plan, struc
 		       struct skb_pool *pool)
 {
 	struct open_lane ol;
-	int err = open_lane(plan, dev, pool, &ol);
+	int err = open_lane(plan, NULL, 0, dev, pool, &ol);
 
 	if (err)
 		return err;

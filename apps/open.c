@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pl_run: from options to a running lane. The one place that names drivers, stack and poller
- * together: opens the device, makes a lane, its shard of the stack and the backend between
- * them, and takes all of it down again in reverse.
+ * One lane of pl_run: the one place that names drivers, stack and poller together. Makes a lane,
+ * its shard of the stack and the backend between them, and takes them down again in reverse.
  */
 #include "apps/open.h"
 
@@ -20,6 +19,7 @@
 #endif
 
 #include "apps/stat_serve.h"
+#include "drivers/rss.h"
 #include "poller/netpoll_stack.h"
 #include "stack/stack.h"
 
@@ -62,7 +62,7 @@ static void shard_free(void *ctx, void *p, size_t size)
 
 /* ---- checks that need the machine ---- */
 
-static int check_cpu(int cpu)
+int open_check_cpu(int cpu)
 {
 	long n = sysconf(_SC_NPROCESSORS_CONF);
 
@@ -72,7 +72,7 @@ static int check_cpu(int cpu)
 }
 
 /* The kernel would answer for its own address as well, and both would break. */
-static int check_address(uint32_t ip)
+int open_check_address(uint32_t ip)
 {
 	struct ifaddrs *all, *i;
 	char text[INET_ADDRSTRLEN];
@@ -98,22 +98,39 @@ static int check_address(uint32_t ip)
 
 /* ---- one lane ---- */
 
-static int make_stack(const struct lane_plan *plan, struct netdev *dev, struct skb_pool *pool,
-		      struct stack **ret)
+/* Whose a flow is: the queue that a device which sorts by this hash brings it to. */
+static uint16_t flow_home(void *ctx, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport)
+{
+	const struct open_lanes *all = ctx;
+
+	return rss_queue(rss_hash4(saddr, daddr, sport, dport), (uint16_t)all->nr);
+}
+
+static bool flow_forward(void *ctx, uint16_t lane, struct sk_buff *skb)
+{
+	struct open_lanes *all = ctx;
+
+	return netpoll_stack_forward(all->lane[lane].nb, skb);
+}
+
+static int make_stack(const struct lane_plan *plan, struct open_lanes *all, unsigned index,
+		      struct netdev *dev, struct skb_pool *pool, struct stack **ret)
 {
 	struct stack_config cfg;
 	struct stack *st;
 	int err;
 
 	stack_config_init(&cfg);
+	cfg.lane = (uint16_t)index;
+	cfg.nr_lanes = all ? (uint16_t)all->nr : 1;
+	cfg.steer = (struct stack_steer_ops){flow_home, flow_forward, all};
 	cfg.mem = (struct stack_mem_ops){shard_alloc, shard_free, (void *)(intptr_t)plan->cpu};
 	if (getrandom(cfg.seed, sizeof(cfg.seed), 0) != sizeof(cfg.seed))
 		return open_error(-EIO, "the system gives no random numbers");
-	cfg.nr_lanes = 1;
 	err = stack_create(&cfg, pool, &st);
 	if (err)
 		return open_error(err, "cannot make the TCP/IP stack: %s", strerror(-err));
-	err = stack_attach(st, dev, 0, plan->ip, plan->prefix_len, plan->gw);
+	err = stack_attach(st, dev, (uint16_t)index, plan->ip, plan->prefix_len, plan->gw);
 	if (err) {
 		stack_destroy(st);
 		return open_error(err,
@@ -124,14 +141,14 @@ static int make_stack(const struct lane_plan *plan, struct netdev *dev, struct s
 	return 0;
 }
 
-int open_lane(const struct lane_plan *plan, struct netdev *dev, struct skb_pool *pool,
-	      struct open_lane *ret)
+int open_lane(const struct lane_plan *plan, struct open_lanes *all, unsigned index,
+	      struct netdev *dev, struct skb_pool *pool, struct open_lane *ret)
 {
 	struct open_lane ol = {0};
 	struct lane_config cfg;
 	int err;
 
-	err = check_cpu(plan->cpu);
+	err = open_check_cpu(plan->cpu);
 	if (err)
 		return err;
 	lane_config_init(&cfg);
@@ -145,10 +162,12 @@ int open_lane(const struct lane_plan *plan, struct netdev *dev, struct skb_pool 
 				  plan->cpu);
 	if (err)
 		return open_error(err, "cannot make a lane: %s", strerror(-err));
+	if (all)
+		lane_join(ol.lane, all->grp, index);
 	if (dev)
-		err = make_stack(plan, dev, pool, &ol.stack);
+		err = make_stack(plan, all, index, dev, pool, &ol.stack);
 	if (!err && dev) {
-		err = netpoll_stack_create(ol.lane, ol.stack, 0, &ol.nb);
+		err = netpoll_stack_create(ol.lane, ol.stack, (uint16_t)index, &ol.nb);
 		if (!err)
 			err = lane_add_backend(ol.lane, ol.nb);
 		if (err)
@@ -173,112 +192,18 @@ void close_lane(struct open_lane *ol)
 	*ol = (struct open_lane){0};
 }
 
-/* ---- the whole ---- */
-
-static int open_device(const struct pl_options *opt, const struct lane_plan *plan,
-		       struct netdev_handle *ret)
+struct stack_stats open_lanes_stats(const struct open_lanes *all)
 {
-	struct netdev_spec spec = {
-		.dev = opt->dev,
-		.mtu = (uint16_t)opt->mtu,
-		.node = open_node_of(plan->cpu),
-		.pcap = opt->pcap,
-		.fault = opt->fault,
-		.verbose = opt->verbose,
-	};
-	char why[200] = "";
-	int err;
+	struct stack_stats sum = {0};
 
-	err = check_address(plan->ip);
-	if (err)
-		return err;
-	err = netdev_open_spec(&spec, ret, why, sizeof(why));
-	if (err)
-		return open_error(err, "%s", *why ? why : strerror(-err));
-	err = netdev_thread_begin();
-	if (err) {
-		netdev_close_spec(ret);
-		return open_error(err, "DPDK has no place left for another lane's thread");
+	for (unsigned i = 0; i < all->nr; i++) {
+		const struct stack_stats *ss = stack_stats(all->lane[i].stack);
+
+#define X(name) sum.name += stat_read(&ss->name);
+		STACK_COUNTERS(X)
+#undef X
+		for (int r = 0; r < SKB_DROP_MAX; r++)
+			sum.drops[r] += stat_read(&ss->drops[r]);
 	}
-	return 0;
-}
-
-static int run_lane(struct open_lane *ol, const struct netdev_handle *h, void (*main_fn)(void *arg),
-		    void *arg, const struct open_hooks *hooks)
-{
-	int err = lane_go(ol->lane, main_fn, arg, "main");
-
-	if (err)
-		return open_error(err, "cannot start a goroutine: %s", strerror(-err));
-	if (hooks && hooks->begin)
-		hooks->begin(hooks->ctx, ol);
-	err = lane_run(ol->lane);
-	if (hooks && hooks->end)
-		hooks->end(hooks->ctx, ol, h);
-	return err;
-}
-
-struct main_call {
-	void (*fn)(void *arg);
-	void *arg;
-};
-
-/* The lane ends with its first goroutine, as a program does with main(). */
-static void main_and_stop(void *arg)
-{
-	const struct main_call *mc = arg;
-
-	mc->fn(mc->arg);
-	pl_lane_stop();
-}
-
-int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg,
-	     const struct open_hooks *hooks)
-{
-	struct main_call mc = {main_fn, arg};
-	struct netdev_handle h = {0};
-	struct open_lane ol;
-	struct lane_plan plan;
-	int err;
-
-	(void)open_error(0, "%s", "");
-	err = options_plan(opt, &plan);
-	if (!err)
-		err = check_cpu(plan.cpu);
-	if (!err && opt->dev)
-		err = open_device(opt, &plan, &h);
-	if (err)
-		return err;
-	err = open_lane(&plan, h.dev, h.pool, &ol);
-	if (!err) {
-		err = run_lane(&ol, &h, main_and_stop, &mc, hooks);
-		close_lane(&ol);
-	}
-	if (h.dev) {
-		netdev_thread_end();
-		netdev_close_spec(&h);
-	}
-	return err;
-}
-
-/* ---- programs of others: `parklane stat` sees them as it does the commands ---- */
-
-static void stat_begin(void *ctx, const struct open_lane *ol)
-{
-	*(struct stat_serve **)ctx = stat_serve_start(ol, program_invocation_short_name);
-}
-
-static void stat_end(void *ctx, const struct open_lane *ol, const struct netdev_handle *h)
-{
-	(void)ol;
-	(void)h;
-	stat_serve_stop(*(struct stat_serve **)ctx);
-}
-
-int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg)
-{
-	struct stat_serve *stat = NULL;
-	const struct open_hooks hooks = {stat_begin, stat_end, &stat};
-
-	return open_run(opt, main_fn, arg, &hooks);
+	return sum;
 }

@@ -14,10 +14,10 @@
 #include <parklane/run.h>
 
 #include "drivers/open.h"
+#include "poller/group.h"
 #include "poller/lane.h"
+#include "stack/stack.h"
 #include "stack/base/compiler.h"
-
-struct stack;
 
 /* The options as given; `epoll` only tells that --epoll was, to refuse it beside --dev. */
 struct lane_args {
@@ -29,7 +29,9 @@ struct lane_args {
 struct lane_plan {
 	uint32_t ip, gw;
 	unsigned prefix_len;
-	int cpu; /* -1 = not pinned */
+	int cpu;             /* of this lane; -1 = not pinned */
+	unsigned lanes;      /* 0 counts as 1 */
+	int cpus[LANES_MAX]; /* of each of them */
 	enum lane_idle idle;
 	uint64_t nap_ns; /* 0 = the lane's default */
 };
@@ -51,6 +53,11 @@ const char *options_shown(const char *value);
 /* open_error - note one line for pl_last_error(), without a newline; returns err. */
 int open_error(int err, const char *fmt, ...) PRINTF_FMT(2, 3);
 
+/* open_check_cpu, open_check_address - 0; -EINVAL this machine has no such cpu (-1 is fine);
+ * -EADDRINUSE the kernel has that address (network order); with pl_last_error(). */
+MUST_USE int open_check_cpu(int cpu);
+MUST_USE int open_check_address(uint32_t ip);
+
 /* open_node_of - the NUMA node of a cpu; -1 where there is one node only, or cpu is -1. */
 int open_node_of(int cpu);
 
@@ -61,20 +68,32 @@ struct open_lane {
 	struct netpoll_backend *nb;
 };
 
+/* The lanes of a run: lane[i] is number i of grp, and polls queue i of the device. */
+struct open_lanes {
+	struct lane_group *grp;           /* (c) */
+	unsigned nr;                      /* (c) */
+	struct open_lane lane[LANES_MAX]; /* (c) once all are up */
+};
+
 /*
- * open_lane - a lane on the calling thread and, with dev, its shard of the stack over queue 0 of
- * dev. dev and pool stay the caller's and outlive it. 0; -errno with pl_last_error().
- * close_lane - on the same thread, after the lane's last turn.
+ * open_lane - a lane on the calling thread and, with dev, its shard of the stack over a queue of
+ * dev. With `all` it becomes number `index` of it, on the queue of that number, and the caller
+ * stores *ret there before any of them turns; alone (NULL, 0) it has queue 0. dev and pool stay
+ * the caller's and outlive it. 0; -errno with pl_last_error().
+ * close_lane - on the same thread, after the last turn of all.
  */
-MUST_USE int open_lane(const struct lane_plan *plan, struct netdev *dev, struct skb_pool *pool,
-		       struct open_lane *ret);
+MUST_USE int open_lane(const struct lane_plan *plan, struct open_lanes *all, unsigned index,
+		       struct netdev *dev, struct skb_pool *pool, struct open_lane *ret);
 void close_lane(struct open_lane *ol);
 
-/* Whom open_run() tells: when all is up and the lane is about to turn, and when it has turned
- * for the last time, with everything still open. fault is NULL without --fault. */
+/* open_lanes_stats - the counters of all shards together; any thread, relaxed. */
+struct stack_stats open_lanes_stats(const struct open_lanes *all);
+
+/* Whom open_run() tells, on the first lane's thread: when all is up and the lanes are about to
+ * turn, and when they have turned for the last time, with everything still open. */
 struct open_hooks {
-	void (*begin)(void *ctx, const struct open_lane *ol);
-	void (*end)(void *ctx, const struct open_lane *ol, const struct netdev_handle *h);
+	void (*begin)(void *ctx, const struct open_lanes *all);
+	void (*end)(void *ctx, const struct open_lanes *all, const struct netdev_handle *h);
 	void *ctx;
 };
 

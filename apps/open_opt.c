@@ -22,6 +22,7 @@ enum {
 	OPT_GW,
 	OPT_MTU,
 	OPT_CPU,
+	OPT_LANES,
 	OPT_IDLE,
 	OPT_PCAP,
 	OPT_FAULT,
@@ -39,7 +40,11 @@ const struct argp_option lane_options[] = {
 	{"ip", OPT_IP, "A.B.C.D/LEN", 0, "Parklane's own address on that device", 0},
 	{"gw", OPT_GW, "A.B.C.D", 0, "Gateway for what is not on the link (default: none)", 0},
 	{"mtu", OPT_MTU, "N", 0, "Bytes of an IP packet (default: the device's)", 0},
-	{"cpu", OPT_CPU, "N", 0, "Pin the lane to this cpu (default: not pinned)", 0},
+	{"lanes", OPT_LANES, "N", 0, "So many lanes, with a queue of the device each (default: 1)",
+	 0},
+	{"cpu", OPT_CPU, "LIST", 0,
+	 "Pin the lane to this cpu; 2,4 or 2-5 names one for each of several (default: not pinned)",
+	 0},
 	{"idle", OPT_IDLE, "spin|nap:US|sleep", 0,
 	 "What a lane without work does (default: sleep where the device has an fd, else nap:50)",
 	 0},
@@ -150,6 +155,58 @@ static int parse_idle(const char *s, enum lane_idle *ret_idle, uint64_t *ret_nap
 	return 0;
 }
 
+/* parse_cpus - "2", "2,4", "2-5": the numbers into cpus[0..LANES_MAX). How many; -EINVAL. */
+static int parse_cpus(const char *s, int cpus[static LANES_MAX])
+{
+	unsigned nr = 0;
+	const char *p = s;
+
+	do {
+		unsigned long lo, hi;
+		char *end;
+
+		if (*p < '0' || *p > '9')
+			goto bad;
+		lo = hi = strtoul(p, &end, 10);
+		p = end;
+		if (*p == '-') {
+			if (p[1] < '0' || p[1] > '9')
+				goto bad;
+			hi = strtoul(p + 1, &end, 10);
+			p = end;
+		}
+		if (lo > hi || hi > CPU_MAX || hi - lo >= LANES_MAX - nr)
+			goto bad;
+		for (; lo <= hi; lo++)
+			cpus[nr++] = (int)lo;
+	} while (*p++ == ',');
+	if (p[-1] == '\0')
+		return (int)nr;
+bad:
+	return open_error(-EINVAL,
+			  "--cpu %s: give a cpu's number from 0, or as in 2,4 or 2-5, at most %u",
+			  options_shown(s), LANES_MAX);
+}
+
+/* plan_lanes - how many, and where. */
+static int plan_lanes(const struct pl_options *opt, struct lane_plan *plan)
+{
+	int nr = opt->cpus ? parse_cpus(opt->cpus, plan->cpus) : 0;
+
+	if (nr < 0)
+		return nr;
+	if (opt->lanes > LANES_MAX)
+		return open_error(-EINVAL, "%u lanes: it is 1 to %u", opt->lanes, LANES_MAX);
+	plan->lanes = opt->lanes ? opt->lanes : max_t(unsigned, (unsigned)nr, 1);
+	if (nr && (unsigned)nr != plan->lanes)
+		return open_error(-EINVAL, "--cpu %s: that is %d for %u lanes; name one for each",
+				  opt->cpus, nr, plan->lanes);
+	for (unsigned i = (unsigned)nr; i < plan->lanes; i++)
+		plan->cpus[i] = -1;
+	plan->cpu = plan->cpus[0];
+	return 0;
+}
+
 int options_set(struct lane_args *args, int key, char *value)
 {
 	struct pl_options *opt = &args->opt;
@@ -174,12 +231,14 @@ int options_set(struct lane_args *args, int key, char *value)
 					  MTU_MIN, MTU_MAX);
 		opt->mtu = (unsigned)v;
 		break;
+	case OPT_LANES:
+		if (!parse_uint(value, 1, LANES_MAX, &v))
+			return open_error(-EINVAL, "--lanes %s: it is 1 to %u",
+					  options_shown(value), LANES_MAX);
+		opt->lanes = (unsigned)v;
+		break;
 	case OPT_CPU:
-		if (!parse_uint(value, 0, CPU_MAX, &v))
-			return open_error(-EINVAL, "--cpu %s: give a cpu's number, from 0",
-					  options_shown(value));
-		opt->pin = true;
-		opt->cpu = (int)v;
+		opt->cpus = value;
 		break;
 	case OPT_IDLE:
 		opt->idle = value;
@@ -233,10 +292,12 @@ static int plan_device(const struct pl_options *opt, struct lane_plan *plan)
 int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
 {
 	static const char needs_dev[] = "%s is about a device: give --dev as well";
-	struct lane_plan plan = {.cpu = opt->pin ? opt->cpu : -1};
+	struct lane_plan plan = {.lanes = 1};
 	int err;
 
-	err = parse_idle(opt->idle, &plan.idle, &plan.nap_ns);
+	err = plan_lanes(opt, &plan);
+	if (!err)
+		err = parse_idle(opt->idle, &plan.idle, &plan.nap_ns);
 	if (!err && opt->dev)
 		err = plan_device(opt, &plan);
 	else if (!err && opt->ip)

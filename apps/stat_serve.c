@@ -23,26 +23,20 @@
 #include "stack/sock.h"
 #include "stack/stack.h"
 
-#define SOCKS_MAX 4096     /* listed; the count tells how many there are */
-#define LOOK_NS   50000000 /* how often the lane looks for a request */
-#define ANSWER_MS 2000     /* how long the thread waits for it */
-
-enum snap_state {
-	SNAP_IDLE,
-	SNAP_WANTED,
-	SNAP_READY,
-};
+#define SOCKS_MAX 4096 /* listed; the count tells how many there are */
+#define ANSWER_MS 2000 /* how long the thread waits for it */
 
 struct stat_serve {
-	struct open_lane ol;   /* (c) */
-	const char *command;   /* (c) */
-	int listen_fd, end[2]; /* (c) end: a pipe whose closing ends the thread */
+	const struct open_lanes *all; /* (c) */
+	const char *command;          /* (c) */
+	int listen_fd, end[2];        /* (c) end: a pipe whose closing ends the thread */
 	pthread_t thread;
 	uint64_t began; /* (c) mono ns */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	/* (a) WANTED is the thread's to set, READY the lane's; each release pairs with the other's
-	 * acquire, and the array belongs to whom the state names. */
-	int snap;
+	/* One lane at a time is asked; what it fills in belongs to whom the flag names. */
+	struct lane_msg ask;
+	struct stack *st; /* of the lane that is asked */
+	bool asked;       /* (a) set by the thread, cleared by the lane; release and acquire */
 	unsigned nr, total;
 	struct stack_sock_info socks[SOCKS_MAX];
 };
@@ -61,18 +55,13 @@ static bool note_sock(void *ctx, const struct stack_sock_info *i)
 	return true;
 }
 
-static void snap_goroutine(void *arg)
+static void note_socks(struct lane *l, struct lane_msg *m)
 {
-	struct stat_serve *s = arg;
+	struct stat_serve *s = container_of(m, struct stat_serve, ask);
 
-	for (;;) {
-		pl_sleep(LOOK_NS);
-		if (__atomic_load_n(&s->snap, __ATOMIC_ACQUIRE) != SNAP_WANTED)
-			continue;
-		s->nr = s->total = 0;
-		stack_for_each_sock(s->ol.stack, note_sock, s);
-		__atomic_store_n(&s->snap, SNAP_READY, __ATOMIC_RELEASE);
-	}
+	(void)l;
+	stack_for_each_sock(s->st, note_sock, s);
+	__atomic_store_n(&s->asked, false, __ATOMIC_RELEASE);
 }
 
 /* ---- the thread's part ---- */
@@ -86,49 +75,63 @@ static json_t *addr_json(const struct sk_addr *a)
 	return json_string(text);
 }
 
+static json_t *socket_json(const struct stack_sock_info *k, unsigned lane)
+{
+	return json_pack("{s:i s:s s:o s:o s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "lane", (int)lane,
+			 "state", tcp_state_name(k->state), "local", addr_json(&k->local), "peer",
+			 addr_json(&k->peer), "recv_q", (json_int_t)k->recv_q, "send_q",
+			 (json_int_t)k->send_q, "cwnd", (json_int_t)k->cwnd, "srtt_us",
+			 (json_int_t)k->srtt_us, "rto_us", (json_int_t)k->rto_us, "mss",
+			 (json_int_t)k->mss, "bytes_in", (json_int_t)k->bytes_in, "bytes_out",
+			 (json_int_t)k->bytes_out, "retrans", (json_int_t)k->retrans);
+}
+
+/* ask_lane - have the lane note its sockets; false if it does not answer in time, or has not yet
+ * answered the question before. */
+static bool ask_lane(struct stat_serve *s, const struct open_lane *ol)
+{
+	if (__atomic_load_n(&s->asked, __ATOMIC_ACQUIRE))
+		return false;
+	s->nr = 0;
+	s->st = ol->stack;
+	__atomic_store_n(&s->asked, true, __ATOMIC_RELAXED);
+	s->ask.fn = note_socks;
+	lane_post(ol->lane, &s->ask);
+	for (int i = 0; i < ANSWER_MS; i++) {
+		if (!__atomic_load_n(&s->asked, __ATOMIC_ACQUIRE))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 static json_t *sockets_json(struct stat_serve *s, json_t *o)
 {
 	json_t *list = json_array();
 
-	__atomic_store_n(&s->snap, SNAP_WANTED, __ATOMIC_RELEASE);
-	for (int i = 0; i < ANSWER_MS / 5; i++) {
-		if (__atomic_load_n(&s->snap, __ATOMIC_ACQUIRE) == SNAP_READY)
-			break;
-		usleep(5000);
-	}
-	if (__atomic_load_n(&s->snap, __ATOMIC_ACQUIRE) != SNAP_READY)
-		return list;
-	for (unsigned i = 0; i < s->nr; i++) {
-		const struct stack_sock_info *k = &s->socks[i];
-
-		json_array_append_new(
-			list,
-			json_pack("{s:s s:o s:o s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "state",
-				  tcp_state_name(k->state), "local", addr_json(&k->local), "peer",
-				  addr_json(&k->peer), "recv_q", (json_int_t)k->recv_q, "send_q",
-				  (json_int_t)k->send_q, "cwnd", (json_int_t)k->cwnd, "srtt_us",
-				  (json_int_t)k->srtt_us, "rto_us", (json_int_t)k->rto_us, "mss",
-				  (json_int_t)k->mss, "bytes_in", (json_int_t)k->bytes_in,
-				  "bytes_out", (json_int_t)k->bytes_out, "retrans",
-				  (json_int_t)k->retrans));
+	s->total = 0;
+	for (unsigned lane = 0; lane < s->all->nr; lane++) {
+		if (!ask_lane(s, &s->all->lane[lane]))
+			return list;
+		for (unsigned i = 0; i < s->nr; i++)
+			json_array_append_new(list, socket_json(&s->socks[i], lane));
 	}
 	json_object_set_new(o, "nr_sockets", json_integer(s->total));
-	__atomic_store_n(&s->snap, SNAP_IDLE, __ATOMIC_RELEASE);
 	return list;
 }
 
 static void stack_json(struct stat_serve *s, json_t *o)
 {
-	const struct stack_stats *ss = stack_stats(s->ol.stack);
-	struct netdev *dev = stack_netdev(s->ol.stack);
+	const struct stack_stats sum = open_lanes_stats(s->all), *ss = &sum;
+	struct netdev *dev = stack_netdev(s->all->lane[0].stack);
 	json_t *c = json_object(), *drops = json_object();
 	struct netdev_stats ns = {0};
 
-#define X(name) json_object_set_new(c, #name, json_integer((json_int_t)stat_read(&ss->name)));
+#define X(name) json_object_set_new(c, #name, json_integer((json_int_t)ss->name));
 	STACK_COUNTERS(X)
 #undef X
 	for (int i = 0; i < SKB_DROP_MAX; i++) {
-		uint64_t n = stat_read(&ss->drops[i]);
+		uint64_t n = ss->drops[i];
 
 		if (n)
 			json_object_set_new(drops, skb_drop_name((enum skb_drop_reason)i),
@@ -141,24 +144,36 @@ static void stack_json(struct stat_serve *s, json_t *o)
 		json_pack("{s:s s:I s:I s:I s:I s:I s:I s:I}", "name", dev->name, "rx_packets",
 			  (json_int_t)ns.rx_packets, "tx_packets", (json_int_t)ns.tx_packets,
 			  "rx_ring_overruns", (json_int_t)ns.rx_missed, "rx_without_buffer",
-			  (json_int_t)ns.rx_nombuf, "tx_ring_full",
-			  (json_int_t)stat_read(&ss->tx_ring_full), "rx_errors",
-			  (json_int_t)ns.rx_errors, "tx_errors", (json_int_t)ns.tx_errors));
+			  (json_int_t)ns.rx_nombuf, "tx_ring_full", (json_int_t)ss->tx_ring_full,
+			  "rx_errors", (json_int_t)ns.rx_errors, "tx_errors",
+			  (json_int_t)ns.tx_errors));
 	json_object_set_new(o, "stack", c);
 	json_object_set_new(o, "drops", drops);
 }
 
 static json_t *answer(struct stat_serve *s)
 {
-	struct ledger_report r;
+	struct ledger_report r = {0};
 	json_t *o = json_object(), *ev = json_object();
+	json_int_t nr_g = 0;
 
-	lane_ledger_report(s->ol.lane, &r);
+	for (unsigned i = 0; i < s->all->nr; i++) {
+		struct ledger_report one;
+
+		lane_ledger_report(s->all->lane[i].lane, &one);
+		r.busy += one.busy;
+		r.empty += one.empty;
+		r.idle += one.idle;
+		for (int e = 0; e < LEDGER_EV_MAX; e++)
+			r.ev[e] += one.ev[e];
+		nr_g += lane_nr_g(s->all->lane[i].lane);
+	}
 	json_object_set_new(o, "pid", json_integer(getpid()));
 	json_object_set_new(o, "program", json_string(program_invocation_short_name));
 	json_object_set_new(o, "command", json_string(s->command));
 	json_object_set_new(o, "seconds", json_real((double)(mono_ns() - s->began) / 1e9));
-	json_object_set_new(o, "goroutines", json_integer(lane_nr_g(s->ol.lane)));
+	json_object_set_new(o, "goroutines", json_integer(nr_g));
+	json_object_set_new(o, "lanes", json_integer(s->all->nr));
 	for (int i = 0; i < LEDGER_EV_MAX; i++)
 		json_object_set_new(ev, ledger_event_name((enum ledger_event)i),
 				    json_integer((json_int_t)r.ev[i]));
@@ -166,7 +181,7 @@ static json_t *answer(struct stat_serve *s)
 			    json_pack("{s:I s:I s:I}", "busy", (json_int_t)r.busy, "empty_polls",
 				      (json_int_t)r.empty, "asleep", (json_int_t)r.idle));
 	json_object_set_new(o, "events", ev);
-	if (s->ol.stack) {
+	if (s->all->lane[0].stack) {
 		stack_json(s, o);
 		json_object_set_new(o, "sockets", sockets_json(s, o));
 	}
@@ -284,7 +299,7 @@ static int start_thread(struct stat_serve *s)
 	return -err;
 }
 
-struct stat_serve *stat_serve_start(const struct open_lane *ol, const char *command)
+struct stat_serve *stat_serve_start(const struct open_lanes *all, const char *command)
 {
 	struct stat_serve *s;
 
@@ -293,7 +308,7 @@ struct stat_serve *stat_serve_start(const struct open_lane *ol, const char *comm
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		goto fail;
-	s->ol = *ol;
+	s->all = all;
 	s->command = command;
 	s->began = mono_ns();
 	s->listen_fd = open_socket(s);
@@ -301,16 +316,10 @@ struct stat_serve *stat_serve_start(const struct open_lane *ol, const char *comm
 		goto fail;
 	if (pipe2(s->end, O_CLOEXEC) < 0)
 		goto fail_socket;
-	if ((ol->stack && lane_go(ol->lane, snap_goroutine, s, "stat")) || start_thread(s)) {
-		/* The goroutine may be there and looks at s: that much is left to it. */
-		close(s->end[0]);
-		close(s->end[1]);
-		close(s->listen_fd);
-		unlink(s->path);
-		__atomic_store_n(&serving, 0, __ATOMIC_RELEASE);
-		return NULL;
-	}
-	return s;
+	if (!start_thread(s))
+		return s;
+	close(s->end[0]);
+	close(s->end[1]);
 fail_socket:
 	close(s->listen_fd);
 	unlink(s->path);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The running lane's side of `parklane stat`: a thread that answers on a unix socket with one
- * JSON object. It reads counters relaxed; the list of sockets is written by the lane itself, in
- * a goroutine, when the thread asks.
+ * JSON object. It reads counters relaxed; the list of sockets is written by each
+ * lane itself, between two turns, when the thread asks by a message.
  */
 #ifndef APPS_STAT_SERVE_H
 #define APPS_STAT_SERVE_H
@@ -14,9 +14,9 @@
 struct stat_serve;
 
 /* stat_serve_start - before the lane's first turn. NULL when it cannot be (no permission for
- * STAT_DIR, or another lane of this process is served): the lane then runs without. command is
- * borrowed; that of a program of others is the program's own name. */
-struct stat_serve *stat_serve_start(const struct open_lane *ol, const char *command);
+ * STAT_DIR, or another run of this process is served): the lanes then run without. command is
+ * borrowed, as all is; that of a program of others is the program's own name. */
+struct stat_serve *stat_serve_start(const struct open_lanes *all, const char *command);
 /* stat_serve_stop - after the last turn; takes the socket away. NULL is a no-op. */
 void stat_serve_stop(struct stat_serve *s);
 

@@ -18,6 +18,7 @@
 #include "drivers/dpdk_eal.h"
 #include "drivers/dpdk_mbuf_int.h"
 #include "drivers/dpdk_netdev_int.h"
+#include "drivers/rss.h"
 
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
@@ -169,6 +170,11 @@ static void choose_offloads(struct dpdk_dev *d, const struct rte_eth_dev_info *i
 	}
 	if (d->dev.nr_queues > 1 && info->flow_type_rss_offloads) {
 		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		/* By our hash what comes is at home at once; by another it is forwarded. */
+		if (info->hash_key_size == RSS_KEY_LEN) {
+			conf->rx_adv_conf.rss_conf.rss_key = (uint8_t *)rss_key;
+			conf->rx_adv_conf.rss_conf.rss_key_len = RSS_KEY_LEN;
+		}
 		conf->rx_adv_conf.rss_conf.rss_hf =
 			info->flow_type_rss_offloads &
 			(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP);

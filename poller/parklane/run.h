@@ -23,8 +23,9 @@ struct pl_options {
 	const char *ip;    /* "10.77.0.2/24"; needed with dev */
 	const char *gw;    /* "10.77.0.1"; NULL none */
 	unsigned mtu;      /* 0 = the device's */
-	bool pin;          /* pin the lane to `cpu`? */
-	int cpu;           /* numbered from 0; read only if pin is set */
+	unsigned lanes;    /* 0 = as many as cpus names, else 1; at most 64, and as many as the
+			    * device has queues */
+	const char *cpus;  /* "2", "2,4" or "2-5", from 0: one for each lane; NULL not pinned */
 	const char *idle;  /* "spin", "nap:US" or "sleep"; NULL = chosen by the device */
 	const char *pcap;  /* write every frame to this file; NULL none */
 	const char *fault; /* "loss=0.01,seed=7"; NULL none */
@@ -32,8 +33,8 @@ struct pl_options {
 };
 
 /*
- * pl_run - open the device, make a lane on the calling thread, run main_fn(arg) as its
- * first goroutine, and return when that returns (others are ended) or on
+ * pl_run - open the device, make the lanes, the first of them on the calling thread, run
+ * main_fn(arg) as its first goroutine, and return when that returns (others are ended) or on
  * pl_lane_stop(). 0 or -errno; what went wrong and what to do is in pl_last_error().
  * Meanwhile `parklane stat --pid` can look into the process's first lane: a thread without
  * signals answers on /run/parklane/PID.sock, where the process may write there.

@@ -55,6 +55,9 @@ def test_bad_options():
     echo(2, ['10.77.0.2/24'], *PORT, *DEV[:2], '--ip', 'fe80::1/64')
     echo(2, ['broadcast'], *PORT, *DEV[:2], '--ip', '10.77.0.255/24')
     echo(2, ['--gw'], *PORT, *DEV, '--gw', '10.78.0.1')
+    echo(2, ['1 to 64'], '--epoll', *PORT, '--lanes', '0')
+    echo(2, ['1 for 2 lanes'], '--epoll', *PORT, '--lanes', '2', '--cpu', '0')
+    echo(2, ['2-5'], '--epoll', *PORT, '--cpu', '1,')
 
 
 def test_bad_device_unknown():
@@ -112,9 +115,14 @@ def test_bad_port_without_permission():
     echo(1, ['below 1024'], '--epoll', *PORT, inside=NOBODY)
 
 
+def test_bad_lanes_beyond_queues():
+    echo(1, ['20 queues', 'it has 16'], *PORT, *DEV, '--lanes', '20')
+
+
 def test_bad_cpu_does_not_exist():
     echo(1, ['cpu 4000', '0 to'], *PORT, *DEV, '--cpu', '4000')
     echo(1, ['0 to'], '--epoll', *PORT, '--cpu', '4000')
+    echo(1, ['4000'], '--epoll', *PORT, '--cpu', '0,4000')
 
 
 def test_bad_tap_that_persists_is_taken():

@@ -27,7 +27,8 @@ Test(open_opt, test_options_argv_device_is_noted_and_rest_left)
 
 	cr_assert_eq(pl_options_argv(&opt, argc, argv), 13);
 	cr_assert_str_eq(opt.dev, "net_tap0,iface=pl0");
-	cr_assert(opt.pin && opt.cpu == 1 && opt.mtu == 1400 && opt.verbose);
+	cr_assert_str_eq(opt.cpus, "1");
+	cr_assert(opt.mtu == 1400 && opt.verbose);
 	plan = plan_of(&opt);
 	cr_assert_eq(plan.ip, inet_addr("10.77.0.2"));
 	cr_assert_eq(plan.gw, inet_addr("10.77.0.1"));
