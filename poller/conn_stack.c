@@ -9,6 +9,7 @@
 
 #include "poller/lane.h"
 #include "poller/netpoll_stack.h"
+#include "poller/sched_int.h"
 #include "stack/sock.h"
 #include "stack/stack.h"
 
@@ -22,8 +23,11 @@ static int conn_stack_new(struct netpoll_backend *nb, struct sock *sk, uint8_t f
 			  struct pl_conn **ret_conn)
 {
 	struct pl_conn *c = conn_alloc(nb, &conn_stack_ops);
+	struct g *user = sched_self();
 	int err = -ENOMEM;
 
+	if (user && user->movable)
+		movable_bind(user);
 	if (c) {
 		c->sk = sk;
 		c->flags = flags;

@@ -20,6 +20,11 @@ int pl_go_named(void (*fn)(void *arg), void *arg, const char *name)
 	return lane_go(self(), fn, arg, name);
 }
 
+int pl_go_movable_named(void (*fn)(void *arg), void *arg, const char *name)
+{
+	return lane_go_movable(self(), fn, arg, name);
+}
+
 int pl_go_on_named(unsigned lane, void (*fn)(void *arg), void *arg, const char *name)
 {
 	(void)self();

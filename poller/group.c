@@ -3,23 +3,13 @@
 #include "poller/group.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "poller/group_int.h"
 #include "poller/lane_int.h"
 #include "stack/base/bug.h"
-
-struct lane_group {
-	unsigned nr;       /* (c) */
-	uint32_t stoppers; /* (a) threads inside lane_group_stop(); pairs with lane_group_wait() */
-	struct lane *lane[LANES_MAX]; /* (a) release in lane_join(), acquire in lane_group_lane() */
-	/* the meeting; under lock */
-	pthread_mutex_t lock;
-	pthread_cond_t all_here;
-	unsigned expected, here, round;
-	int err, verdict; /* of the meeting that goes on, of the last one */
-};
 
 int lane_group_create(unsigned nr, struct lane_group **ret_group)
 {
@@ -27,9 +17,10 @@ int lane_group_create(unsigned nr, struct lane_group **ret_group)
 
 	if (nr < 1 || nr > LANES_MAX)
 		return -EINVAL;
-	grp = calloc(1, sizeof(*grp));
+	grp = aligned_alloc(CACHE_LINE, sizeof(*grp));
 	if (!grp)
 		return -ENOMEM;
+	memset(grp, 0, sizeof(*grp));
 	grp->nr = grp->expected = nr;
 	(void)pthread_mutex_init(&grp->lock, NULL);
 	(void)pthread_cond_init(&grp->all_here, NULL);
@@ -51,6 +42,7 @@ void lane_join(struct lane *l, struct lane_group *grp, unsigned index)
 	BUG_ON(index >= grp->nr || l->group || grp->lane[index]);
 	l->group = grp;
 	l->index = index;
+	l->sched.rnd = 0x9e3779b9u * (index + 1);
 	__atomic_store_n(&grp->lane[index], l, __ATOMIC_RELEASE);
 }
 

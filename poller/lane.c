@@ -205,6 +205,7 @@ void lane_destroy(struct lane *l)
 	while (__atomic_load_n(&l->stoppers, __ATOMIC_SEQ_CST))
 		sched_yield();
 	lane_group_wait(l->group);
+	l->ending = true;
 	conn_lane_fini(l);
 	detach(l);
 	sched_fini(&l->sched);
@@ -233,6 +234,11 @@ int lane_add_backend(struct lane *l, struct netpoll_backend *nb)
 int lane_go(struct lane *l, void (*fn)(void *arg), void *arg, const char *name)
 {
 	return sched_go(&l->sched, fn, arg, name);
+}
+
+int lane_go_movable(struct lane *l, void (*fn)(void *arg), void *arg, const char *name)
+{
+	return sched_go_movable(&l->sched, fn, arg, name);
 }
 
 /* ---- the turn ---- */
@@ -357,6 +363,10 @@ static unsigned __lane_turn(struct lane *l, bool may_sleep)
 		found += messages(l);
 	ledger_mark(&l->led, LEDGER_APP);
 	ran = sched_run(&l->sched);
+	/* Nothing of one's own: what others have too much of is taken (R39, R49), and run at once, or
+	 * the next thief might have it back before. */
+	if (l->group && found + ran == 0 && movable_search(l))
+		ran = sched_run(&l->sched);
 	if (ran) {
 		ledger_count(&l->led, LEDGER_EV_SWITCHES, ran);
 		l->now = lane_clock(l);

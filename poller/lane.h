@@ -71,6 +71,9 @@ MUST_USE int lane_add_backend(struct lane *l, struct netpoll_backend *nb);
 /* lane_go - start a goroutine from outside of any (before lane_run). */
 MUST_USE int lane_go(struct lane *l, void (*fn)(void *arg), void *arg, const char *name);
 
+/* lane_go_movable - the same, but any lane of the group may run it. */
+MUST_USE int lane_go_movable(struct lane *l, void (*fn)(void *arg), void *arg, const char *name);
+
 /* lane_turn - one turn; may idle (step 8) only if may_sleep. Returns gs run. */
 unsigned lane_turn(struct lane *l, bool may_sleep);
 /* lane_run - turns until lane_stop() or, outside of a group, no goroutine is left. 0; -EINVAL the cpu went away since

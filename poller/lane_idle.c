@@ -34,7 +34,8 @@ uint64_t lane_next_event(struct lane *l)
 static bool lane_called(struct lane *l)
 {
 	return __atomic_load_n(&l->stop, __ATOMIC_SEQ_CST) ||
-	       __atomic_load_n(&l->inbox.head, __ATOMIC_SEQ_CST);
+	       __atomic_load_n(&l->inbox.head, __ATOMIC_SEQ_CST) ||
+	       (l->group && movable_waiting(l->group));
 }
 
 /* sleep_in_epoll - at most `limit` ns (< 0: no limit), and not beyond the next timer. */
@@ -51,6 +52,8 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 	}
 	__atomic_store_n(&l->poll_until, delay < 0 ? UINT64_MAX : l->now + (uint64_t)delay,
 			 __ATOMIC_RELAXED); /* R41 */
+	if (l->group)
+		movable_idle(l, true);
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (lane_called(l))
 		delay = 0;
@@ -67,6 +70,8 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 		l->tsc = t1;
 	}
 	__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
+	if (l->group)
+		movable_idle(l, false);
 	__atomic_store_n(&l->poll_until, 0, __ATOMIC_RELAXED);
 	l->now = lane_clock(l);
 	l->epoll_last = l->now; /* R41 */

@@ -34,6 +34,7 @@ struct lane {
 	bool busy;    /* the last turn found something */
 	bool in_run;  /* lane_run() goes on; else the turns have gaps between them */
 	bool virt;    /* (c) */
+	bool ending;  /* (o) lane_destroy() is at it */
 	struct netpoll_backend *stack; /* (c) NULL: no device */
 	struct netpoll_backend *epoll; /* (c) NULL: virtual time */
 	uint64_t epoll_last;           /* ns of the last look at epoll */

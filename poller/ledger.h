@@ -49,6 +49,7 @@ enum ledger_step {
 	X(TIMERS, "timers")             /* goroutine timers that fired */                          \
 	X(BREAKS, "breaks")             /* wakes by another thread or a signal */                  \
 	X(MESSAGES, "messages")         /* from other lanes */                                     \
+	X(STEALS, "steals")             /* movable gs taken from other lanes */                    \
 	X(BYTES_COPIED, "bytes_copied") /* between user buffers and sockets */                     \
 	X(SYS_EPOLL_WAIT, "sys_epoll_wait")                                                        \
 	X(SYS_EPOLL_CTL, "sys_epoll_ctl")                                                          \

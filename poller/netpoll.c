@@ -226,7 +226,8 @@ static void add_waiters(struct poll_desc *pd, int64_t n)
 /* netpoll_wake - R31: first runnable, then no longer counted. g may be NULL. */
 void netpoll_wake(struct poll_desc *pd, struct g *g)
 {
-	if (!g)
+	/* No g runs any more on a lane that is taken down, and its stack may be gone. */
+	if (!g || pd->lane->ending)
 		return;
 	__sched_ready(&pd->lane->sched, g);
 	add_waiters(pd, -1);
@@ -252,16 +253,27 @@ void netpoll_ready(struct poll_desc *pd, unsigned mode)
 
 /* ---- reset and wait ---- */
 
+/* bind_user - the g that uses a pd of one lane stays on that lane (house rule 1). */
+static inline void bind_user(const struct poll_desc *pd)
+{
+	struct g *g = pd->lane->sched.cur;
+
+	if (unlikely(g && g->movable))
+		movable_bind(g);
+}
+
 int netpoll_reset(struct poll_desc *pd, unsigned mode)
 {
 	int err = netpoll_check_err(pd, mode);
 
 	if (unlikely(err))
 		return err;
-	if (pd->local)
+	if (pd->local) {
+		bind_user(pd);
 		*pd_word(pd, mode) = PD_NIL;
-	else if (__atomic_load_n(pd_word(pd, mode), __ATOMIC_SEQ_CST) != PD_NIL)
+	} else if (__atomic_load_n(pd_word(pd, mode), __ATOMIC_SEQ_CST) != PD_NIL) {
 		__atomic_store_n(pd_word(pd, mode), PD_NIL, __ATOMIC_SEQ_CST);
+	}
 	return 0;
 }
 
@@ -275,6 +287,7 @@ static bool block_local(struct poll_desc *pd, unsigned mode)
 	struct sched *s = &pd->lane->sched;
 	uintptr_t *w = pd_word(pd, mode), old = *w;
 
+	bind_user(pd);
 	if (old == PD_READY) {
 		*w = PD_NIL;
 		return true;

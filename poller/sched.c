@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "poller/group.h"
 #include "poller/lane_int.h"
 #include "poller/ledger.h"
 #include "stack/base/bug.h"
@@ -67,7 +68,9 @@ void sched_fini(struct sched *s)
 
 		if (g->state == G_DEAD)
 			continue;
-		gtimer_remove(s->timers, &g->sleep);
+		/* One that went elsewhere stands in that lane's heap, which nobody runs any more. */
+		if (g->sched == s)
+			gtimer_remove(s->timers, &g->sleep);
 		coro_san_close(&g->san);
 	}
 	coro_arena_fini(&s->arena);
@@ -77,6 +80,18 @@ void sched_fini(struct sched *s)
 void sched_attach(struct sched *s)
 {
 	coro_san_thread(&s->san);
+}
+
+/* pick_movable - what the bound queue leaves of the turn is for movable gs. */
+static NOINLINE struct g *pick_movable(struct sched *s)
+{
+	struct g *g = s->budget ? movable_pick(s) : NULL;
+
+	if (g) {
+		s->budget--;
+		s->chain = 0;
+	}
+	return g;
 }
 
 /* pick - the next g of this turn, or NULL: its budget or its share of the queue is used up. */
@@ -94,7 +109,7 @@ static struct g *pick(struct sched *s)
 		runq_push(&s->q, g);
 	}
 	if (s->from_q == 0 || s->budget == 0)
-		return NULL;
+		return unlikely(s->sharing) ? pick_movable(s) : NULL;
 	s->from_q--;
 	s->budget--;
 	s->chain = 0;
@@ -127,6 +142,34 @@ static void bury(struct sched *s, struct g *g)
 	WRITE_ONCE(s->nr_g, s->nr_g - 1);
 }
 
+static NOINLINE void bury_homecomers(struct sched *s)
+{
+	struct mnode *n = mlist_take(&s->came_home);
+
+	while (n) {
+		struct g *g = container_of(n, struct g, remote.node);
+
+		n = n->next;
+		g->sched = s;
+		bury(s, g);
+	}
+}
+
+/* landed_movable - from the moment that others can reach g nothing of it may be touched. */
+static void landed_movable(struct sched *s, struct g *g)
+{
+	if (g->state == G_RUNNABLE) { /* it yields */
+		movable_push(s, g);
+	} else if (!s->commit || s->commit(g, s->commit_arg)) {
+		movable_landed(s, g);
+	} else {
+		g->state = G_RUNNABLE;
+		g->why = WAIT_NONE;
+		runq_push_head(&s->q, g);
+		s->from_q++;
+	}
+}
+
 /* landed - first thing after a switch: what the g that left could not do on its own stack, and
  * the end of a timed switch. */
 static NOINLINE void landed(struct sched *s)
@@ -141,7 +184,16 @@ static NOINLINE void landed(struct sched *s)
 		return;
 	s->left = NULL;
 	if (g->state == G_DEAD) {
-		bury(s, g);
+		if (g->movable)
+			movable_died(s);
+		if (likely(g->home == s))
+			bury(s, g);
+		else /* its stack is of another lane's arena */
+			(void)mlist_push(&g->home->came_home, &g->remote.node);
+		return;
+	}
+	if (unlikely(g->movable)) {
+		landed_movable(s, g);
 		return;
 	}
 	if (s->commit(g, s->commit_arg))
@@ -174,6 +226,8 @@ static NOINLINE void hop(struct sched *s, struct g *from, struct g *to)
 	coro_san_leave(from ? &from->san : &s->san, to ? &to->san : &s->san,
 		       from && from->state == G_DEAD);
 	coro_switch(save, sp);
+	if (from)
+		s = from->sched; /* a movable g may be back on another lane */
 	coro_san_enter(from ? &from->san : &s->san);
 	if (unlikely(s->left || s->timing))
 		landed(s);
@@ -188,6 +242,7 @@ static void g_main(void *arg)
 	if (unlikely(s->left || s->timing))
 		landed(s);
 	g->fn(g->arg);
+	s = g->sched;
 	BUG_ON(s->cur != g);
 	g->state = G_DEAD;
 	s->left = g;
@@ -207,16 +262,17 @@ static struct g *carve(struct sched *s)
 		return NULL;
 	g = sched_of_slot(s, st.index);
 	memset(g, 0, sizeof(*g));
-	g->sched = s;
+	g->sched = g->home = s;
 	g->index = st.index;
 	g->stack = st;
-	g->remote.fn = remote_ready;
 	g->sleep.fn = sleep_over;
 	g->sleep.arg = g;
 	return g;
 }
 
-int sched_go(struct sched *s, void (*fn)(void *arg), void *arg, const char *name)
+/* spawn - a g that stands on no queue yet; NULL without memory. */
+static ALWAYS_INLINE struct g *spawn(struct sched *s, void (*fn)(void *arg), void *arg,
+				     const char *name)
 {
 	struct g *g = s->dead;
 
@@ -225,7 +281,7 @@ int sched_go(struct sched *s, void (*fn)(void *arg), void *arg, const char *name
 	} else {
 		g = carve(s);
 		if (!g)
-			return -ENOMEM;
+			return NULL;
 	}
 	g->id = ++s->last_id;
 	g->fn = fn;
@@ -235,9 +291,37 @@ int sched_go(struct sched *s, void (*fn)(void *arg), void *arg, const char *name
 	g->sp = coro_prepare(g, s->fpu, g_main, g);
 	g->state = G_RUNNABLE;
 	g->why = WAIT_NONE;
+	g->movable = false;
+	g->remote.fn = remote_ready;
 	WRITE_ONCE(s->nr_g, s->nr_g + 1);
-	runq_push(&s->q, g);
 	ledger_count(s->led, LEDGER_EV_SPAWNS, 1);
+	return g;
+}
+
+int sched_go(struct sched *s, void (*fn)(void *arg), void *arg, const char *name)
+{
+	struct g *g = spawn(s, fn, arg, name);
+
+	if (unlikely(!g))
+		return -ENOMEM;
+	runq_push(&s->q, g);
+	return 0;
+}
+
+int sched_go_movable(struct sched *s, void (*fn)(void *arg), void *arg, const char *name)
+{
+	struct g *g = spawn(s, fn, arg, name);
+
+	if (!g)
+		return -ENOMEM;
+	if (!lane_group(s->lane)) {
+		runq_push(&s->q, g);
+		return 0;
+	}
+	g->movable = true;
+	g->wake = G_WAKE_NO;
+	movable_born(s);
+	movable_push(s, g);
 	return 0;
 }
 
@@ -245,8 +329,12 @@ unsigned sched_run(struct sched *s)
 {
 	struct g *g;
 
-	s->from_q = min_t(uint32_t, runq_len(&s->q), SCHED_TURN_BUDGET);
+	s->sharing = lane_group(s->lane) && movable_any(lane_group(s->lane));
+	s->from_q = min_t(uint32_t, runq_len(&s->q),
+			  SCHED_TURN_BUDGET - (s->sharing ? SCHED_MOVABLE_MIN : 0));
 	s->budget = SCHED_TURN_BUDGET;
+	if (unlikely(!mlist_empty(&s->came_home)))
+		bury_homecomers(s);
 	s->chain = 0;
 	g = pick(s);
 	if (!g)
@@ -266,7 +354,7 @@ void __sched_park(struct sched *s, bool (*commit)(struct g *g, void *arg), void 
 	BUG_ON(!g);
 	g->state = G_WAITING;
 	g->why = (uint8_t)why;
-	if (commit) {
+	if (commit || g->movable) {
 		s->left = g;
 		s->commit = commit;
 		s->commit_arg = arg;
@@ -277,6 +365,10 @@ void __sched_park(struct sched *s, bool (*commit)(struct g *g, void *arg), void 
 
 void __sched_ready(struct sched *s, struct g *g)
 {
+	if (unlikely(g->movable)) {
+		movable_ready(g);
+		return;
+	}
 	BUG_ON(g->state != G_WAITING);
 	g->state = G_RUNNABLE;
 	g->why = WAIT_NONE;
@@ -294,7 +386,10 @@ void __sched_yield(struct sched *s)
 
 	BUG_ON(!g);
 	g->state = G_RUNNABLE;
-	runq_push(&s->q, g);
+	if (unlikely(g->movable))
+		s->left = g; /* pushed by whoever is next: another lane may run it at once */
+	else
+		runq_push(&s->q, g);
 	hop(s, g, pick(s));
 }
 
@@ -344,8 +439,13 @@ static void remote_ready(struct lane *l, struct lane_msg *m)
 
 void sched_ready(struct g *g)
 {
-	struct lane *l = g->sched->lane;
+	struct lane *l;
 
+	if (unlikely(g->movable)) {
+		movable_ready(g);
+		return;
+	}
+	l = g->sched->lane;
 	if (likely(l == lane_self()))
 		__sched_ready(&l->sched, g);
 	else

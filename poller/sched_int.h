@@ -14,6 +14,7 @@
 #include "poller/coro.h"
 #include "poller/gtimer.h"
 #include "poller/lane.h"
+#include "poller/movable.h"
 #include "poller/runq.h"
 #include "poller/sched.h"
 
@@ -23,17 +24,22 @@ struct ledger;
  * one jump the queue at most so often in a row (architecture.md, "One lane turn"). */
 #define SCHED_TURN_BUDGET 64u
 #define SCHED_CHAIN_MAX   16u
+/* So much of a turn is for movable gs, where there are any. */
+#define SCHED_MOVABLE_MIN 16u
 
 /* Lives in the top page of its own stack, so that an idle goroutine is one page. */
 struct g {
 	/* cache line 0: park, ready, switch */
 	void *sp;               /* (o) while it is not running */
-	struct sched *sched;    /* (c) */
+	struct sched *sched;    /* (c); of a movable g where it runs, or where it parked */
 	uint8_t state;          /* (o) enum g_state */
 	uint8_t why;            /* (o) enum wait_reason, while G_WAITING */
+	bool movable;           /* (o) may run on any lane of the group: movable.h */
+	uint8_t wake;           /* (a) enum g_wake, of a movable g */
 	uint32_t index;         /* (c) slot of its stack */
 	uint64_t id;            /* (c) since birth, never used twice in a lane */
-	struct g *next;         /* (o) list of dead gs */
+	struct sched *home;     /* (c) whose arena its stack is of */
+	struct g *next;         /* list of dead gs (o home), or the global queue */
 	struct lane_msg remote; /* (r:inbox) another lane's sched_ready() */
 	/* birth and death */
 	void (*fn)(void *arg);
@@ -49,6 +55,7 @@ struct sched {
 	struct g *cur;      /* (o) NULL on the lane's own stack */
 	struct g *run_next; /* (o) jumps the queue, see SCHED_CHAIN_MAX */
 	struct runq q;
+	bool sharing;    /* (o) movable gs may be there: as of this turn */
 	uint32_t from_q; /* (o) gs of q that still belong to this turn */
 	uint32_t budget; /* (o) gs that may still run in this turn */
 	uint32_t chain;  /* (o) run-next hops since the last g taken from q */
@@ -59,6 +66,12 @@ struct sched {
 	void *commit_arg;
 	void *lane_sp;      /* (o) of the lane's own stack while a g runs */
 	struct ledger *led; /* (c) */
+	/* movable gs */
+	struct mrunq m;
+	struct mlist came_home; /* (a) dead gs of ours that ended on other lanes; `remote` */
+	uint32_t tick;          /* (o) picks of movable gs */
+	uint32_t rnd;           /* (o) where stealing starts */
+	uint32_t room;          /* (o) so many gs of others fit into q and the timers */
 	/* cold */
 	struct lane *lane;          /* (c) */
 	struct gtimer_heap *timers; /* (c) the lane's */
@@ -83,13 +96,17 @@ void sched_attach(struct sched *s);
 /* sched_go - a new g at the tail of the run queue. 0; -ENOMEM. */
 MUST_USE int sched_go(struct sched *s, void (*fn)(void *arg), void *arg, const char *name);
 
+/* sched_go_movable - as sched_go, but any lane of the group may run it; bound where there is no
+ * group. */
+MUST_USE int sched_go_movable(struct sched *s, void (*fn)(void *arg), void *arg, const char *name);
+
 /* sched_run - step 5: returns how many gs ran. On the lane's own stack. */
 unsigned sched_run(struct sched *s);
 
 /* sched_runnable - is there something for the next turn? */
 static inline bool sched_runnable(const struct sched *s)
 {
-	return runq_len(&s->q) != 0;
+	return runq_len(&s->q) != 0 || mrunq_len(&s->m) != 0;
 }
 
 /* __sched_park, __sched_ready, __sched_yield - the public ones, with the scheduler known. */

@@ -35,6 +35,16 @@ PL_API unsigned pl_lane_index(void);
 #define pl_go_on(lane, fn, arg) pl_go_on_named((lane), (fn), (arg), #fn)
 PL_API int pl_go_on_named(unsigned lane, void (*fn)(void *arg), void *arg, const char *name);
 
+/*
+ * pl_go_movable - start fn(arg) as a goroutine that any lane may run, and another may take over
+ * whenever it parked or yielded: work that is not tied to a connection of Parklane's stack. Its
+ * first call on such a connection (or listener, or dial) binds it to the lane where it then is, for
+ * life; on one of another lane that call is -EXDEV. Kernel connections it may use from anywhere.
+ * Between two calls that may park, nothing thread-local must be held (errno neither). 0; -ENOMEM.
+ */
+#define pl_go_movable(fn, arg) pl_go_movable_named((fn), (arg), #fn)
+PL_API int pl_go_movable_named(void (*fn)(void *arg), void *arg, const char *name);
+
 /* pl_yield - let the others run; back at the next turn. */
 PL_API void pl_yield(void);
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The inside of struct lane_group, for group.c, movable.c and monitor.c. */
+#ifndef POLLER_GROUP_INT_H
+#define POLLER_GROUP_INT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "poller/group.h"
+
+struct g;
+struct monitor;
+
+struct lane_group {
+	unsigned nr;                  /* (c) */
+	struct lane *lane[LANES_MAX]; /* (a) release in lane_join(), acquire in lane_group_lane() */
+	/* (a) movable gs; all of it sequentially consistent, see movable.c */
+	uint32_t nr_movable ALIGNED(CACHE_LINE); /* (a) alive and not bound yet */
+	uint32_t searching;                      /* (a) lanes that look for work to steal (R48) */
+	uint64_t idle;                           /* (a) lanes that sleep, or are about to */
+	/* the global queue: spin lock, never held across a park */
+	uint32_t gq_lock ALIGNED(CACHE_LINE);
+	uint32_t gq_nr; /* (a) written under the lock, read without for "is there any?" */
+	struct g *gq_head, *gq_tail;
+	/* cold */
+	uint32_t stoppers ALIGNED(CACHE_LINE); /* (a) threads inside lane_group_stop(); pairs with
+						* lane_group_wait() */
+	struct monitor *monitor;               /* (c) NULL: none */
+	/* the meeting; under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t all_here;
+	unsigned expected, here, round;
+	int err, verdict; /* of the meeting that goes on, of the last one */
+};
+
+#endif
