@@ -9,7 +9,6 @@
 
 #include <parklane/conn.h>
 
-#include "poller/conn_fd.h"
 #include "poller/conn_ops.h"
 #include "poller/errors.h"
 #include "poller/lane_int.h"
@@ -100,13 +99,14 @@ static void conn_leave(struct pl_conn *c)
 /* conn_net - the ops of the network that a call is about; NULL the lane l has none such. */
 static const struct conn_ops *conn_net(const struct lane *l, enum pl_net net)
 {
-	const struct netpoll_backend *stack = lane_stack_backend(l);
+	const struct netpoll_backend *stack = lane_stack_backend(l), *kernel;
 
 	if (stack && net != PL_NET_KERNEL)
 		return stack->conn_ops;
-	if (net == PL_NET_STACK || !lane_epoll_backend(l))
+	kernel = lane_epoll_backend(l);
+	if (net == PL_NET_STACK || !kernel)
 		return NULL;
-	return &conn_fd_ops;
+	return kernel->conn_ops;
 }
 
 /* addr_is_host - false for multicast, reserved and broadcast: no end of a TCP connection

@@ -6,11 +6,11 @@
 #include "poller/conn_fd.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "poller/conn_fd_int.h"
 #include "poller/group.h"
 #include "poller/lane_int.h"
 
@@ -19,9 +19,9 @@ static void count(struct lane *l, enum ledger_event ev, uint64_t n)
 	ledger_count(&l->led, ev, n);
 }
 
-static void addr_to_sin(const struct pl_addr *a, struct sockaddr_in *sin)
+void conn_fd_sockaddr(const struct pl_addr *a, struct sockaddr_in *ret_sin)
 {
-	*sin = (struct sockaddr_in){
+	*ret_sin = (struct sockaddr_in){
 		.sin_family = AF_INET,
 		.sin_port = htons(a->port),
 		.sin_addr.s_addr = a->v4,
@@ -33,12 +33,11 @@ static int set_opt(int fd, int level, int opt, int val)
 	return setsockopt(fd, level, opt, &val, sizeof(val)) ? -errno : 0;
 }
 
-/* tcp_socket - a fresh socket with TCP_NODELAY, on by default as in Go, and urgent data in
- * line as our stack delivers it (RFC 6093 section 4). Accepted ones inherit both without a system
- * call. The fd, or -errno. */
-static int tcp_socket(struct lane *l)
+/* conn_fd_socket - TCP_NODELAY on by default as in Go, and urgent data in line as our stack
+ * delivers it (RFC 6093 section 4). Accepted ones inherit both without a system call. */
+int conn_fd_socket(struct lane *l, int type_flags)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | type_flags, IPPROTO_TCP);
 	int err;
 
 	if (fd < 0)
@@ -54,10 +53,9 @@ static int tcp_socket(struct lane *l)
 	return fd;
 }
 
-/* conn_fd_new - wrap fd and register it; closes fd on failure. 0; -ENOMEM; epoll's -errno. */
-static int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t flags, struct pl_conn **ret_conn)
+int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t flags, struct pl_conn **ret_conn)
 {
-	struct pl_conn *c = conn_alloc(nb, &conn_fd_ops);
+	struct pl_conn *c = conn_alloc(nb, nb->conn_ops);
 	int err = -ENOMEM;
 
 	if (c) {
@@ -75,16 +73,17 @@ static int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t flags, struct
 	return 0;
 }
 
-static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlog,
-			  struct pl_conn **ret_conn)
+int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct pl_addr *addr,
+		      int backlog, struct pl_conn **ret_conn)
 {
+	struct lane *l = nb->lane;
 	struct sockaddr_in sin;
-	int fd = tcp_socket(l);
+	int fd = conn_fd_socket(l, type_flags);
 	int err;
 
 	if (fd < 0)
 		return fd;
-	addr_to_sin(addr, &sin);
+	conn_fd_sockaddr(addr, &sin);
 	count(l, LEDGER_EV_SYS_OTHER, 3);
 	/* a server comes back while its old connections are in TIME-WAIT */
 	err = set_opt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -97,7 +96,13 @@ static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlo
 		close(fd);
 		return err;
 	}
-	return conn_fd_new(lane_epoll_backend(l), fd, CONN_F_LISTENER, ret_conn);
+	return conn_fd_new(nb, fd, CONN_F_LISTENER, ret_conn);
+}
+
+static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlog,
+			  struct pl_conn **ret_conn)
+{
+	return conn_fd_listen_on(lane_epoll_backend(l), SOCK_NONBLOCK, addr, backlog, ret_conn);
 }
 
 static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
@@ -116,12 +121,12 @@ static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct pl_conn **ret_conn)
 {
 	struct sockaddr_in sin;
-	int fd = tcp_socket(l);
+	int fd = conn_fd_socket(l, SOCK_NONBLOCK);
 	int err = 0, err_new;
 
 	if (fd < 0)
 		return fd;
-	addr_to_sin(addr, &sin);
+	conn_fd_sockaddr(addr, &sin);
 	count(l, LEDGER_EV_SYS_CONNECT, 1);
 	if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)))
 		err = -errno;
@@ -144,24 +149,13 @@ static int fd_addr(int fd, int peer, struct sockaddr_in *ret_sin)
 	return (peer ? getpeername(fd, sa, &n) : getsockname(fd, sa, &n)) ? -errno : 0;
 }
 
-/* conn_fd_dial_check - R56. SO_ERROR 0 does not prove a connection: an early edge says so
- * too, and then getpeername knows better. */
-static int conn_fd_dial_check(struct pl_conn *c)
+int conn_fd_check_peer(struct pl_conn *c)
 {
 	struct sockaddr_in peer, local;
-	int so_err = 0, err;
-	socklen_t n = sizeof(so_err);
+	int err;
 
-	count(c->lane, LEDGER_EV_SYS_OTHER, 3);
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &so_err, &n))
-		return -errno;
-	if (so_err == EINTR || so_err == EALREADY)
-		so_err = EINPROGRESS;
-	if (so_err && so_err != EISCONN)
-		return -so_err;
+	count(c->lane, LEDGER_EV_SYS_OTHER, 2);
 	err = fd_addr(c->fd, 1, &peer);
-	if (err == -ENOTCONN)
-		return -EINPROGRESS;
 	if (!err)
 		err = fd_addr(c->fd, 0, &local);
 	/*
@@ -173,6 +167,24 @@ static int conn_fd_dial_check(struct pl_conn *c)
 	    peer.sin_addr.s_addr == local.sin_addr.s_addr)
 		err = -ECONNREFUSED;
 	return err;
+}
+
+/* conn_fd_dial_check - R56. SO_ERROR 0 does not prove a connection: an early edge says so
+ * too, and then getpeername knows better. */
+static int conn_fd_dial_check(struct pl_conn *c)
+{
+	int so_err = 0, err;
+	socklen_t n = sizeof(so_err);
+
+	count(c->lane, LEDGER_EV_SYS_OTHER, 1);
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &so_err, &n))
+		return -errno;
+	if (so_err == EINTR || so_err == EALREADY)
+		so_err = EINPROGRESS;
+	if (so_err && so_err != EISCONN)
+		return -so_err;
+	err = conn_fd_check_peer(c);
+	return err == -ENOTCONN ? -EINPROGRESS : err;
 }
 
 static ssize_t conn_fd_read(struct pl_conn *c, void *buf, size_t len)
@@ -197,25 +209,25 @@ static ssize_t conn_fd_write(struct pl_conn *c, const void *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-static int conn_fd_shutdown(struct pl_conn *c, int how)
+int conn_fd_shutdown(struct pl_conn *c, int how)
 {
 	count(c->lane, LEDGER_EV_SYS_OTHER, 1);
 	return shutdown(c->fd, how) ? -errno : 0;
 }
 
-static void conn_fd_destroy(struct pl_conn *c)
+void conn_fd_destroy(struct pl_conn *c)
 {
 	count(c->lane, LEDGER_EV_SYS_CLOSE, 1);
 	/* never again on EINTR: Linux has closed it by then (close(2)) */
 	(void)close(c->fd);
 }
 
-static int conn_fd_set_nodelay(struct pl_conn *c, int on)
+int conn_fd_set_nodelay(struct pl_conn *c, int on)
 {
 	return set_opt(c->fd, IPPROTO_TCP, TCP_NODELAY, on);
 }
 
-static int conn_fd_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
+int conn_fd_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
 {
 	struct sockaddr_in sin;
 	int err = fd_addr(c->fd, peer, &sin);

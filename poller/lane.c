@@ -209,7 +209,8 @@ void lane_destroy(struct lane *l)
 	conn_lane_fini(l);
 	detach(l);
 	sched_fini(&l->sched);
-	netpoll_epoll_destroy(l->epoll);
+	if (l->epoll)
+		l->epoll->ops->fini(l->epoll);
 	netpoll_fini(&l->np);
 	gtimer_heap_fini(&l->timers);
 	free(l);
@@ -222,7 +223,7 @@ int lane_add_backend(struct lane *l, struct netpoll_backend *nb)
 
 	BUG_ON(l->stack);
 	if (fd >= 0 && l->epoll) {
-		err = netpoll_epoll_watch(l->epoll, fd);
+		err = l->epoll->ops->watch(l->epoll, fd);
 		if (err)
 			return err;
 		l->device_fd = fd;
@@ -457,7 +458,7 @@ void lane_post(struct lane *l, struct lane_msg *m)
 
 int lane_fd(const struct lane *l)
 {
-	return l->epoll ? netpoll_epoll_fd(l->epoll) : -EOPNOTSUPP;
+	return l->epoll ? l->epoll->ops->sleep_fd(l->epoll) : -EOPNOTSUPP;
 }
 
 uint64_t lane_now(const struct lane *l)

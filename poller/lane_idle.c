@@ -10,7 +10,6 @@
 #include <errno.h>
 
 #include "poller/lane_int.h"
-#include "poller/netpoll_epoll.h"
 #include "stack/base/clock.h"
 
 /* A device with an fd is still spun on for so long after the last packet: an exit from idle

@@ -54,7 +54,7 @@ struct poll_desc {
 	struct lane *lane; /* (c) since open */
 	struct netpoll_backend *backend; /* (c) since open */
 	union {
-		int fd;          /* epoll backend */
+		int fd;          /* kernel backends */
 		struct sock *sk; /* stack backend; NULL once closed (R16) */
 	};
 	uint32_t lock; /* pd lock (spin; never held across a park) */
@@ -68,7 +68,7 @@ struct poll_desc {
 /* What a backend is. All calls on the owner lane's thread unless said. */
 struct netpoll_ops {
 	const char *name; /* "stack", "epoll" */
-	int (*init)(struct netpoll_backend *nb);
+	/* fini - the end of a kernel backend: lane_create made it, lane_destroy ends it. */
 	void (*fini)(struct netpoll_backend *nb);
 	/* open - register pd edge-triggered in|out|rdhup (R14). 0 or -errno. */
 	int (*open)(struct netpoll_backend *nb, struct poll_desc *pd);
@@ -88,12 +88,15 @@ struct netpoll_ops {
 	int (*sleep_fd)(struct netpoll_backend *nb);
 	/* brk - R35: any thread; makes a blocked poll() return. NULL where it never blocks. */
 	void (*brk)(struct netpoll_backend *nb);
+	/* watch - kernel backends: wake a blocked poll() while `fd`, a device's, is readable
+	 * (level-triggered). fd stays the caller's. 0 or -errno. */
+	int (*watch)(struct netpoll_backend *nb, int fd);
 };
 
 struct netpoll_backend {
 	const struct netpoll_ops *ops;   /* (c) */
-	const struct conn_ops *conn_ops; /* (c) of the stack backend: so a program without a
-					  * device does not link the stack in */
+	const struct conn_ops *conn_ops; /* (c) the conns above it: so a program without a device
+					  * does not link the stack in */
 	struct lane *lane;               /* (c) */
 	bool local;                      /* (c) its pds use plain accesses */
 	int64_t waiters;                 /* (o) R30: parked gs of this backend; relaxed readers */

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "poller/conn_fd.h"
 #include "poller/lane_int.h"
 #include "poller/ledger.h"
 #include "poller/netpoll_int.h"
@@ -57,9 +58,8 @@ static int epoll_add(struct epoll_backend *eb, int fd, uint32_t events, uint64_t
 	return epoll_ctl(eb->epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
-static int epoll_be_init(struct netpoll_backend *nb)
+static int epoll_be_init(struct epoll_backend *eb)
 {
-	struct epoll_backend *eb = eb_of(nb);
 	int err;
 
 	eb->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -85,6 +85,7 @@ static void epoll_be_fini(struct netpoll_backend *nb)
 
 	close(eb->evfd);
 	close(eb->epfd);
+	free(eb);
 }
 
 static int epoll_be_open(struct netpoll_backend *nb, struct poll_desc *pd)
@@ -214,15 +215,20 @@ static void epoll_be_brk(struct netpoll_backend *nb)
 	errno = saved;
 }
 
+static int epoll_be_watch(struct netpoll_backend *nb, int fd)
+{
+	return epoll_add(eb_of(nb), fd, EPOLLIN, TAG_DEVICE);
+}
+
 static const struct netpoll_ops epoll_ops = {
 	.name = "epoll",
-	.init = epoll_be_init,
 	.fini = epoll_be_fini,
 	.open = epoll_be_open,
 	.close = epoll_be_close,
 	.poll = epoll_be_poll,
 	.sleep_fd = epoll_be_sleep_fd,
 	.brk = epoll_be_brk,
+	.watch = epoll_be_watch,
 };
 
 int netpoll_epoll_create(struct lane *l, struct netpoll_backend **ret_nb)
@@ -233,30 +239,13 @@ int netpoll_epoll_create(struct lane *l, struct netpoll_backend **ret_nb)
 	if (!eb)
 		return -ENOMEM;
 	eb->nb.ops = &epoll_ops;
+	eb->nb.conn_ops = &conn_fd_ops;
 	eb->nb.lane = l;
-	err = epoll_be_init(&eb->nb);
+	err = epoll_be_init(eb);
 	if (err) {
 		free(eb);
 		return err;
 	}
 	*ret_nb = &eb->nb;
 	return 0;
-}
-
-void netpoll_epoll_destroy(struct netpoll_backend *nb)
-{
-	if (!nb)
-		return;
-	epoll_be_fini(nb);
-	free(eb_of(nb));
-}
-
-int netpoll_epoll_fd(const struct netpoll_backend *nb)
-{
-	return container_of(nb, const struct epoll_backend, nb)->epfd;
-}
-
-int netpoll_epoll_watch(struct netpoll_backend *nb, int fd)
-{
-	return epoll_add(eb_of(nb), fd, EPOLLIN, TAG_DEVICE);
 }
