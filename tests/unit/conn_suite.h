@@ -37,6 +37,7 @@ struct conn_env {
 	X(bytes_before_reset_are_read)                                                             \
 	X(end_of_stream_outlives_reset)                                                            \
 	X(parked_write_in_reset_ends)                                                              \
+	X(parked_write_of_nothing_yet_in_reset_says_econnreset)                                    \
 	X(R56_dial_refused)                                                                        \
 	X(R56_dial_deadline)                                                                       \
 	X(read_deadline_and_moved)                                                                 \
@@ -59,6 +60,8 @@ struct conn_env {
 	X(addresses_of_both_ends_match)                                                            \
 	X(options_and_wrong_kind)                                                                  \
 	X(another_lane_is_refused)                                                                 \
+	X(R11_deadlines_lose_no_byte)                                                              \
+	X(R11_accept_deadlines_lose_no_connection)                                                 \
 	X(random_calls_by_seed)
 
 #define X(name) void conn_case_##name(struct conn_env *e);

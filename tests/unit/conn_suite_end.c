@@ -117,6 +117,39 @@ void conn_case_parked_write_in_reset_ends(struct conn_env *e)
 	run_pair(e, srv_reset, cli_parked_write_in_reset);
 }
 
+/* Fill what there is, so that the next write has to wait with nothing sent: a delayed ACK makes
+ * room 40 ms later, and less than a third of it wakes no writer, but is found by the next one. */
+static void cli_full_write_in_reset(struct pair *p)
+{
+	size_t n = 32 * MIB;
+	char *big = calloc(1, n);
+	int full = 0;
+
+	while (full < 2 && !p->e->nr_fail) {
+		EQ(p->e, pl_set_write_deadline(p->c, pl_now() + 60 * MS), 0);
+		full = pl_write(p->c, big, n) == -ETIME ? full + 1 : 0;
+	}
+	EQ(p->e, pl_set_write_deadline(p->c, 0), 0);
+	p->a = 1;
+	EQ(p->e, pl_write(p->c, big, 1), -ECONNRESET);
+	EQ(p->e, pl_write(p->c, big, 1), -EPIPE);
+	EQ(p->e, pl_read(p->c, big, 1), -ECONNRESET);
+	free(big);
+}
+
+/* srv_reset_when_parked - close with bytes unread, once the client waits. */
+static void srv_reset_when_parked(struct pair *p)
+{
+	while (!p->a && !p->e->nr_fail)
+		pl_sleep(MS);
+	pl_sleep(5 * MS);
+}
+
+void conn_case_parked_write_of_nothing_yet_in_reset_says_econnreset(struct conn_env *e)
+{
+	run_pair(e, srv_reset_when_parked, cli_full_write_in_reset);
+}
+
 /* ---- dial ---- */
 
 static void g_find_free_port(void *arg)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The conn suite: random calls of several goroutines on both ends of one connection, by
- * seed, with a close somewhere. What is proved: only documented results, nobody is left
- * parked, nothing leaks.
+ * The conn suite, by seed: deadlines that hit calls at every moment and lose nothing (R11);
+ * random calls of several goroutines on both ends of one connection, with a close somewhere.
+ * There the proof is: only documented results, nobody is left parked, nothing leaks.
  */
 #include "conn_suite_int.h"
 
@@ -126,6 +126,131 @@ static void g_duel_client(void *arg)
 	if (d->end[1].c)
 		play(&d->end[1]);
 }
+
+/* ---- deadlines ---- */
+
+#define STREAM 30000u
+#define DIALS  60
+
+static uint8_t nth(size_t i)
+{
+	return (uint8_t)(i * 31 + (i >> 8) * 7);
+}
+
+/* A third each: has passed, soon, none. */
+static uint64_t some_deadline(struct end *r)
+{
+	switch (rnd(r, 3)) {
+	case 0:
+		return 1;
+	case 1:
+		return pl_now() + rnd(r, 60000);
+	default:
+		return 0;
+	}
+}
+
+static void cli_writes_by_deadline(struct pair *p)
+{
+	struct end r = {.seed = 11};
+	uint8_t buf[300];
+	size_t at = 0;
+
+	while (at < STREAM && !p->e->nr_fail) {
+		size_t n = min_t(size_t, 1 + rnd(&r, sizeof(buf)), STREAM - at);
+		ssize_t w;
+
+		for (size_t i = 0; i < n; i++)
+			buf[i] = nth(at + i);
+		EQ(p->e, pl_set_write_deadline(p->c, some_deadline(&r)), 0);
+		w = pl_write(p->c, buf, n);
+		OK(p->e, w > 0 || w == -ETIME);
+		at += w > 0 ? (size_t)w : 0;
+		if (rnd(&r, 2))
+			pl_sleep(rnd(&r, 60000));
+	}
+}
+
+static void srv_reads_by_deadline(struct pair *p)
+{
+	struct end r = {.seed = 7};
+	size_t at = 0, bad = 0;
+	uint8_t buf[500];
+	ssize_t n = 1;
+
+	while (n && !p->e->nr_fail) {
+		EQ(p->e, pl_set_read_deadline(p->s, some_deadline(&r)), 0);
+		n = pl_read(p->s, buf, 1 + rnd(&r, sizeof(buf)));
+		OK(p->e, n >= 0 || n == -ETIME);
+		for (ssize_t i = 0; i < n; i++, at++)
+			bad += buf[i] != nth(at);
+		/* what the kernel would write late would be here */
+		memset(buf, 0xaa, sizeof(buf));
+		if (n < 0)
+			pl_yield();
+		for (size_t i = 0; i < sizeof(buf); i++)
+			bad += buf[i] != 0xaa;
+	}
+	EQ(p->e, at, STREAM);
+	EQ(p->e, bad, 0);
+}
+
+void conn_case_R11_deadlines_lose_no_byte(struct conn_env *e)
+{
+	run_pair(e, srv_reads_by_deadline, cli_writes_by_deadline);
+}
+
+static void g_accepts_by_deadline(void *arg)
+{
+	struct pair *p = arg;
+	struct end r = {.seed = 3};
+	struct pl_conn *c;
+	int n = 0, err;
+
+	if (listen_any(p->e, 0, &p->addr, &p->l))
+		return;
+	while (n < DIALS && !p->e->nr_fail) {
+		EQ(p->e, pl_set_read_deadline(p->l, some_deadline(&r)), 0);
+		err = pl_accept(p->l, &c);
+		OK(p->e, !err || err == -ETIME);
+		if (!err) {
+			EQ(p->e, pl_close(c), 0);
+			n++;
+		} else {
+			pl_yield();
+		}
+	}
+	close_checked(p->e, &p->l);
+}
+
+static void g_dials_often(void *arg)
+{
+	struct pair *p = arg;
+	struct end r = {.seed = 5};
+	char b;
+
+	while (!p->addr.port && !p->e->nr_fail)
+		pl_yield();
+	for (int i = 0; i < DIALS && !p->e->nr_fail; i++) {
+		EQ(p->e, pl_dial(p->e->net, &p->addr, 0, &p->c), 0);
+		EQ(p->e, pl_set_deadline(p->c, pl_now() + 5000 * MS), 0);
+		/* closed by who accepted it: a connection that nobody got would stay */
+		EQ(p->e, pl_read(p->c, &b, 1), 0);
+		close_checked(p->e, &p->c);
+		pl_sleep(rnd(&r, 100000));
+	}
+}
+
+void conn_case_R11_accept_deadlines_lose_no_connection(struct conn_env *e)
+{
+	struct pair p = {.e = e};
+
+	EQ(e, lane_go(e->srv, g_accepts_by_deadline, &p, "accepts"), 0);
+	EQ(e, lane_go(e->cli, g_dials_often, &p, "dials"), 0);
+	run(e);
+}
+
+/* ---- anything ---- */
 
 void conn_case_random_calls_by_seed(struct conn_env *e)
 {
