@@ -53,8 +53,7 @@ static COLD void conn_destroy(struct pl_conn *c)
 		sched_ready(closer);
 }
 
-/* conn_drop - the end of a conn that no user has seen. */
-static void conn_drop(struct pl_conn *c)
+void conn_drop(struct pl_conn *c)
 {
 	netpoll_evict(c->pd);
 	conn_destroy(c);
@@ -70,6 +69,8 @@ void conn_lane_fini(struct lane *l)
 		c = list_first_entry(conns, struct pl_conn, link);
 		if (!c->pd->closing)
 			netpoll_evict(c->pd);
+		else /* its g waits for a cancelled request (R11), which nothing else ends */
+			netpoll_ready(c->pd, NETPOLL_READ | NETPOLL_WRITE);
 		netpoll_close(c->pd);
 		c->ops->destroy(c);
 		conn_free(c);
@@ -306,7 +307,7 @@ static COLD ssize_t conn_write_error(struct pl_conn *c, int err, bool waited)
 static ssize_t conn_write_locked(struct pl_conn *c, const char *buf, size_t len)
 {
 	size_t done = 0, want;
-	bool waited = false;
+	bool waited = c->ops->completion;
 	ssize_t n;
 	int err;
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a backend of the conn API is: one non-blocking try of each operation. conn.c, which
- * is written once, adds the fd_mutex, the reset/try/wait loop, deadlines and close. All
- * calls run on the owner lane, inside a goroutine.
+ * is written once, adds the fd_mutex, the reset/try/wait loop, deadlines and close. A
+ * completion backend's try is the operation itself: it parks until that is over, a deadline
+ * passed or the conn was closed (R11), and never says -EAGAIN. All calls run on the owner
+ * lane, inside a goroutine.
  */
 #ifndef POLLER_CONN_OPS_H
 #define POLLER_CONN_OPS_H
@@ -42,12 +44,18 @@ _Static_assert(offsetof(struct pl_conn, fdmu) + offsetof(struct fd_mutex, q) == 
 MUST_USE struct pl_conn *conn_alloc(struct netpoll_backend *nb, const struct conn_ops *ops);
 void conn_free(struct pl_conn *c);
 
+/* conn_drop - the end of a conn that no user has seen. */
+void conn_drop(struct pl_conn *c);
+
 /* conn_lane_fini - close whatever is still open on a lane that is being destroyed. No g runs
  * any more; those that wait on a conn are only unhooked from it. */
 void conn_lane_fini(struct lane *l);
 
 struct conn_ops {
 	const char *name;
+	/* completion - a write that says -ECONNRESET was parked when the reset came; one that
+	 * came before is -EPIPE here already. */
+	bool completion;
 	int (*listen)(struct lane *l, const struct pl_addr *addr, int backlog,
 		      struct pl_conn **ret_conn);
 	/* accept - one try: 0, -EAGAIN, -ECONNABORTED (try again), other -errno. */
@@ -57,7 +65,8 @@ struct conn_ops {
 	/* dial_check - after the wait for write: 0 connected, -EINPROGRESS wait again, -errno. */
 	int (*dial_check)(struct pl_conn *c);
 	/* read/write - one try: bytes, 0 (read: end of stream), -EAGAIN, other -errno. A write
-	 * shorter than len means full, and that an edge will tell of room. */
+	 * shorter than len means full, and that an edge will tell of room (one of a completion
+	 * backend leaves it behind at once). */
 	ssize_t (*read)(struct pl_conn *c, void *buf, size_t len);
 	ssize_t (*write)(struct pl_conn *c, const void *buf, size_t len);
 	int (*shutdown)(struct pl_conn *c, int how);

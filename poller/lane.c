@@ -17,6 +17,7 @@
 #include "poller/group.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll_epoll.h"
+#include "poller/netpoll_uring.h"
 #include "stack/base/bug.h"
 #include "stack/base/clock.h"
 
@@ -112,6 +113,14 @@ static int cpu_check(const struct lane_config *cfg)
 	return err;
 }
 
+static int kernel_create(struct lane *l)
+{
+	if (l->virt)
+		return 0;
+	return l->cfg.kernel == LANE_KERNEL_URING ? netpoll_uring_create(l, &l->epoll)
+						  : netpoll_epoll_create(l, &l->epoll);
+}
+
 int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 {
 	struct lane *l;
@@ -141,7 +150,7 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 	if (err)
 		goto fail;
 	lane_mem_bind(l, l->sched.arena.base, l->sched.arena.nr_slots * l->sched.arena.slot_size);
-	err = cfg->virt ? 0 : netpoll_epoll_create(l, &l->epoll);
+	err = kernel_create(l);
 	if (err) {
 		sched_fini(&l->sched);
 		goto fail;
@@ -270,11 +279,13 @@ static unsigned kernel_poll(struct lane *l, unsigned ran, bool will_sleep)
 	int n;
 
 	l->epoll_gs += ran;
-	if (!l->epoll || __atomic_load_n(&l->epoll->waiters, __ATOMIC_RELAXED) == 0)
+	if (!l->epoll ||
+	    (__atomic_load_n(&l->epoll->waiters, __ATOMIC_RELAXED) == 0 && !l->epoll->pending))
 		return 0;
 	gap = l->now - l->epoll_last;
+	/* requests gather while gs run, and go out before the lane has nothing but to wait */
 	if (sched_runnable(&l->sched) ? l->epoll_gs < EPOLL_GS && gap < EPOLL_BUSY_NS
-				      : will_sleep || gap < EPOLL_QUIET_NS)
+				      : will_sleep || (gap < EPOLL_QUIET_NS && !l->epoll->pending))
 		return 0;
 	ledger_mark(&l->led, LEDGER_KERNEL_POLL);
 	n = l->epoll->ops->poll(l->epoll, 0);

@@ -31,6 +31,12 @@ enum lane_idle {
 	LANE_IDLE_SLEEP, /* in epoll until packet, timer or break; needs fds */
 };
 
+/* How a lane reaches kernel fds. */
+enum lane_kernel {
+	LANE_KERNEL_EPOLL, /* by readiness */
+	LANE_KERNEL_URING, /* by completion; such a lane is turned by one thread all its life */
+};
+
 enum ledger_mode {
 	LEDGER_SAMPLED, /* one turn in 64 (rule 9) */
 	LEDGER_FULL,
@@ -45,15 +51,16 @@ struct lane_config {
 	uint32_t stack_size; /* of a g; default 64 KiB of address space */
 	uint32_t max_g;      /* default 1 << 20 */
 	enum ledger_mode ledger;
-	bool virt; /* virtual time: no epoll, no eventfd, clock() must be given */
+	enum lane_kernel kernel;
+	bool virt; /* virtual time: no kernel fds, no eventfd, clock() must be given */
 	uint64_t (*clock)(void *ctx); /* ns; NULL = CLOCK_MONOTONIC by TSC */
 	void *clock_ctx;
 };
 
 void lane_config_init(struct lane_config *cfg);
 
-/* lane_create - 0; -ENOMEM; -EINVAL no such cpu or bad field; other -errno of epoll or
- * affinity. Does not run anything yet. */
+/* lane_create - 0; -ENOMEM; -EINVAL no such cpu or bad field; other -errno of epoll, io_uring
+ * (netpoll_uring_create) or affinity. Does not run anything yet. */
 MUST_USE int lane_create(const struct lane_config *cfg, struct lane **ret_lane);
 /* lane_destroy - gs that are still parked are freed without running; fds they held are
  * the conn layer's to close: lane_destroy calls conn_lane_fini() first, while the backends
@@ -63,7 +70,7 @@ void lane_destroy(struct lane *l);
 /*
  * lane_add_backend - the lane polls nb, a stack backend that its owner has initialised, every
  * turn from now on; at most one. nb stays the caller's and must outlive the lane's last turn.
- * (The epoll backend is lane_create's.) A backend with a sleep_fd lets the lane sleep; without
+ * (The kernel backend is lane_create's.) A backend with a sleep_fd lets the lane sleep; without
  * one LANE_IDLE_SLEEP naps. 0; -errno of epoll_ctl(2) for that fd, nothing is added then.
  */
 MUST_USE int lane_add_backend(struct lane *l, struct netpoll_backend *nb);

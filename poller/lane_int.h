@@ -36,7 +36,7 @@ struct lane {
 	bool virt;    /* (c) */
 	bool ending;  /* (o) lane_destroy() is at it */
 	struct netpoll_backend *stack; /* (c) NULL: no device */
-	struct netpoll_backend *epoll; /* (c) NULL: virtual time */
+	struct netpoll_backend *epoll; /* (c) epoll or io_uring; NULL: virtual time */
 	uint64_t epoll_last;           /* ns of the last look at epoll */
 	uint32_t epoll_gs;             /* gs run since then */
 	uint64_t empty_since; /* ns of the first empty turn in a row; 0 = the last was busy */

@@ -53,6 +53,7 @@ enum ledger_step {
 	X(BYTES_COPIED, "bytes_copied") /* between user buffers and sockets */                     \
 	X(SYS_EPOLL_WAIT, "sys_epoll_wait")                                                        \
 	X(SYS_EPOLL_CTL, "sys_epoll_ctl")                                                          \
+	X(SYS_URING_ENTER, "sys_io_uring_enter")                                                   \
 	X(SYS_EVENTFD, "sys_eventfd")                                                              \
 	X(SYS_READ, "sys_read")                                                                    \
 	X(SYS_WRITE, "sys_write")                                                                  \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The netpoller: pds, the semaphores rg and wg, reset and wait, evict and close. Deadlines
- * are in netpoll_deadline.c, backends in netpoll_stack.c and netpoll_epoll.c.
+ * are in netpoll_deadline.c, backends in netpoll_stack.c, netpoll_epoll.c and netpoll_uring.c.
  *
  * rg and wg (R1), and who makes which transition:
  *

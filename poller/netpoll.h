@@ -41,6 +41,21 @@ struct sock;
 #define PD_INFO_WR_EXPIRED 0x8u
 #define PD_INFO_SEQ_SHIFT  12 /* 20 bits of fdseq */
 
+/* A request of a completion backend (R11), one per direction: the kernel has it, or its result
+ * waits to be taken. Type-stable as the pd is, so that a completion finds it whatever happens. */
+enum pd_req_state {
+	PD_REQ_NONE,
+	PD_REQ_SENT,
+	PD_REQ_DONE,
+};
+
+struct pd_req {
+	int32_t res;         /* (o) of a PD_REQ_DONE: >= 0 or -errno */
+	uint32_t state : 2;  /* (o) enum pd_req_state */
+	uint32_t fd : 1;     /* (o) res >= 0 is an fd, closed with the pd unless taken */
+	uint32_t round : 29; /* (o) of the backend; see netpoll_uring.c */
+};
+
 struct poll_desc {
 	/* cache line 0: what an event and a waiter touch */
 	uintptr_t rg, wg;  /* (a) R1 */
@@ -63,16 +78,19 @@ struct poll_desc {
 	uint32_t rseq, wseq;         /* (l) R26 */
 	struct gtimer rt, wt;        /* (o) R25: rt serves both where rd == wd */
 	struct poll_desc *free_next; /* cache of free pds (R17) */
+	struct pd_req req[2];        /* (o) completion backends: read, write */
 } ALIGNED(CACHE_LINE);
 
 /* What a backend is. All calls on the owner lane's thread unless said. */
 struct netpoll_ops {
-	const char *name; /* "stack", "epoll" */
+	const char *name; /* "stack", "epoll", "uring" */
 	/* fini - the end of a kernel backend: lane_create made it, lane_destroy ends it. */
 	void (*fini)(struct netpoll_backend *nb);
-	/* open - register pd edge-triggered in|out|rdhup (R14). 0 or -errno. */
+	/* open - register pd edge-triggered in|out|rdhup (R14). 0 or -errno. A completion backend
+	 * registers nothing. */
 	int (*open)(struct netpoll_backend *nb, struct poll_desc *pd);
-	/* close - deregister (R16); no event of pd's fdseq is delivered afterwards. */
+	/* close - deregister (R16); no event of pd's fdseq is delivered afterwards. A completion
+	 * backend returns when the kernel has let go of pd's requests; it may park for that. */
 	void (*close)(struct netpoll_backend *nb, struct poll_desc *pd);
 	/*
 	 * poll - R32: delay_ns < 0 block, 0 look, > 0 at most so long. Calls netpoll_ready() for
@@ -100,6 +118,7 @@ struct netpoll_backend {
 	struct lane *lane;               /* (c) */
 	bool local;                      /* (c) its pds use plain accesses */
 	int64_t waiters;                 /* (o) R30: parked gs of this backend; relaxed readers */
+	uint32_t pending; /* (o) requests that wait for the next poll(); 0 without completions */
 };
 
 /* ---- for the conn layer: inside a goroutine of pd's lane ---- */

@@ -29,7 +29,7 @@ extern "C" {
 enum pl_net {
 	PL_NET_AUTO,   /* the lane's device if it has one, else the kernel */
 	PL_NET_STACK,  /* Parklane's stack over the lane's device */
-	PL_NET_KERNEL, /* kernel sockets and epoll */
+	PL_NET_KERNEL, /* kernel sockets, by epoll or io_uring */
 };
 
 #define PL_AF_INET  2

@@ -4,8 +4,8 @@
 
 apps -> poller -> stack -> stack/base; drivers -> stack/{skb,netdev}.h. The stack knows no
 device library, no clock and no system call; only drivers/ includes rte_*; the poller meets
-the stack in the two files of the stack backend alone; nothing but apps/ and tests/ names
-apps/. stack/base/ is arithmetic and lists, open to all.
+the stack in the two files of the stack backend alone, and liburing in the two of its
+backend; nothing but apps/ and tests/ names apps/. stack/base/ is arithmetic and lists, open to all.
 """
 
 import re
@@ -24,6 +24,7 @@ STACK_CALLS = re.compile(
     r'socket|read|write|open|close|poll|epoll_wait|syscall|getrandom|rand|random|mmap|'
     r'pthread_\w+)\s*\(')
 STACK_BACKEND = re.compile(r'^poller/(netpoll_stack|conn_stack)(_int)?\.[ch]$')
+URING_BACKEND = re.compile(r'^(poller/(netpoll_uring|conn_uring)\.c|tests/.*)$')
 DRIVER_SEES = {'stack/skb.h', 'stack/netdev.h'}
 
 
@@ -50,6 +51,8 @@ def faults_of(path):
         wrong = None
         if rte and mine != 'drivers':
             wrong = 'only drivers/ includes rte_*'
+        elif name.startswith('liburing') and not URING_BACKEND.match(path):
+            wrong = 'only netpoll_uring.c and conn_uring.c know liburing'
         elif mine == 'stack/base' and his not in (None, 'stack/base'):
             wrong = 'stack/base knows nobody'
         elif mine in ('stack', 'stack/base') and his is None and name not in STACK_LIBC:

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The conn suite over kernel sockets and the io_uring backend. */
+#include <criterion/criterion.h>
+
+#include "conn_kernel.h"
+
+#define X(name)                                                                                    \
+	Test(conn_uring, test_conn_uring_##name, .timeout = 60)                                    \
+	{                                                                                          \
+		conn_kernel_case(conn_case_##name, LANE_KERNEL_URING);                             \
+	}
+CONN_SUITE(X)
+#undef X
+
+#define X(name)                                                                                    \
+	Test(conn_uring, test_conn_uring_##name, .timeout = 60)                                    \
+	{                                                                                          \
+		conn_kernel_##name(LANE_KERNEL_URING);                                             \
+	}
+CONN_KERNEL(X)
+#undef X
