@@ -160,6 +160,13 @@ static const char *set_name(const struct bench_args *a, const char *link)
 	return "bypass";
 }
 
+static const char *backend_name(const struct pl_options *opt)
+{
+	if (opt->dev)
+		return "stack";
+	return opt->uring ? "uring" : "epoll";
+}
+
 static int print_json(const struct bench_args *a, double rps)
 {
 	const struct rr_result *r = &a->res;
@@ -169,10 +176,10 @@ static int print_json(const struct bench_args *a, double rps)
 
 	json_object_set_new(meta, "n", json_integer(1));
 	run = json_pack("{s:s s:s s:s s:s s:i s:i s:i s:f s:I s:f s:b}", "set", set_name(a, link),
-			"backend", a->lane.opt.dev ? "stack" : "epoll", "link", link, "test", "rr",
-			"conns", (int)a->cfg.conns, "size", (int)a->cfg.size, "n", 1, "rps", rps,
-			"requests", (json_int_t)r->requests, "seconds", (double)r->window_ns / 1e9,
-			"stopped", !a->finished);
+			"backend", backend_name(&a->lane.opt), "link", link, "test", "rr", "conns",
+			(int)a->cfg.conns, "size", (int)a->cfg.size, "n", 1, "rps", rps, "requests",
+			(json_int_t)r->requests, "seconds", (double)r->window_ns / 1e9, "stopped",
+			!a->finished);
 	json_object_set_new(run, "rtt_us",
 			    json_pack("{s:f s:f s:f s:f s:f}", "p50", us(r, 0.5), "p90", us(r, 0.9),
 				      "p99", us(r, 0.99), "p999", us(r, 0.999), "max",

@@ -150,6 +150,6 @@ const char *run_lane_name(const struct lane_args *args, char *buf, size_t size)
 	if (args->opt.dev)
 		snprintf(buf, size, "%.*s", (int)strcspn(args->opt.dev, ","), args->opt.dev);
 	else
-		snprintf(buf, size, "epoll");
+		snprintf(buf, size, "%s", args->opt.uring ? "uring" : "epoll");
 	return buf;
 }

@@ -141,6 +141,35 @@ static int make_stack(const struct lane_plan *plan, struct open_lanes *all, unsi
 	return 0;
 }
 
+/* lane_error - one line on why lane_create() failed. */
+static int lane_error(const struct lane_plan *plan, int err)
+{
+	if (err == -EINVAL && plan->cpu >= 0)
+		return open_error(err, "cannot run on cpu %d: it is offline or not allowed here",
+				  plan->cpu);
+	if (plan->kernel == LANE_KERNEL_URING) {
+		switch (err) {
+		case -EOPNOTSUPP:
+			return open_error(err, "--uring: this build has no io_uring; install "
+					       "liburing-dev and build again, or use --epoll");
+		case -ENOSYS:
+			return open_error(err,
+					  "--uring: this kernel has no io_uring, or one before "
+					  "Linux 5.11; use --epoll");
+		case -EPERM:
+			return open_error(err, "--uring: io_uring is forbidden here (sysctl "
+					       "kernel.io_uring_disabled, or a container's "
+					       "seccomp profile); use --epoll");
+		case -ENOMEM:
+			return open_error(err, "--uring: no memory for the rings; raise 'ulimit "
+					       "-l', or use --epoll");
+		default:
+			break;
+		}
+	}
+	return open_error(err, "cannot make a lane: %s", strerror(-err));
+}
+
 int open_lane(const struct lane_plan *plan, struct open_lanes *all, unsigned index,
 	      struct netdev *dev, struct skb_pool *pool, struct open_lane *ret)
 {
@@ -156,12 +185,10 @@ int open_lane(const struct lane_plan *plan, struct open_lanes *all, unsigned ind
 	cfg.idle = plan->idle;
 	if (plan->nap_ns)
 		cfg.nap_ns = plan->nap_ns;
+	cfg.kernel = plan->kernel;
 	err = lane_create(&cfg, &ol.lane);
-	if (err == -EINVAL && plan->cpu >= 0)
-		return open_error(err, "cannot run on cpu %d: it is offline or not allowed here",
-				  plan->cpu);
 	if (err)
-		return open_error(err, "cannot make a lane: %s", strerror(-err));
+		return lane_error(plan, err);
 	if (all)
 		lane_join(ol.lane, all->grp, index);
 	if (dev)

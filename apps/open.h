@@ -19,7 +19,8 @@
 #include "stack/stack.h"
 #include "stack/base/compiler.h"
 
-/* The options as given; `epoll` only tells that --epoll was, to refuse it beside --dev. */
+/* The options as given; `epoll` only tells that --epoll was, to refuse it beside --dev or
+ * --uring. */
 struct lane_args {
 	struct pl_options opt;
 	bool epoll;
@@ -34,6 +35,7 @@ struct lane_plan {
 	int cpus[LANES_MAX]; /* of each of them */
 	enum lane_idle idle;
 	uint64_t nap_ns; /* 0 = the lane's default */
+	enum lane_kernel kernel;
 };
 
 /* lane_options - every lane option, ended by a zeroed entry; keys as options_set() takes. */

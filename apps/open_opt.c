@@ -17,6 +17,7 @@
 
 enum {
 	OPT_EPOLL = 0x100,
+	OPT_URING,
 	OPT_DEV,
 	OPT_IP,
 	OPT_GW,
@@ -36,6 +37,7 @@ enum {
 
 const struct argp_option lane_options[] = {
 	{"epoll", OPT_EPOLL, NULL, 0, "Kernel sockets and epoll (the default without --dev)", 0},
+	{"uring", OPT_URING, NULL, 0, "Kernel sockets over io_uring instead", 0},
 	{"dev", OPT_DEV, "DEVARGS", 0, "DPDK device, such as net_tap0,iface=pl0", 0},
 	{"ip", OPT_IP, "A.B.C.D/LEN", 0, "Parklane's own address on that device", 0},
 	{"gw", OPT_GW, "A.B.C.D", 0, "Gateway for what is not on the link (default: none)", 0},
@@ -216,6 +218,9 @@ int options_set(struct lane_args *args, int key, char *value)
 	case OPT_EPOLL:
 		args->epoll = true;
 		break;
+	case OPT_URING:
+		opt->uring = true;
+		break;
 	case OPT_DEV:
 		opt->dev = value;
 		break;
@@ -264,6 +269,8 @@ int options_end(const struct lane_args *args)
 
 	if (args->epoll && args->opt.dev)
 		return open_error(-EINVAL, "--epoll and --dev exclude each other: give one");
+	if (args->epoll && args->opt.uring)
+		return open_error(-EINVAL, "--epoll and --uring exclude each other: give one");
 	return options_plan(&args->opt, &plan);
 }
 
@@ -292,7 +299,10 @@ static int plan_device(const struct pl_options *opt, struct lane_plan *plan)
 int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
 {
 	static const char needs_dev[] = "%s is about a device: give --dev as well";
-	struct lane_plan plan = {.lanes = 1};
+	struct lane_plan plan = {
+		.lanes = 1,
+		.kernel = opt->uring ? LANE_KERNEL_URING : LANE_KERNEL_EPOLL,
+	};
 	int err;
 
 	err = plan_lanes(opt, &plan);

@@ -30,6 +30,7 @@ struct pl_options {
 	const char *pcap;  /* write every frame to this file; NULL none */
 	const char *fault; /* "loss=0.01,seed=7"; NULL none */
 	bool verbose;      /* show what DPDK prints */
+	bool uring;        /* kernel sockets over io_uring instead of epoll, also beside dev */
 };
 
 /*
@@ -44,8 +45,8 @@ PL_API int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void
 /* pl_last_error - one line about the last failure of pl_run of this thread; "" none. */
 PL_API const char *pl_last_error(void);
 
-/* pl_options_argv - fill opt from --epoll, --dev, --ip ... of argv (argv[0] skipped), by their
- * full names; returns the index of the first argument it does not know, or -EINVAL with
+/* pl_options_argv - fill opt from --epoll, --uring, --dev, --ip ... of argv (argv[0] skipped), by
+ * their full names; returns the index of the first argument it does not know, or -EINVAL with
  * pl_last_error(). */
 PL_API int pl_options_argv(struct pl_options *opt, int argc, char **argv);
 

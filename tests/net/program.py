@@ -6,12 +6,14 @@ usage: program.py PARKLANE. Prints TAP. What needs root or DPDK skips without, w
 """
 
 import calendar
+import ctypes
 import hashlib
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -100,6 +102,7 @@ BAD = [
     (2, 'extra', ['echo', '--port', '7', 'extra']),
     (2, '--epoll and --dev', ['echo', '--port', '7', '--epoll', '--dev', 'net_tap0', '--ip',
                               '10.1.1.1/24']),
+    (2, '--epoll and --uring', ['echo', '--port', '7', '--epoll', '--uring']),
     (2, '--ip', ['echo', '--port', '7', '--dev', 'net_tap0']),
     (2, '--ip 10.1.1.1', ['echo', '--port', '7', '--dev', 'net_tap0', '--ip', '10.1.1.1']),
     (2, '--ip 10.1.1.1/40', ['echo', '--port', '7', '--dev', 'net_tap0', '--ip', '10.1.1.1/40']),
@@ -200,6 +203,50 @@ def test_stat_names_the_lanes_that_run():
                 status, out, err = run('stat', *args)
                 assert status == 1 and not out and err.count('\n') == 1 and words in err, err
                 assert alone(err) == sorted([one.p.pid, two.p.pid]), err
+
+
+def test_echo_uring_returns_bytes_and_ends_clean_on_sigint():
+    status, _, err = run('bench', 'rr', '--uring', '--connect', '127.0.0.1:1', '--time', '0.1')
+    if 'uring' in err:
+        raise Skip(err.strip())
+    with Server('--uring', '--port', str(PORT)) as srv:
+        assert '(uring)' in srv.first, srv.first
+        assert transfer(('127.0.0.1', PORT), 16 << 20)
+        status, out, err = run('bench', 'rr', '--uring', '--connect', '127.0.0.1:%d' % PORT,
+                               '--conns', '3', '--size', '64', '--time', '0.2', '--json')
+        assert status == 0, err
+        check_bench_json(out, 3, 64, 'uring', 'kernel', 'kernel')
+        # one that is idle when the server ends
+        with socket.create_connection(('127.0.0.1', PORT), timeout=20) as s:
+            s.sendall(b'x')
+            assert s.recv(1) == b'x'
+            srv.stop()
+            assert srv.status == 0 and s.recv(1) == b''
+        assert '5 connections' in srv.rest, srv.rest
+
+
+def forbid_io_uring():
+    """seccomp, as container runtimes do: io_uring_setup (425 everywhere) says EPERM."""
+    code = b''.join(struct.pack('=HBBI', *i) for i in (
+        (0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7fff0000)))
+    text = ctypes.create_string_buffer(code, len(code))
+    prog = ctypes.create_string_buffer(struct.pack('=HxxxxxxQ', 4, ctypes.addressof(text)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)
+    if libc.prctl(22, 2, prog):
+        raise OSError(ctypes.get_errno(), 'no seccomp')
+
+
+def test_echo_uring_where_it_is_forbidden_is_told():
+    try:
+        p = subprocess.run([PROGRAM, 'echo', '--uring', '--port', str(PORT)],
+                           preexec_fn=forbid_io_uring, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    except subprocess.SubprocessError:
+        raise Skip('no seccomp here')
+    err = p.stderr.decode()
+    assert p.returncode == 1 and err.startswith('parklane: --uring: '), err
+    assert err.count('\n') == 1 and '--epoll' in err, err
 
 
 def rss(pid):

@@ -101,6 +101,19 @@ Test(open_opt, test_options_main_known_arguments_are_taken)
 	cr_assert(opt.verbose);
 }
 
+Test(open_opt, test_options_uring_chooses_the_kernel_backend)
+{
+	ARGV("--uring", "--cpu", "0");
+
+	cr_assert_eq(plan_of(&opt).kernel, LANE_KERNEL_EPOLL);
+	cr_assert_eq(pl_options_argv(&opt, argc, argv), 4);
+	cr_assert(opt.uring);
+	cr_assert_eq(plan_of(&opt).kernel, LANE_KERNEL_URING);
+	opt.dev = "d";
+	opt.ip = "10.77.0.2/24";
+	cr_assert_eq(plan_of(&opt).kernel, LANE_KERNEL_URING, "the kernel's half of such a lane");
+}
+
 #define REFUSED(says, ...)                                                                         \
 	do {                                                                                       \
 		ARGV(__VA_ARGS__);                                                                 \
@@ -128,6 +141,7 @@ Test(open_opt, test_options_argv_bad_value_is_refused_by_name)
 	REFUSED("--idle", "--idle", "nap");
 	REFUSED("--idle", "--idle", "nap:0");
 	REFUSED("--dev", "--epoll", "--dev", "d", "--ip", "10.77.0.2/24");
+	REFUSED("--uring", "--epoll", "--uring");
 	REFUSED("--pcap", "--pcap", "f");
 	REFUSED("--fault", "--fault", "loss=1");
 	REFUSED("--mtu needs a value", "--mtu");
