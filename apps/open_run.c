@@ -4,13 +4,16 @@
  * first, lets them meet when all are up and again when all have ended, and takes it all down.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "apps/open.h"
 #include "apps/stat_serve.h"
+#include "poller/monitor.h"
 
 struct run;
 
@@ -31,6 +34,7 @@ struct run {
 	unsigned nr_threads; /* the first included */
 	void (*main_fn)(void *arg);
 	void *main_arg;
+	bool verbose;
 };
 
 static int open_device(const struct pl_options *opt, const struct lane_plan *plan,
@@ -109,6 +113,18 @@ static void *seat_thread(void *arg)
 	return NULL;
 }
 
+/* told_hog - a line for each goroutine that held its lane, if DPDK's are wanted too. */
+static void told_hog(void *ctx, const struct monitor_hog *h)
+{
+	(void)ctx;
+	(void)fprintf(stderr,
+		      "parklane: goroutine %" PRIu64
+		      " (%s) has held lane %u for %.0f ms, %.0f of them "
+		      "on the cpu: see pl_yield() and pl_blocking()\n",
+		      h->g, h->name ? h->name : "?", h->lane, (double)h->held_ns / 1e6,
+		      (double)h->cpu_ns / 1e6);
+}
+
 static void first_main(void *arg)
 {
 	const struct run *r = arg;
@@ -131,11 +147,15 @@ static int first_thread(struct run *r, const struct open_hooks *hooks, int err)
 	}
 	all = lane_group_meet(r->all.grp, ret);
 	if (!all) {
+		/* Before this thread is pinned, or the monitor would be as well. Without one a run is
+		 * as good, but for the naming. */
+		(void)!monitor_start(r->all.grp, r->verbose ? told_hog : NULL, NULL);
 		if (hooks && hooks->begin)
 			hooks->begin(hooks->ctx, &r->all);
 		all = seat_turns(s);
 		if (hooks && hooks->end)
 			hooks->end(hooks->ctx, &r->all, &r->h);
+		monitor_stop(r->all.grp);
 		(void)lane_group_meet(r->all.grp, 0);
 	}
 	if (r->all.lane[0].lane)
@@ -195,6 +215,7 @@ int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg
 		return open_error(-ENOMEM, "no memory");
 	r->main_fn = main_fn;
 	r->main_arg = arg;
+	r->verbose = opt->verbose;
 	err = options_plan(opt, &r->plan);
 	for (unsigned i = 0; !err && i < r->plan.lanes; i++)
 		err = open_check_cpu(r->plan.cpus[i]);

@@ -20,6 +20,7 @@
 
 #include "apps/tsc.h"
 #include "poller/ledger.h"
+#include "poller/monitor.h"
 #include "stack/sock.h"
 #include "stack/stack.h"
 
@@ -151,6 +152,19 @@ static void stack_json(struct stat_serve *s, json_t *o)
 	json_object_set_new(o, "drops", drops);
 }
 
+/* hogs_json - goroutines that held their lane: how many, and the last. */
+static json_t *hogs_json(struct stat_serve *s)
+{
+	struct monitor_report m;
+
+	monitor_get(s->all->grp, &m);
+	if (!m.hogs)
+		return json_pack("{s:i}", "count", 0);
+	return json_pack("{s:I s:I s:s s:i s:f}", "count", (json_int_t)m.hogs, "goroutine",
+			 (json_int_t)m.last.g, "name", m.last.name ? m.last.name : "?", "lane",
+			 (int)m.last.lane, "held_ms", (double)m.last.held_ns / 1e6);
+}
+
 static json_t *answer(struct stat_serve *s)
 {
 	struct ledger_report r = {0};
@@ -174,6 +188,7 @@ static json_t *answer(struct stat_serve *s)
 	json_object_set_new(o, "seconds", json_real((double)(mono_ns() - s->began) / 1e9));
 	json_object_set_new(o, "goroutines", json_integer(nr_g));
 	json_object_set_new(o, "lanes", json_integer(s->all->nr));
+	json_object_set_new(o, "hogs", hogs_json(s));
 	for (int i = 0; i < LEDGER_EV_MAX; i++)
 		json_object_set_new(ev, ledger_event_name((enum ledger_event)i),
 				    json_integer((json_int_t)r.ev[i]));

@@ -170,6 +170,7 @@ fail:
 static int attach(struct lane *l)
 {
 	struct lane_thread *t = &l->thr;
+	clockid_t cpu_clock;
 	int err;
 
 	if (!l->virt) {
@@ -187,6 +188,8 @@ static int attach(struct lane *l)
 	}
 	sched_attach(&l->sched);
 	t->attached = true;
+	if (!l->virt && pthread_getcpuclockid(pthread_self(), &cpu_clock) == 0)
+		__atomic_store_n(&l->cpu_clock, cpu_clock, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -197,6 +200,7 @@ static void detach(struct lane *l)
 	if (!t->attached)
 		return;
 	t->attached = false;
+	__atomic_store_n(&l->cpu_clock, 0, __ATOMIC_RELEASE);
 	if (l->virt)
 		return;
 	if (t->old_slack > 0)

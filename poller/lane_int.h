@@ -8,6 +8,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 
 #include "poller/gtimer.h"
 #include "poller/lane.h"
@@ -46,6 +47,7 @@ struct lane {
 	struct netpoll np;
 	struct ledger led;
 	struct lane_group *group; /* (c) since lane_join(); NULL: alone */
+	clockid_t cpu_clock;      /* (a) of the thread that runs it; 0 none. For the monitor */
 	uint32_t index;           /* (c) in the group */
 	/* (a) any thread */
 	struct mlist inbox ALIGNED(CACHE_LINE); /* (a) struct lane_msg; pairs with `sleeping` */

@@ -69,13 +69,16 @@ static void default_action(int sig)
 static void on_segv(int sig, siginfo_t *si, void *uc)
 {
 	struct lane *l = lane_self();
+	struct sched *s;
 	bool in_guard = false;
 	int64_t slot = -1;
 	struct g *g;
 
-	if (l)
-		slot = coro_arena_slot(&l->sched.arena, (uintptr_t)si->si_addr, &in_guard);
-	g = slot >= 0 && in_guard ? sched_of_slot(&l->sched, (uint32_t)slot) : NULL;
+	/* A movable g may run on a stack of another lane's arena. */
+	s = l && l->sched.cur ? l->sched.cur->home : NULL;
+	if (s)
+		slot = coro_arena_slot(&s->arena, (uintptr_t)si->si_addr, &in_guard);
+	g = slot >= 0 && in_guard ? sched_of_slot(s, (uint32_t)slot) : NULL;
 	if (g) {
 		report_overflow(g);
 		default_action(sig);

@@ -215,7 +215,7 @@ static NOINLINE void hop(struct sched *s, struct g *from, struct g *to)
 	void **save = from ? &from->sp : &s->lane_sp;
 	void *sp = s->lane_sp;
 
-	s->cur = to;
+	WRITE_ONCE(s->cur, to); /* the monitor looks */
 	if (to) {
 		to->state = G_RUNNING;
 		sp = to->sp;
