@@ -128,7 +128,7 @@ static void *server_thread(void *arg)
 {
 	struct side *s = arg;
 
-	if (open_lane(&s->plan, s->dev, s->pool, &s->ol)) {
+	if (open_lane(&s->plan, NULL, 0, s->dev, s->pool, &s->ol)) {
 		__atomic_store_n(&s->ready, -EIO, __ATOMIC_RELEASE);
 		return NULL;
 	}
@@ -142,7 +142,7 @@ static void *client_thread(void *arg)
 {
 	struct side *s = arg;
 
-	if (open_lane(&s->plan, s->dev, s->pool, &s->ol)) {
+	if (open_lane(&s->plan, NULL, 0, s->dev, s->pool, &s->ol)) {
 		__atomic_store_n(&s->ready, -EIO, __ATOMIC_RELEASE);
 		return NULL;
 	}
