@@ -283,10 +283,10 @@ static ALWAYS_INLINE struct g *spawn(struct sched *s, void (*fn)(void *arg), voi
 		if (!g)
 			return NULL;
 	}
-	g->id = ++s->last_id;
+	WRITE_ONCE(g->id, ++s->last_id); /* the monitor reads it, and the name */
 	g->fn = fn;
 	g->arg = arg;
-	g->name = name;
+	WRITE_ONCE(g->name, name);
 	coro_san_open(&g->san, &g->stack);
 	g->sp = coro_prepare(g, s->fpu, g_main, g);
 	g->state = G_RUNNABLE;

@@ -9,7 +9,7 @@ static void (*bug_handler)(const char *msg);
 
 void bug_set_handler(void (*fn)(const char *msg))
 {
-	bug_handler = fn;
+	__atomic_store_n(&bug_handler, fn, __ATOMIC_RELAXED);
 }
 
 static char *put_str(char *p, const char *end, const char *s)
