@@ -1,26 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The conn API, written once above conn_ops: mutex (R51-R54), the reset/try/wait loop (R9,
- * R10), deadlines, close, dial (R56). What a try is, and over which network, is the
+ * The conn API, written once above conn_ops: life, listen, accept, dial (R56), close (R53),
+ * deadlines; reads and writes are in conn_io.c. What a try is, and over which network, is the
  * backend's affair; which -errno the user sees is decided here and in errors.c (R12).
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include <parklane/conn.h>
 
-#include "poller/conn_ops.h"
+#include "poller/conn_int.h"
 #include "poller/errors.h"
 #include "poller/lane_int.h"
 #include "poller/sched.h"
 #include "stack/base/bug.h"
 
-/* One try moves at most this much: Linux cuts there too, and it keeps ssize_t positive. */
-#define CONN_TRY_MAX ((size_t)1 << 30)
-
 #define CONN_BACKLOG 1024 /* where the caller has no wish */
 
 /* ---- life ---- */
+
+/* The owner's list is written by other lanes too, where the last hold ends there. */
+static void conns_lock(struct lane *l)
+{
+	while (l->group && __atomic_exchange_n(&l->conns_lock, 1, __ATOMIC_ACQUIRE))
+		(void)sched_yield();
+}
+
+static void conns_unlock(struct lane *l)
+{
+	if (l->group)
+		__atomic_store_n(&l->conns_lock, 0, __ATOMIC_RELEASE);
+}
 
 struct pl_conn *conn_alloc(struct netpoll_backend *nb, const struct conn_ops *ops)
 {
@@ -30,33 +41,118 @@ struct pl_conn *conn_alloc(struct netpoll_backend *nb, const struct conn_ops *op
 		return NULL;
 	*c = (struct pl_conn){.ops = ops, .lane = nb->lane};
 	fd_mutex_init(&c->fdmu, nb->local);
+	conns_lock(nb->lane);
 	list_add_tail(&c->link, lane_conns(nb->lane));
+	conns_unlock(nb->lane);
 	return c;
+}
+
+static void __conn_free(struct pl_conn *c)
+{
+	conns_lock(c->lane);
+	list_del(&c->link);
+	conns_unlock(c->lane);
+	free(c);
 }
 
 void conn_free(struct pl_conn *c)
 {
-	list_del(&c->link);
-	free(c);
+	if (likely(!__atomic_fetch_or(&c->holds, CONN_DEAD, __ATOMIC_ACQ_REL)))
+		__conn_free(c);
 }
 
-/* conn_destroy - the last reference is gone (R53): pd first, then fd or sock (R16), then the
- * closer, who returns from pl_close. */
-static COLD void conn_destroy(struct pl_conn *c)
+void conn_hold(struct pl_conn *c)
 {
-	struct g *closer = fd_mutex_take_closer(&c->fdmu);
+	(void)__atomic_add_fetch(&c->holds, 1, __ATOMIC_ACQ_REL);
+}
+
+void conn_put(struct pl_conn *c)
+{
+	if (__atomic_sub_fetch(&c->holds, 1, __ATOMIC_ACQ_REL) == CONN_DEAD)
+		__conn_free(c);
+}
+
+/* A closer whom another lane may have to tell the owner of. */
+struct conn_closer {
+	struct fdm_closer closer;
+	struct lane_msg bye;
+	struct pl_conn *c;
+};
+
+/* __conn_destroy - on the owner lane: pd first, then fd or sock (R16), then the closer, who
+ * returns from pl_close. */
+static COLD void __conn_destroy(struct pl_conn *c)
+{
+	struct fdm_closer *closer = fd_mutex_take_closer(&c->fdmu);
 
 	netpoll_close(c->pd);
 	c->ops->destroy(c);
 	conn_free(c);
 	if (closer)
-		sched_ready(closer);
+		sched_ready(closer->g);
+}
+
+static void bye(struct lane *l, struct lane_msg *m)
+{
+	(void)l;
+	__conn_destroy(container_of(m, struct conn_closer, bye)->c);
+}
+
+/* On another lane it was not the closer's reference: one that is the last there parks in
+ * __conn_close(). */
+COLD void conn_destroy(struct pl_conn *c)
+{
+	struct fdm_closer *closer;
+
+	if (likely(c->lane == lane_self())) {
+		__conn_destroy(c);
+		return;
+	}
+	closer = fd_mutex_closer(&c->fdmu);
+	lane_post(c->lane, &container_of(closer, struct conn_closer, closer)->bye);
+}
+
+static bool commit_bye(struct g *g, void *arg)
+{
+	struct conn_closer *cc = arg;
+
+	fd_mutex_set_closer(&cc->c->fdmu, &cc->closer, g);
+	lane_post(cc->c->lane, &cc->bye);
+	return true;
+}
+
+static int conn_close_held(struct pl_conn *c)
+{
+	struct conn_closer cc = {.bye = {.fn = bye}, .c = c};
+	int err = fd_mutex_close(&c->fdmu);
+
+	if (err)
+		return err;
+	netpoll_evict(c->pd);
+	if (!fd_mutex_close_wait(&c->fdmu, &cc.closer))
+		return 0;
+	if (likely(c->lane == lane_self()))
+		__conn_destroy(c);
+	else
+		sched_park(commit_bye, &cc, WAIT_LANE);
+	return 0;
+}
+
+/* __conn_close - on the owner lane, or a shared conn from another one. The closer's hold keeps c
+ * until it returns, so that a call which comes before that finds a closed conn. */
+static int __conn_close(struct pl_conn *c)
+{
+	int err;
+
+	conn_hold(c);
+	err = conn_close_held(c);
+	conn_put(c);
+	return err;
 }
 
 void conn_drop(struct pl_conn *c)
 {
-	netpoll_evict(c->pd);
-	conn_destroy(c);
+	BUG_ON(__conn_close(c) != 0);
 }
 
 void conn_lane_fini(struct lane *l)
@@ -67,13 +163,12 @@ void conn_lane_fini(struct lane *l)
 
 	while (!list_empty(conns)) {
 		c = list_first_entry(conns, struct pl_conn, link);
-		if (!c->pd->closing)
-			netpoll_evict(c->pd);
-		else /* its g waits for a cancelled request (R11), which nothing else ends */
-			netpoll_ready(c->pd, NETPOLL_READ | NETPOLL_WRITE);
-		netpoll_close(c->pd);
-		c->ops->destroy(c);
-		conn_free(c);
+		if (!(c->holds & CONN_DEAD)) {
+			netpoll_abandon(c->pd);
+			netpoll_close(c->pd);
+			c->ops->destroy(c);
+		}
+		__conn_free(c);
 	}
 	/* the last frames of this lane: peers are told, as the kernel tells those of a process
 	 * that ends */
@@ -81,18 +176,41 @@ void conn_lane_fini(struct lane *l)
 		(void)stack->ops->output(stack, lane_now(l));
 }
 
-/* conn_enter/conn_leave - around what neither parks nor needs a direction's lock. */
-static int conn_enter(struct pl_conn *c)
+static int conn_do_here(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg)
 {
-	if (unlikely(c->lane != lane_self()))
-		return -EXDEV;
-	return fd_mutex_incref(&c->fdmu) ? 0 : -EBADF;
-}
+	int err;
 
-static void conn_leave(struct pl_conn *c)
-{
+	if (!fd_mutex_incref(&c->fdmu))
+		return -EBADF;
+	err = fn(c, arg);
 	if (unlikely(fd_mutex_decref(&c->fdmu)))
 		conn_destroy(c);
+	return err;
+}
+
+struct conn_do {
+	int (*fn)(struct pl_conn *c, void *arg);
+	void *arg;
+};
+
+static int conn_do_far(struct pl_conn *c, void *arg)
+{
+	const struct conn_do *d = arg;
+
+	return conn_do_here(c, d->fn, d->arg);
+}
+
+/* conn_do - fn, which needs no direction's lock and does not park, where it may run: here, or on
+ * the lane that a conn which is not shared belongs to. */
+static int conn_do(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg)
+{
+	struct conn_do d = {fn, arg};
+
+	if (likely(conn_usable(c)))
+		return conn_do_here(c, fn, arg);
+	if (!conn_kin(c, lane_self()))
+		return -EXDEV;
+	return conn_far(c, conn_do_far, &d);
 }
 
 /* ---- listen, accept, dial ---- */
@@ -141,7 +259,7 @@ static int conn_accept_locked(struct pl_conn *c, struct pl_conn **ret_conn)
 {
 	int err;
 
-	if (!(c->flags & CONN_F_LISTENER))
+	if (!(c->kind & CONN_K_LISTENER))
 		return -EINVAL;
 	err = netpoll_reset(c->pd, NETPOLL_READ);
 	while (!err) {
@@ -163,7 +281,7 @@ PL_API int pl_accept(struct pl_conn *listener, struct pl_conn **ret_conn)
 {
 	int err;
 
-	if (unlikely(listener->lane != lane_self()))
+	if (unlikely(!conn_usable(listener)))
 		return -EXDEV;
 	if (unlikely(!fd_mutex_lock(&listener->fdmu, FDM_READ)))
 		return -EBADF;
@@ -221,137 +339,12 @@ PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadlin
 	return 0;
 }
 
-/* ---- read and write ---- */
-
-/* conn_read_end - a try that brought neither bytes nor -EAGAIN: the same story on both
- * networks, and the same again at the next call. Linux reports a reset once, then 0. */
-static COLD ssize_t conn_read_end(struct pl_conn *c, ssize_t n)
-{
-	if (c->flags & CONN_F_EOF)
-		return 0;
-	if (n == 0 && !(c->flags & CONN_F_RESET)) {
-		c->flags |= CONN_F_EOF;
-		return 0;
-	}
-	if (n == 0)
-		return -ECONNRESET;
-	n = errtab_norm(ERRTAB_READ, (int)n);
-	if (n == -ECONNRESET)
-		c->flags |= CONN_F_RESET;
-	return n;
-}
-
-/*
- * conn_read_locked - R9's loop. After a short read the stream was empty, so that without a
- * new edge since the next read parks at once, which saves the try that would say -EAGAIN;
- * no reset then, because that would forget the edge. A hang-up that came before the short
- * read will give no further edge: pd->hup forbids the short cut.
- */
-static ssize_t conn_read_locked(struct pl_conn *c, void *buf, size_t len)
-{
-	ssize_t n;
-	int err;
-
-	if (unlikely(len == 0))
-		return 0;
-	if (len > CONN_TRY_MAX)
-		len = CONN_TRY_MAX;
-	if (likely(c->flags & CONN_F_RD_DRAINED)) {
-		c->flags &= (uint8_t)~CONN_F_RD_DRAINED;
-		err = netpoll_wait(c->pd, NETPOLL_READ);
-	} else {
-		err = netpoll_reset(c->pd, NETPOLL_READ);
-	}
-	while (likely(!err)) {
-		n = c->ops->read(c, buf, len);
-		if (likely(n > 0)) {
-			if ((size_t)n < len && !c->pd->hup)
-				c->flags |= CONN_F_RD_DRAINED;
-			ledger_count(&c->lane->led, LEDGER_EV_BYTES_COPIED, (uint64_t)n);
-			return n;
-		}
-		if (n != -EAGAIN)
-			return conn_read_end(c, n);
-		err = netpoll_wait(c->pd, NETPOLL_READ);
-	}
-	return err;
-}
-
-PL_API ssize_t pl_read(struct pl_conn *c, void *buf, size_t len)
-{
-	ssize_t n;
-
-	if (unlikely(c->lane != lane_self()))
-		return -EXDEV;
-	if (unlikely(!fd_mutex_lock(&c->fdmu, FDM_READ)))
-		return -EBADF;
-	n = conn_read_locked(c, buf, len);
-	if (unlikely(fd_mutex_unlock(&c->fdmu, FDM_READ)))
-		conn_destroy(c);
-	return n;
-}
-
-/* conn_write_error - a reset that a write meets at its first try came before the write, so
- * that it is -EPIPE; one that hits a parked write is -ECONNRESET. */
-static COLD ssize_t conn_write_error(struct pl_conn *c, int err, bool waited)
-{
-	err = errtab_norm(ERRTAB_WRITE, err);
-	if (err == -ECONNRESET) {
-		c->flags |= CONN_F_RESET;
-		if (!waited)
-			err = -EPIPE;
-	}
-	return err;
-}
-
-static ssize_t conn_write_locked(struct pl_conn *c, const char *buf, size_t len)
-{
-	size_t done = 0, want;
-	bool waited = c->ops->completion;
-	ssize_t n;
-	int err;
-
-	if (unlikely(c->flags & CONN_F_LISTENER))
-		return -ENOTCONN;
-	err = netpoll_reset(c->pd, NETPOLL_WRITE);
-	while (likely(!err) && done < len) {
-		want = min_t(size_t, len - done, CONN_TRY_MAX);
-		n = c->ops->write(c, buf + done, want);
-		if (likely(n == (ssize_t)want)) {
-			done += want;
-			continue;
-		}
-		if (n > 0) {
-			done += (size_t)n;
-		} else if (n != -EAGAIN) {
-			err = (int)conn_write_error(c, (int)n, waited);
-			break;
-		}
-		/* short or nothing: the queue is full, and an edge will tell of room */
-		err = netpoll_wait(c->pd, NETPOLL_WRITE);
-		waited = true;
-	}
-	if (unlikely(!done))
-		return err;
-	ledger_count(&c->lane->led, LEDGER_EV_BYTES_COPIED, done);
-	return (ssize_t)done;
-}
-
-PL_API ssize_t pl_write(struct pl_conn *c, const void *buf, size_t len)
-{
-	ssize_t n;
-
-	if (unlikely(c->lane != lane_self()))
-		return -EXDEV;
-	if (unlikely(!fd_mutex_lock(&c->fdmu, FDM_WRITE)))
-		return -EBADF;
-	n = conn_write_locked(c, buf, len);
-	if (unlikely(fd_mutex_unlock(&c->fdmu, FDM_WRITE)))
-		conn_destroy(c);
-	return n;
-}
-
 /* ---- the end, and the rest ---- */
+
+static int do_shutdown(struct pl_conn *c, void *arg)
+{
+	return c->kind & CONN_K_LISTENER ? -ENOTCONN : c->ops->shutdown(c, *(int *)arg);
+}
 
 PL_API int pl_shutdown(struct pl_conn *c, int how)
 {
@@ -359,74 +352,80 @@ PL_API int pl_shutdown(struct pl_conn *c, int how)
 
 	if (how < 0 || how > 2)
 		return -EINVAL;
-	err = conn_enter(c);
-	if (err)
-		return err;
-	err = c->flags & CONN_F_LISTENER ? -ENOTCONN : c->ops->shutdown(c, how);
-	conn_leave(c);
+	err = conn_do(c, do_shutdown, &how);
 	return err ? errtab_norm(ERRTAB_OTHER, err) : 0;
+}
+
+static int do_close(struct pl_conn *c, void *arg)
+{
+	(void)arg;
+	return __conn_close(c);
 }
 
 PL_API int pl_close(struct pl_conn *c)
 {
-	int err;
-
-	if (c->lane != lane_self())
-		return -EXDEV;
-	err = fd_mutex_close(&c->fdmu);
-	if (err)
-		return err;
-	netpoll_evict(c->pd);
-	if (fd_mutex_close_wait(&c->fdmu))
-		conn_destroy(c);
-	return 0;
+	if (likely(conn_usable(c)))
+		return __conn_close(c);
+	return conn_kin(c, lane_self()) ? conn_far(c, do_close, NULL) : -EXDEV;
 }
 
-static int conn_set_deadline(struct pl_conn *c, uint64_t deadline, unsigned mode)
-{
-	int err = conn_enter(c);
+struct deadline_arg {
+	uint64_t deadline;
+	unsigned mode;
+};
 
-	if (err)
-		return err;
-	netpoll_set_deadline(c->pd, deadline, mode);
-	conn_leave(c);
+static int do_deadline(struct pl_conn *c, void *arg)
+{
+	const struct deadline_arg *d = arg;
+
+	netpoll_set_deadline(c->pd, d->deadline, d->mode);
 	return 0;
 }
 
 PL_API int pl_set_deadline(struct pl_conn *c, uint64_t deadline)
 {
-	return conn_set_deadline(c, deadline, NETPOLL_READ | NETPOLL_WRITE);
+	return conn_do(c, do_deadline,
+		       &(struct deadline_arg){deadline, NETPOLL_READ | NETPOLL_WRITE});
 }
 
 PL_API int pl_set_read_deadline(struct pl_conn *c, uint64_t deadline)
 {
-	return conn_set_deadline(c, deadline, NETPOLL_READ);
+	return conn_do(c, do_deadline, &(struct deadline_arg){deadline, NETPOLL_READ});
 }
 
 PL_API int pl_set_write_deadline(struct pl_conn *c, uint64_t deadline)
 {
-	return conn_set_deadline(c, deadline, NETPOLL_WRITE);
+	return conn_do(c, do_deadline, &(struct deadline_arg){deadline, NETPOLL_WRITE});
+}
+
+static int do_nodelay(struct pl_conn *c, void *arg)
+{
+	return c->ops->set_nodelay(c, *(int *)arg);
 }
 
 PL_API int pl_set_nodelay(struct pl_conn *c, int on)
 {
-	int err = conn_enter(c);
+	int val = on != 0, err = conn_do(c, do_nodelay, &val);
 
-	if (err)
-		return err;
-	err = c->ops->set_nodelay(c, on != 0);
-	conn_leave(c);
 	return err ? errtab_norm(ERRTAB_OTHER, err) : 0;
+}
+
+struct addr_arg {
+	int peer;
+	struct pl_addr *ret_addr;
+};
+
+static int do_addr(struct pl_conn *c, void *arg)
+{
+	const struct addr_arg *a = arg;
+
+	return c->ops->addr(c, a->peer, a->ret_addr);
 }
 
 static int conn_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
 {
-	int err = conn_enter(c);
+	int err = conn_do(c, do_addr, &(struct addr_arg){peer, ret_addr});
 
-	if (err)
-		return err;
-	err = c->ops->addr(c, peer, ret_addr);
-	conn_leave(c);
 	return err ? errtab_norm(ERRTAB_OTHER, err) : 0;
 }
 

@@ -53,14 +53,14 @@ int conn_fd_socket(struct lane *l, int type_flags)
 	return fd;
 }
 
-int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t flags, struct pl_conn **ret_conn)
+int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t kind, struct pl_conn **ret_conn)
 {
 	struct pl_conn *c = conn_alloc(nb, nb->conn_ops);
 	int err = -ENOMEM;
 
 	if (c) {
 		c->fd = fd;
-		c->flags = flags;
+		c->kind = kind;
 		err = netpoll_open(nb, fd, NULL, &c->pd);
 	}
 	if (err) {
@@ -96,7 +96,7 @@ int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct p
 		close(fd);
 		return err;
 	}
-	return conn_fd_new(nb, fd, CONN_F_LISTENER, ret_conn);
+	return conn_fd_new(nb, fd, CONN_K_LISTENER, ret_conn);
 }
 
 static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlog,
@@ -107,15 +107,16 @@ static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlo
 
 static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 {
+	struct lane *l = lane_self();
 	int fd;
 
 	do {
-		count(c->lane, LEDGER_EV_SYS_ACCEPT, 1);
+		count(l, LEDGER_EV_SYS_ACCEPT, 1);
 		fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return -errno;
-	return conn_fd_new(lane_epoll_backend(c->lane), fd, 0, ret_conn);
+	return conn_fd_new(lane_epoll_backend(l), fd, 0, ret_conn);
 }
 
 static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct pl_conn **ret_conn)
@@ -154,7 +155,7 @@ int conn_fd_check_peer(struct pl_conn *c)
 	struct sockaddr_in peer, local;
 	int err;
 
-	count(c->lane, LEDGER_EV_SYS_OTHER, 2);
+	count(lane_self(), LEDGER_EV_SYS_OTHER, 2);
 	err = fd_addr(c->fd, 1, &peer);
 	if (!err)
 		err = fd_addr(c->fd, 0, &local);
@@ -176,7 +177,7 @@ static int conn_fd_dial_check(struct pl_conn *c)
 	int so_err = 0, err;
 	socklen_t n = sizeof(so_err);
 
-	count(c->lane, LEDGER_EV_SYS_OTHER, 1);
+	count(lane_self(), LEDGER_EV_SYS_OTHER, 1);
 	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &so_err, &n))
 		return -errno;
 	if (so_err == EINTR || so_err == EALREADY)
@@ -192,7 +193,7 @@ static ssize_t conn_fd_read(struct pl_conn *c, void *buf, size_t len)
 	ssize_t n;
 
 	do {
-		count(c->lane, LEDGER_EV_SYS_READ, 1);
+		count(lane_self(), LEDGER_EV_SYS_READ, 1);
 		n = recv(c->fd, buf, len, 0);
 	} while (unlikely(n < 0 && errno == EINTR));
 	return n < 0 ? -errno : n;
@@ -203,7 +204,7 @@ static ssize_t conn_fd_write(struct pl_conn *c, const void *buf, size_t len)
 	ssize_t n;
 
 	do {
-		count(c->lane, LEDGER_EV_SYS_WRITE, 1);
+		count(lane_self(), LEDGER_EV_SYS_WRITE, 1);
 		n = send(c->fd, buf, len, MSG_NOSIGNAL);
 	} while (unlikely(n < 0 && errno == EINTR));
 	return n < 0 ? -errno : n;
@@ -211,7 +212,7 @@ static ssize_t conn_fd_write(struct pl_conn *c, const void *buf, size_t len)
 
 int conn_fd_shutdown(struct pl_conn *c, int how)
 {
-	count(c->lane, LEDGER_EV_SYS_OTHER, 1);
+	count(lane_self(), LEDGER_EV_SYS_OTHER, 1);
 	return shutdown(c->fd, how) ? -errno : 0;
 }
 
@@ -244,6 +245,7 @@ int conn_fd_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
 
 const struct conn_ops conn_fd_ops = {
 	.name = "fd",
+	.shared = true,
 	.listen = conn_fd_listen,
 	.accept = conn_fd_accept,
 	.dial_start = conn_fd_dial_start,

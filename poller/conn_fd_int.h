@@ -15,7 +15,7 @@
 MUST_USE int conn_fd_socket(struct lane *l, int type_flags);
 /* conn_fd_new - wrap fd in a conn of nb, whose conn_ops it gets; closes fd on failure. 0;
  * -ENOMEM; the backend's -errno. */
-MUST_USE int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t flags,
+MUST_USE int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t kind,
 			 struct pl_conn **ret_conn);
 /* conn_fd_listen_on - a listener over conn_fd_socket(l, type_flags) for nb. As conn_ops.listen. */
 MUST_USE int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags,

@@ -3,8 +3,8 @@
  * What a backend of the conn API is: one non-blocking try of each operation. conn.c, which
  * is written once, adds the fd_mutex, the reset/try/wait loop, deadlines and close. A
  * completion backend's try is the operation itself: it parks until that is over, a deadline
- * passed or the conn was closed (R11), and never says -EAGAIN. All calls run on the owner
- * lane, inside a goroutine.
+ * passed or the conn was closed (R11), and never says -EAGAIN. All calls run inside a goroutine
+ * of the owner lane, or, where `shared`, of any of its group.
  */
 #ifndef POLLER_CONN_OPS_H
 #define POLLER_CONN_OPS_H
@@ -26,23 +26,54 @@ struct pl_conn {
 		int fd;          /* conn_fd */
 		struct sock *sk; /* conn_stack */
 	};
-	uint8_t flags;         /* (o) CONN_F_* */
+	uint8_t kind;          /* (c) since birth: CONN_K_* */
+	uint8_t rflags;        /* (r) under the read lock: CONN_F_* */
+	uint8_t wflags;        /* (w) under the write lock; (a) for readers */
+	uint32_t holds;        /* (a) conn_hold(); CONN_DEAD */
 	struct fd_mutex fdmu;  /* (a) R51; its queues are on line 1 */
-	struct list_head link; /* (o) lane_conns(), from birth to destroy */
+	struct list_head link; /* (o) lane_conns(), from birth until it is freed */
 };
 
 _Static_assert(offsetof(struct pl_conn, fdmu) + offsetof(struct fd_mutex, q) == CACHE_LINE,
 	       "a read or write that does not wait touches one line");
 
-#define CONN_F_LISTENER   0x01u
-#define CONN_F_RD_DRAINED 0x02u /* the last read was short: wait before the next try (R9) */
-#define CONN_F_EOF        0x04u /* a read met the end of the stream: so will all others */
-#define CONN_F_RESET      0x08u /* the peer's reset was reported once (R12) */
+#define CONN_K_LISTENER 0x01u
+
+#define CONN_F_RD_DRAINED 0x01u /* r: the last read was short: wait before the next try (R9) */
+#define CONN_F_EOF        0x02u /* r: a read met the end of the stream: so will all others */
+#define CONN_F_RESET      0x04u /* r, w: the peer's reset was reported once (R12) */
+
+#define CONN_DEAD 0x80000000u /* in pl_conn.holds: destroyed, freed with the last hold */
+
+/* conn_noted_reset - did a read or a write report it? By a reader. */
+static inline bool conn_noted_reset(const struct pl_conn *c)
+{
+	return (c->rflags | READ_ONCE(c->wflags)) & CONN_F_RESET;
+}
+
+/* conn_note_reset - by a writer. */
+static inline void conn_note_reset(struct pl_conn *c)
+{
+	WRITE_ONCE(c->wflags, c->wflags | CONN_F_RESET);
+}
 
 /* conn_alloc - a conn of l on backend nb, on the lane's list, its mutex ready; pd and fd or sk
  * are the caller's to fill. NULL without memory. conn_free - its end. */
 MUST_USE struct pl_conn *conn_alloc(struct netpoll_backend *nb, const struct conn_ops *ops);
 void conn_free(struct pl_conn *c);
+/* conn_hold, conn_put - the memory (not what is in it) stays until the last put: for closers, and
+ * calls on their way to the owner lane. Any lane of the group. */
+void conn_hold(struct pl_conn *c);
+void conn_put(struct pl_conn *c);
+
+/* conn_kin - may self (NULL: no lane) call the owner of c, another lane? */
+bool conn_kin(const struct pl_conn *c, const struct lane *self);
+/*
+ * conn_far - fn(c, arg) in a goroutine of c's lane, which is another one of the caller's group;
+ * parks until it is done. c may be closed meanwhile. What fn returns; -ENOMEM that lane has no
+ * room for a goroutine.
+ */
+MUST_USE int conn_far(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg);
 
 /* conn_drop - the end of a conn that no user has seen. */
 void conn_drop(struct pl_conn *c);
@@ -56,6 +87,9 @@ struct conn_ops {
 	/* completion - a write that says -ECONNRESET was parked when the reset came; one that
 	 * came before is -EPIPE here already. */
 	bool completion;
+	/* shared - R40: any lane of the group may try, and the conn that an accept brings belongs to
+	 * the lane that called. destroy is the owner lane's, within a goroutine or not. */
+	bool shared;
 	int (*listen)(struct lane *l, const struct pl_addr *addr, int backlog,
 		      struct pl_conn **ret_conn);
 	/* accept - one try: 0, -EAGAIN, -ECONNABORTED (try again), other -errno. */

@@ -19,7 +19,7 @@ static struct sk_addr to_sk_addr(const struct pl_addr *a)
 }
 
 /* conn_stack_new - wrap sk and hook it up; closes sk on failure. 0; -ENOMEM; netpoll's. */
-static int conn_stack_new(struct netpoll_backend *nb, struct sock *sk, uint8_t flags,
+static int conn_stack_new(struct netpoll_backend *nb, struct sock *sk, uint8_t kind,
 			  struct pl_conn **ret_conn)
 {
 	struct pl_conn *c = conn_alloc(nb, &conn_stack_ops);
@@ -30,7 +30,7 @@ static int conn_stack_new(struct netpoll_backend *nb, struct sock *sk, uint8_t f
 		movable_bind(user);
 	if (c) {
 		c->sk = sk;
-		c->flags = flags;
+		c->kind = kind;
 		err = netpoll_open(nb, -1, sk, &c->pd);
 	}
 	if (err) {
@@ -61,7 +61,7 @@ static int conn_stack_listen(struct lane *l, const struct pl_addr *addr, int bac
 		sock_close(sk);
 		return err;
 	}
-	return conn_stack_new(nb, sk, CONN_F_LISTENER, ret_conn);
+	return conn_stack_new(nb, sk, CONN_K_LISTENER, ret_conn);
 }
 
 static int conn_stack_accept(struct pl_conn *c, struct pl_conn **ret_conn)
@@ -148,7 +148,7 @@ static ssize_t conn_stack_write(struct pl_conn *c, const void *buf, size_t len)
 	}
 	/* the error is taken from the sock, but its bytes come first: keep what it meant */
 	if (n == -ECONNRESET)
-		c->flags |= CONN_F_RESET;
+		conn_note_reset(c);
 	return done;
 }
 

@@ -44,7 +44,7 @@ static COLD ssize_t write_reset(struct pl_conn *c)
 {
 	if (netpoll_uring_waited(c->pd, NETPOLL_WRITE))
 		return -ECONNRESET;
-	c->flags |= CONN_F_RESET;
+	conn_note_reset(c);
 	return -EPIPE;
 }
 

@@ -11,6 +11,10 @@
 #include "poller/sched.h"
 #include "stack/base/bug.h"
 
+/* Go ends the program there too: each of them holds a stack, so this is a loop that starts
+ * goroutines and not a load. */
+#define FDM_FULL "fd_mutex: R51: more than 1048575 goroutines use one connection"
+
 struct fd_waiter {
 	struct fd_mutex *m;
 	struct fd_waiter *next;
@@ -122,8 +126,10 @@ bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir)
 		if (old & FDM_CLOSED)
 			return false;
 		wait = old & FDM_LOCK(dir);
-		BUG_ON((old & FDM_REF_MASK) == FDM_REF_MASK);
-		BUG_ON((old & FDM_WAIT_MASK(dir)) == FDM_WAIT_MASK(dir));
+		if (unlikely((old & FDM_REF_MASK) == FDM_REF_MASK))
+			BUG(FDM_FULL);
+		if (unlikely((old & FDM_WAIT_MASK(dir)) == FDM_WAIT_MASK(dir)))
+			BUG(FDM_FULL);
 		new = wait ? old + FDM_WAIT(dir) : (old | FDM_LOCK(dir)) + FDM_REF;
 	} while (!fdm_cas(m, &old, new));
 	if (!wait)
@@ -156,7 +162,8 @@ bool fd_mutex_incref(struct fd_mutex *m)
 	do {
 		if (old & FDM_CLOSED)
 			return false;
-		BUG_ON((old & FDM_REF_MASK) == FDM_REF_MASK);
+		if (unlikely((old & FDM_REF_MASK) == FDM_REF_MASK))
+			BUG(FDM_FULL);
 	} while (!fdm_cas(m, &old, old + FDM_REF));
 	return true;
 }
@@ -180,7 +187,8 @@ int fd_mutex_close(struct fd_mutex *m)
 	do {
 		if (old & FDM_CLOSED)
 			return -EBADF;
-		BUG_ON((old & FDM_REF_MASK) == FDM_REF_MASK);
+		if (unlikely((old & FDM_REF_MASK) == FDM_REF_MASK))
+			BUG(FDM_FULL);
 		new = (old | FDM_CLOSED) + FDM_REF;
 		new &= ~(FDM_WAIT_MASK(FDM_READ) | FDM_WAIT_MASK(FDM_WRITE));
 	} while (!fdm_cas(m, &old, new));
@@ -203,8 +211,17 @@ int fd_mutex_close(struct fd_mutex *m)
 
 struct fdm_close_wait {
 	struct fd_mutex *m;
+	struct fdm_closer *closer;
 	bool last;
 };
+
+void fd_mutex_set_closer(struct fd_mutex *m, struct fdm_closer *closer, struct g *g)
+{
+	closer->g = g;
+	fdm_spin_lock(m);
+	m->closer = closer;
+	fdm_spin_unlock(m);
+}
 
 /* fdm_commit_close - publish the closer, then drop its reference; nothing of m may be
  * touched afterwards unless that was the last one. */
@@ -213,9 +230,7 @@ static bool fdm_commit_close(struct g *g, void *arg)
 	struct fdm_close_wait *cw = arg;
 	struct fd_mutex *m = cw->m;
 
-	fdm_spin_lock(m);
-	m->closer = g;
-	fdm_spin_unlock(m);
+	fd_mutex_set_closer(m, cw->closer, g);
 	if (!fd_mutex_decref(m))
 		return true;
 	m->closer = NULL;
@@ -223,9 +238,9 @@ static bool fdm_commit_close(struct g *g, void *arg)
 	return false;
 }
 
-bool fd_mutex_close_wait(struct fd_mutex *m)
+bool fd_mutex_close_wait(struct fd_mutex *m, struct fdm_closer *closer)
 {
-	struct fdm_close_wait cw = {.m = m};
+	struct fdm_close_wait cw = {.m = m, .closer = closer};
 
 	/* A closed mutex gains no reference, so a count of one stays ours. */
 	if ((fdm_load(m) & FDM_REF_MASK) == FDM_REF)
@@ -234,13 +249,20 @@ bool fd_mutex_close_wait(struct fd_mutex *m)
 	return cw.last;
 }
 
-struct g *fd_mutex_take_closer(struct fd_mutex *m)
+struct fdm_closer *fd_mutex_closer(struct fd_mutex *m)
 {
-	struct g *g;
+	struct fdm_closer *closer;
 
 	fdm_spin_lock(m);
-	g = m->closer;
-	m->closer = NULL;
+	closer = m->closer;
 	fdm_spin_unlock(m);
-	return g;
+	return closer;
+}
+
+struct fdm_closer *fd_mutex_take_closer(struct fd_mutex *m)
+{
+	struct fdm_closer *closer = fd_mutex_closer(m);
+
+	m->closer = NULL;
+	return closer;
 }

@@ -38,11 +38,16 @@ struct fdm_queue {
 	uint32_t granted;              /* (l) hand-overs that met nobody parked yet */
 };
 
+/* Who closes and waits until the object is destroyed; it may lie on that g's stack. */
+struct fdm_closer {
+	struct g *g; /* (c) since it parked */
+};
+
 struct fd_mutex {
-	uint64_t word;    /* (a) R51; (o) if local */
-	struct g *closer; /* (l) parked in fd_mutex_close_wait */
-	uint32_t lock;    /* spin lock of q and closer; unused if local */
-	bool local;       /* (c) */
+	uint64_t word;             /* (a) R51; (o) if local */
+	struct fdm_closer *closer; /* (l) parked in fd_mutex_close_wait */
+	uint32_t lock;             /* spin lock of q and closer; unused if local */
+	bool local;                /* (c) */
 	/* a cache line ends here in struct pl_conn: the rest is for those who wait */
 	struct fdm_queue q[2]; /* by enum fdm_dir */
 };
@@ -88,9 +93,13 @@ MUST_USE int fd_mutex_close(struct fd_mutex *m);
  * destroys. false: another g was the last one and has destroyed the object; the caller was
  * parked until then, and m is gone.
  */
-MUST_USE bool fd_mutex_close_wait(struct fd_mutex *m);
-/* fd_mutex_take_closer - for who destroys, before m goes away: the g to make ready once the
- * object is destroyed, or NULL. */
-MUST_USE struct g *fd_mutex_take_closer(struct fd_mutex *m);
+MUST_USE bool fd_mutex_close_wait(struct fd_mutex *m, struct fdm_closer *closer);
+/* fd_mutex_set_closer - the same for a closer that parks otherwise: in the commit of g's park. */
+void fd_mutex_set_closer(struct fd_mutex *m, struct fdm_closer *closer, struct g *g);
+/* fd_mutex_closer - who waits, or NULL; for who dropped the last reference. */
+MUST_USE struct fdm_closer *fd_mutex_closer(struct fd_mutex *m);
+/* fd_mutex_take_closer - the same for who destroys, before m goes away: its g is to be made ready
+ * once the object is destroyed. */
+MUST_USE struct fdm_closer *fd_mutex_take_closer(struct fd_mutex *m);
 
 #endif

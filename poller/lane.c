@@ -283,8 +283,7 @@ static unsigned kernel_poll(struct lane *l, unsigned ran, bool will_sleep)
 	int n;
 
 	l->epoll_gs += ran;
-	if (!l->epoll ||
-	    (__atomic_load_n(&l->epoll->waiters, __ATOMIC_RELAXED) == 0 && !l->epoll->pending))
+	if (!l->epoll || (netpoll_waiters(l->epoll) == 0 && !l->epoll->pending))
 		return 0;
 	gap = l->now - l->epoll_last;
 	/* requests gather while gs run, and go out before the lane has nothing but to wait */

@@ -59,7 +59,8 @@ struct lane {
 	struct lane_config cfg ALIGNED(CACHE_LINE);
 	int node;               /* (c) NUMA node, -1 = does not matter */
 	int device_fd;          /* (c) of the stack's device; -1 = must be polled */
-	struct list_head conns; /* lane_conns() */
+	struct list_head conns; /* lane_conns(); under conns_lock in a group */
+	uint32_t conns_lock;    /* (a) spin, conn.c */
 	struct lane_thread thr;
 };
 

@@ -217,20 +217,46 @@ struct g *netpoll_unblock(struct poll_desc *pd, unsigned mode, bool ioready)
 	return pd->local ? unblock_local(w, ioready) : unblock_locked(w, ioready);
 }
 
-/* Parks and wakes of a pd's gs happen on its lane's thread, so the count has one writer. */
-static void add_waiters(struct poll_desc *pd, int64_t n)
+/* add_waiters - the owner lane's thread counts with plain accesses, all others in a word of
+ * their own. A wake may be counted before its park is: what the two say is right in sum, and
+ * never too low for longer than a commit takes. */
+static void add_waiters(struct poll_desc *pd, const struct lane *self, int64_t n)
 {
-	WRITE_ONCE(pd->backend->waiters, pd->backend->waiters + n);
+	struct netpoll_backend *nb = pd->backend;
+
+	if (likely(self == pd->lane))
+		WRITE_ONCE(nb->waiters, nb->waiters + n);
+	else
+		(void)__atomic_fetch_add(&nb->waiters_far, n, __ATOMIC_SEQ_CST);
 }
 
-/* netpoll_wake - R31: first runnable, then no longer counted. g may be NULL. */
+int64_t netpoll_waiters(const struct netpoll_backend *nb)
+{
+	return READ_ONCE(nb->waiters) + READ_ONCE(nb->waiters_far);
+}
+
+/* netpoll_wake - R31: first runnable, then no longer counted. g may be NULL, and of any lane. */
 void netpoll_wake(struct poll_desc *pd, struct g *g)
 {
 	/* No g runs any more on a lane that is taken down, and its stack may be gone. */
 	if (!g || pd->lane->ending)
 		return;
-	__sched_ready(&pd->lane->sched, g);
-	add_waiters(pd, -1);
+	if (pd->local) {
+		__sched_ready(&pd->lane->sched, g);
+		add_waiters(pd, pd->lane, -1);
+	} else {
+		sched_ready(g);
+		add_waiters(pd, lane_self(), -1);
+	}
+}
+
+static void wake_by_event(struct poll_desc *pd, struct g *g)
+{
+	struct lane *self = pd->local ? pd->lane : lane_self();
+
+	if (likely(self))
+		ledger_count(&self->led, LEDGER_EV_WAKEUPS, 1);
+	netpoll_wake(pd, g);
 }
 
 void netpoll_ready(struct poll_desc *pd, unsigned mode)
@@ -241,14 +267,10 @@ void netpoll_ready(struct poll_desc *pd, unsigned mode)
 		rg = netpoll_unblock(pd, NETPOLL_READ, true);
 	if (mode & NETPOLL_WRITE)
 		wg = netpoll_unblock(pd, NETPOLL_WRITE, true);
-	if (rg) {
-		ledger_count(&pd->lane->led, LEDGER_EV_WAKEUPS, 1);
-		netpoll_wake(pd, rg);
-	}
-	if (wg) {
-		ledger_count(&pd->lane->led, LEDGER_EV_WAKEUPS, 1);
-		netpoll_wake(pd, wg);
-	}
+	if (rg)
+		wake_by_event(pd, rg);
+	if (wg)
+		wake_by_event(pd, wg);
 }
 
 /* ---- reset and wait ---- */
@@ -282,6 +304,8 @@ static enum wait_reason why_of(unsigned mode)
 	return mode == NETPOLL_READ ? WAIT_IO_READ : WAIT_IO_WRITE;
 }
 
+#define DOUBLE_WAIT "netpoll: R1: double wait: a second goroutine waits in one direction of a pd"
+
 static bool block_local(struct poll_desc *pd, unsigned mode)
 {
 	struct sched *s = &pd->lane->sched;
@@ -293,9 +317,9 @@ static bool block_local(struct poll_desc *pd, unsigned mode)
 		return true;
 	}
 	if (unlikely(old != PD_NIL))
-		BUG("netpoll: double wait");
+		BUG(DOUBLE_WAIT);
 	*w = (uintptr_t)s->cur;
-	add_waiters(pd, 1);
+	add_waiters(pd, pd->lane, 1);
 	__sched_park(s, NULL, NULL, why_of(mode));
 	old = *w;
 	*w = PD_NIL;
@@ -306,25 +330,27 @@ static bool block_local(struct poll_desc *pd, unsigned mode)
 struct block_arg {
 	struct poll_desc *pd;
 	uintptr_t *w;
+	struct lane *self; /* whose thread parks */
 };
 
 /* block_commit - R4, off the g's stack. */
 static bool block_commit(struct g *g, void *arg)
 {
-	const struct block_arg *b = arg;
+	const struct block_arg b = *(struct block_arg *)arg; /* dies with the commit */
 	uintptr_t old = PD_WAIT;
 
-	if (!__atomic_compare_exchange_n(b->w, &old, (uintptr_t)g, false, __ATOMIC_SEQ_CST,
+	if (!__atomic_compare_exchange_n(b.w, &old, (uintptr_t)g, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_RELAXED))
 		return false;
-	add_waiters(b->pd, 1);
+	/* g may run already, elsewhere if it is movable */
+	add_waiters(b.pd, b.self, 1);
 	return true;
 }
 
 /* block_locked - waitio: park whatever the error word says (R11). */
 static bool block_locked(struct poll_desc *pd, unsigned mode, bool waitio)
 {
-	struct block_arg b = {.pd = pd, .w = pd_word(pd, mode)};
+	struct block_arg b = {.pd = pd, .w = pd_word(pd, mode), .self = lane_self()};
 	uintptr_t old;
 
 	old = __atomic_load_n(b.w, __ATOMIC_SEQ_CST);
@@ -332,7 +358,7 @@ static bool block_locked(struct poll_desc *pd, unsigned mode, bool waitio)
 		uintptr_t want = old == PD_READY ? PD_NIL : PD_WAIT;
 
 		if (unlikely(old > PD_READY))
-			BUG("netpoll: double wait");
+			BUG(DOUBLE_WAIT);
 		if (!__atomic_compare_exchange_n(b.w, &old, want, false, __ATOMIC_SEQ_CST,
 						 __ATOMIC_SEQ_CST))
 			continue;
@@ -342,7 +368,7 @@ static bool block_locked(struct poll_desc *pd, unsigned mode, bool waitio)
 	}
 	/* R3: WAIT is published, look again. Pairs with publish_info() before unblock(). */
 	if (waitio || netpoll_check_err(pd, mode) == 0)
-		__sched_park(&pd->lane->sched, block_commit, &b, why_of(mode));
+		__sched_park(&b.self->sched, block_commit, &b, why_of(mode));
 	old = __atomic_exchange_n(b.w, PD_NIL, __ATOMIC_SEQ_CST); /* R5 */
 	BUG_ON(old > PD_WAIT);
 	return old == PD_READY;
@@ -412,7 +438,10 @@ void netpoll_evict(struct poll_desc *pd)
 	netpoll_lock(pd);
 	BUG_ON(pd->closing);
 	pd->closing = true;
-	netpoll_deadline_stop(pd);
+	netpoll_deadline_void(pd);
+	/* from elsewhere they stay armed, with seqs of the past, until the owner closes pd */
+	if (likely(pd->local || lane_self() == pd->lane))
+		netpoll_deadline_stop(pd);
 	netpoll_publish_info(pd);
 	rg = netpoll_unblock(pd, NETPOLL_READ, false);
 	wg = netpoll_unblock(pd, NETPOLL_WRITE, false);
@@ -421,12 +450,22 @@ void netpoll_evict(struct poll_desc *pd)
 	netpoll_wake(pd, wg);
 }
 
+void netpoll_abandon(struct poll_desc *pd)
+{
+	if (!pd->closing)
+		netpoll_deadline_void(pd);
+	pd->closing = true;
+	pd->rg = PD_NIL;
+	pd->wg = PD_NIL;
+}
+
 void netpoll_close(struct poll_desc *pd)
 {
 	struct netpoll_backend *nb = pd->backend;
 
 	BUG_ON(!pd->closing);
 	BUG_ON(pd->rg > PD_READY || pd->wg > PD_READY);
+	netpoll_deadline_stop(pd);
 	nb->ops->close(nb, pd);
 	pd_put(&nb->lane->np, pd);
 }

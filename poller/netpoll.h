@@ -15,12 +15,12 @@
 #include <stdint.h>
 
 #include "poller/gtimer.h"
+#include "poller/lane.h"
 #include "stack/base/compiler.h"
 #include "stack/base/list.h"
 
 struct conn_ops;
 struct g;
-struct lane;
 struct netpoll;
 struct netpoll_backend;
 struct sock;
@@ -62,9 +62,10 @@ struct poll_desc {
 	uint32_t info;     /* (a) R18, lock-free readers read only this */
 	bool local;        /* (c) since open: only the owner lane touches it */
 	bool closing;      /* (l) */
-	bool hup;          /* (o) since open: a FIN, hang-up, error or urgent mark came, so that a
+	bool hup;          /* (a) since open: a FIN, hang-up, error or urgent mark came, so that a
 			       * short read does not prove the stream empty (R9). The backend
 			       * sets it before netpoll_ready; netpoll_open clears it */
+	bool rearming;     /* (a) `rearm` is on its way */
 	uint32_t fdseq;    /* (l) R21, 20 bits, never 0 */
 	struct lane *lane; /* (c) since open */
 	struct netpoll_backend *backend; /* (c) since open */
@@ -78,6 +79,7 @@ struct poll_desc {
 	uint32_t rseq, wseq;         /* (l) R26 */
 	struct gtimer rt, wt;        /* (o) R25: rt serves both where rd == wd */
 	struct poll_desc *free_next; /* cache of free pds (R17) */
+	struct lane_msg rearm;       /* (r:inbox) another lane changed rd or wd */
 	struct pd_req req[2];        /* (o) completion backends: read, write */
 } ALIGNED(CACHE_LINE);
 
@@ -118,7 +120,8 @@ struct netpoll_backend {
 	struct lane *lane;               /* (c) */
 	bool local;                      /* (c) its pds use plain accesses */
 	int64_t waiters;                 /* (o) R30: parked gs of this backend; relaxed readers */
-	uint32_t pending; /* (o) requests that wait for the next poll(); 0 without completions */
+	int64_t waiters_far; /* (a) what other threads added: the sum of both is R30's count */
+	uint32_t pending;    /* (o) requests that wait for the next poll(); 0 without completions */
 };
 
 /* ---- for the conn layer: inside a goroutine of pd's lane ---- */
@@ -129,7 +132,10 @@ MUST_USE int netpoll_open(struct netpoll_backend *nb, int fd, struct sock *sk,
 			  struct poll_desc **ret_pd);
 /* netpoll_evict - R15: set closing and wake all; fatal if already closing. Owner lane. */
 void netpoll_evict(struct poll_desc *pd);
-/* netpoll_close - R16: fatal unless evicted; before the fd or sock itself is closed. */
+/* netpoll_abandon - as evict, of a lane that is being destroyed: nobody is woken, since no g runs
+ * any more and the lanes of those that wait may be gone. Also after evict. */
+void netpoll_abandon(struct poll_desc *pd);
+/* netpoll_close - R16: fatal unless evicted; before the fd or sock itself is closed. Owner lane. */
 void netpoll_close(struct poll_desc *pd);
 /* netpoll_reset - R9: 0 and the word is NIL, or the pending error. mode: one direction. */
 MUST_USE int netpoll_reset(struct poll_desc *pd, unsigned mode);
@@ -146,8 +152,11 @@ int netpoll_check_err(const struct poll_desc *pd, unsigned mode);
 /* ---- for backends ---- */
 
 /* netpoll_ready - R6/R7 with ioready: each direction in `mode` becomes READY and its waiter
- * runnable. Owner lane. */
+ * runnable, on its own lane. A local pd: owner lane; else whoever polls its backend. */
 void netpoll_ready(struct poll_desc *pd, unsigned mode);
+/* netpoll_waiters - R30: gs parked on nb's pds. Exact for the owner lane, if no other lane is
+ * inside a park or wake right now; any thread. */
+int64_t netpoll_waiters(const struct netpoll_backend *nb);
 /* netpoll_set_event_err - R13, R20. */
 void netpoll_set_event_err(struct poll_desc *pd, bool err, uint32_t seq);
 

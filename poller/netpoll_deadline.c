@@ -3,6 +3,11 @@
  * Deadlines of a pd (R22-R29): two times, two timers of the lane's heap, and one timer for
  * both where they are equal. A timer that was changed has another seq, so one that fired
  * before and runs after does nothing.
+ *
+ * The timers are the owner lane's (R50). Another lane of the group changes rd, wd, the seqs and
+ * info under the pd's lock and wakes whom that ends; what the timers must be is told to the owner
+ * by pd->rearm, one message for all changes that come before it runs. Until then no armed timer
+ * has a seq that holds.
  */
 #include "poller/netpoll_deadline.h"
 
@@ -51,6 +56,8 @@ static void fire_both(struct gtimer *t, uint32_t seq, uint64_t now)
 	deadline_fire(t->arg, seq, true, true);
 }
 
+static void rearm_here(struct lane *l, struct lane_msg *m);
+
 void netpoll_deadline_init(struct poll_desc *pd)
 {
 	pd->rseq++;
@@ -59,12 +66,17 @@ void netpoll_deadline_init(struct poll_desc *pd)
 	pd->wd = 0;
 	pd->rt.arg = pd;
 	pd->wt.arg = pd;
+	pd->rearm.fn = rearm_here;
+}
+
+void netpoll_deadline_void(struct poll_desc *pd)
+{
+	pd->rseq++;
+	pd->wseq++;
 }
 
 void netpoll_deadline_stop(struct poll_desc *pd)
 {
-	pd->rseq++;
-	pd->wseq++;
 	gtimer_stop(&pd->lane->timers, &pd->rt);
 	gtimer_stop(&pd->lane->timers, &pd->wt);
 }
@@ -99,6 +111,25 @@ static void arm(struct poll_desc *pd, int64_t old_rd, int64_t old_wd)
 	}
 }
 
+/* rearm_here - both timers to what rd and wd are by now. pd may be closed, or another fd's: it
+ * is type-stable (R17), and what it says holds. */
+static void rearm_here(struct lane *l, struct lane_msg *m)
+{
+	struct poll_desc *pd = container_of(m, struct poll_desc, rearm);
+	bool both;
+
+	(void)l;
+	/* First the flag, then the look: who changes more after it sends again. */
+	(void)__atomic_exchange_n(&pd->rearming, false, __ATOMIC_SEQ_CST);
+	netpoll_lock(pd);
+	if (!pd->closing) {
+		both = pd->rd > 0 && pd->rd == pd->wd;
+		timer_to(pd, &pd->rt, pd->rd, pd->rseq, both ? fire_both : fire_read);
+		timer_to(pd, &pd->wt, both ? 0 : pd->wd, pd->wseq, fire_write);
+	}
+	netpoll_unlock(pd);
+}
+
 /* R22: what a caller's absolute time means. Exactly now is over. */
 static int64_t deadline_of(uint64_t deadline, uint64_t now)
 {
@@ -111,8 +142,10 @@ static int64_t deadline_of(uint64_t deadline, uint64_t now)
 
 void netpoll_set_deadline(struct poll_desc *pd, uint64_t deadline, unsigned mode)
 {
-	int64_t d = deadline_of(deadline, lane_now(pd->lane)), old_rd, old_wd;
+	struct lane *self = pd->local ? pd->lane : lane_self();
+	int64_t d = deadline_of(deadline, lane_now(self)), old_rd, old_wd;
 	struct g *rg = NULL, *wg = NULL;
+	bool tell = false;
 
 	netpoll_lock(pd);
 	if (pd->closing) { /* R23 */
@@ -125,7 +158,12 @@ void netpoll_set_deadline(struct poll_desc *pd, uint64_t deadline, unsigned mode
 		pd->rd = d;
 	if (mode & NETPOLL_WRITE)
 		pd->wd = d;
-	arm(pd, old_rd, old_wd);
+	if (likely(self == pd->lane)) {
+		arm(pd, old_rd, old_wd);
+	} else if (pd->rd != old_rd || pd->wd != old_wd) {
+		netpoll_deadline_void(pd);
+		tell = !__atomic_exchange_n(&pd->rearming, true, __ATOMIC_SEQ_CST);
+	}
 	netpoll_publish_info(pd);
 	if (pd->rd < 0) /* R28 */
 		rg = netpoll_unblock(pd, NETPOLL_READ, false);
@@ -134,4 +172,6 @@ void netpoll_set_deadline(struct poll_desc *pd, uint64_t deadline, unsigned mode
 	netpoll_unlock(pd);
 	netpoll_wake(pd, rg);
 	netpoll_wake(pd, wg);
+	if (tell)
+		lane_post(pd->lane, &pd->rearm);
 }

@@ -143,7 +143,7 @@ static void deliver(struct epoll_backend *eb, const struct epoll_event *ev)
 	if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		mode |= NETPOLL_WRITE;
 	if (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
-		pd->hup = true;
+		WRITE_ONCE(pd->hup, true);
 	if (!mode)
 		return;
 	netpoll_set_event_err(pd, e == EPOLLERR, seq);

@@ -2,13 +2,18 @@
 /*
  * Connections that look blocking and park the goroutine, over Parklane's own stack or
  * kernel sockets: the same calls, the same -errno. One goroutine may read while another
- * writes; two readers (or two writers) take turns (R52). A connection belongs to the lane
- * that made it.
+ * writes; two readers (or two writers) take turns (R52).
+ *
+ * A connection belongs to the lane that made it. Over Parklane's stack only that lane's goroutines
+ * read, write and accept on it; over the kernel those of all lanes may (and an accepted connection
+ * belongs to the lane that accepted it). All other calls may come from any lane of the program:
+ * where they have to, they park until the owner has done them. A pointer may be handed to
+ * a call until pl_close() has returned to its caller.
  *
  * Errors common to all calls: -EBADF closed (before or during the call); -ETIME the
  * deadline passed (TCP's own -ETIMEDOUT stays distinct); -ECONNRESET the peer reset;
  * -EPIPE a write after that, or after pl_shutdown (no SIGPIPE); -EHOSTUNREACH, -ENETUNREACH;
- * -EXDEV the conn belongs to another lane, or the caller is on none. Errors stay: after a
+ * -EXDEV the caller may not do that from its lane, or is on none. Errors stay: after a
  * reset every read says -ECONNRESET once the bytes that came before it are read, and every
  * write -EPIPE; after the end of the stream every read says 0.
  */

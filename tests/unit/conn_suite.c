@@ -36,7 +36,7 @@ void conn_suite_end(struct conn_env *e)
 		OK(e, list_empty(lane_conns(l[i])));
 		for (int k = 0; k < 2; k++)
 			if (nb[k])
-				EQ(e, nb[k]->waiters, 0);
+				EQ(e, netpoll_waiters(nb[k]), 0);
 	}
 	EQ(e, e->pds(e), 0);
 }

@@ -11,8 +11,9 @@
 
 #include <parklane/go.h>
 
-#include "conn_suite.h"
+#include "conn_suite_int.h"
 #include "drivers/loop.h"
+#include "poller/group.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll_stack.h"
 #include "stack/sock.h"
@@ -174,6 +175,80 @@ static void run_case(unsigned nr, void (*fn)(struct conn_env *e))
 	}
 CONN_SUITE(X)
 #undef X
+
+/* ---- used from another lane of the group ---- */
+
+static struct pl_conn *far_l;
+
+static void g_far_owner(void *arg)
+{
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7, .v4 = ip_of(0)};
+	struct world *w = arg;
+	struct pl_conn *c;
+
+	EQ(&w->e, pl_listen(PL_NET_STACK, &a, 0, &far_l), 0);
+	EQ(&w->e, pl_accept(far_l, &c), -ETIME); /* in the past at once */
+	pl_sleep(1500000);
+	EQ(&w->e, pl_accept(far_l, &c), -ETIME); /* moved, fired */
+	pl_sleep(8500000);
+	EQ(&w->e, pl_accept(far_l, &c), -EBADF); /* closed */
+}
+
+static void g_far_addr(void *arg)
+{
+	struct world *w = arg;
+	struct pl_addr a;
+
+	/* sent before the close returns, run after it */
+	EQ(&w->e, pl_local_addr(far_l, &a), -EBADF);
+}
+
+static void g_far_user(void *arg)
+{
+	struct world *w = arg;
+	struct conn_env *e = &w->e;
+	struct pl_conn *c;
+	struct pl_addr a;
+	char b = 0;
+
+	while (!far_l || !netpoll_waiters(lane_stack_backend(e->srv)))
+		pl_yield();
+	EQ(e, pl_read(far_l, &b, 1), -EXDEV);
+	EQ(e, pl_write(far_l, &b, 1), -EXDEV);
+	EQ(e, pl_accept(far_l, &c), -EXDEV);
+	EQ(e, pl_local_addr(far_l, &a), 0);
+	EQ(e, a.port, 7);
+	EQ(e, pl_shutdown(far_l, 2), -ENOTCONN);
+	EQ(e, pl_set_nodelay(far_l, 1), 0);
+	EQ(e, pl_set_read_deadline(far_l, 1), 0);
+	pl_sleep(1000000);
+	EQ(e, pl_set_read_deadline(far_l, pl_now() + 5000000), 0);
+	pl_sleep(1000000);
+	EQ(e, pl_set_deadline(far_l, pl_now() + 2000000), 0);
+	pl_sleep(10000000);
+	EQ(e, pl_set_deadline(far_l, 0), 0);
+	pl_sleep(1000000);
+	EQ(e, pl_go(g_far_addr, w), 0);
+	EQ(e, pl_close(far_l), 0);
+}
+
+Test(conn_stack, test_conn_stack_other_lane_of_group_may_close_and_set_deadlines, .timeout = 60)
+{
+	struct world w = {.nr = 0};
+	struct lane_group *grp;
+
+	world_open(&w, 2);
+	cr_assert_eq(lane_group_create(2, &grp), 0);
+	lane_join(w.e.srv, grp, 0);
+	lane_join(w.e.cli, grp, 1);
+	cr_assert_eq(lane_go(w.e.srv, g_far_owner, &w, "owner"), 0);
+	cr_assert_eq(lane_go(w.e.cli, g_far_user, &w, "user"), 0);
+	EQ(&w.e, world_run(&w.e), 0);
+	conn_suite_end(&w.e);
+	cr_expect_eq(w.e.nr_fail, 0, "%u failed, first %s", w.e.nr_fail, w.e.first_fail);
+	world_close(&w);
+	lane_group_destroy(grp);
+}
 
 /* ---- what only the stack has ---- */
 

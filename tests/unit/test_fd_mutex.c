@@ -160,7 +160,7 @@ static void close_alone(struct fd_mutex *m)
 	cr_assert(!fd_mutex_lock(m, FDM_READ));
 	cr_assert(!fd_mutex_lock(m, FDM_WRITE));
 	cr_assert(!fd_mutex_incref(m));
-	cr_assert(fd_mutex_close_wait(m));
+	cr_assert(fd_mutex_close_wait(m, &(struct fdm_closer){0}));
 	cr_assert_null(fd_mutex_take_closer(m));
 }
 
@@ -188,7 +188,7 @@ static void close_wakes(struct fd_mutex *m)
 	}
 	cr_assert(!fd_mutex_unlock(m, FDM_READ));
 	cr_assert(!fd_mutex_unlock(m, FDM_WRITE));
-	cr_assert(fd_mutex_close_wait(m));
+	cr_assert(fd_mutex_close_wait(m, &(struct fdm_closer){0}));
 }
 
 Test(fd_mutex, test_fd_mutex_R53_close_wakes_all_waiters)
@@ -198,16 +198,17 @@ Test(fd_mutex, test_fd_mutex_R53_close_wakes_all_waiters)
 
 static void *closer_main(void *arg)
 {
+	struct fdm_closer closer;
 	struct fd_mutex *m = arg;
 
-	return fd_mutex_close_wait(m) ? m : NULL;
+	return fd_mutex_close_wait(m, &closer) ? m : NULL;
 }
 
 static void last_user(struct fd_mutex *m)
 {
 	pthread_t t;
 	void *ret;
-	struct g *closer;
+	struct fdm_closer *closer;
 	int before = nr_parked;
 
 	cr_assert(fd_mutex_lock(m, FDM_READ));
@@ -218,7 +219,7 @@ static void last_user(struct fd_mutex *m)
 	cr_assert(fd_mutex_unlock(m, FDM_READ));
 	closer = fd_mutex_take_closer(m);
 	cr_assert_not_null(closer);
-	sched_ready(closer);
+	sched_ready(closer->g);
 	cr_assert_eq(pthread_join(t, &ret), 0);
 	cr_assert_null(ret);
 }
@@ -242,11 +243,11 @@ struct race {
 
 static void race_destroy(struct race *r)
 {
-	struct g *closer = fd_mutex_take_closer(&r->m);
+	struct fdm_closer *closer = fd_mutex_take_closer(&r->m);
 
 	__atomic_fetch_add(&r->destroyed, 1, __ATOMIC_SEQ_CST);
 	if (closer)
-		sched_ready(closer);
+		sched_ready(closer->g);
 }
 
 static void *racer_main(void *arg)
@@ -271,6 +272,7 @@ Test(fd_mutex, test_fd_mutex_R53_races_destroy_exactly_once, .timeout = 60)
 {
 	for (int round = 0; round < ROUNDS; round++) {
 		struct race r = {.destroyed = 0};
+		struct fdm_closer closer;
 		pthread_t t[RACERS];
 
 		fd_mutex_init(&r.m, false);
@@ -280,7 +282,7 @@ Test(fd_mutex, test_fd_mutex_R53_races_destroy_exactly_once, .timeout = 60)
 		pthread_barrier_wait(&r.start);
 		usleep(500);
 		cr_assert_eq(fd_mutex_close(&r.m), 0);
-		if (fd_mutex_close_wait(&r.m))
+		if (fd_mutex_close_wait(&r.m, &closer))
 			race_destroy(&r);
 		/* what pl_close promises: destroyed by the time it returns */
 		cr_assert_eq(__atomic_load_n(&r.destroyed, __ATOMIC_SEQ_CST), 1);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the conn layer share: who may use a conn from where (house rule 1, R40), and
+ * its end.
+ */
+#ifndef POLLER_CONN_INT_H
+#define POLLER_CONN_INT_H
+
+#include "poller/conn_ops.h"
+#include "poller/lane_int.h"
+
+/* conn_usable - may the caller read, write, accept from where it runs? */
+static inline bool conn_usable(const struct pl_conn *c)
+{
+	struct lane *self = lane_self();
+
+	return likely(self == c->lane) || (c->ops->shared && conn_kin(c, self));
+}
+
+/* conn_led - one writer per ledger: the lane that runs. */
+static inline struct ledger *conn_led(const struct pl_conn *c)
+{
+	return likely(c->fdmu.local) ? &c->lane->led : &lane_self()->led;
+}
+
+/* conn_destroy - the last reference is gone (R53): the owner lane destroys c. */
+void conn_destroy(struct pl_conn *c);
+
+#endif
