@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "poller/cycles.h"
 #include "poller/lane.h"
 #include "stack/base/compiler.h"
 #include "stack/base/stat.h"
@@ -115,7 +116,7 @@ static inline void ledger_count(struct ledger *led, enum ledger_event ev, uint64
 
 static inline uint64_t ledger_tsc(void)
 {
-	return __builtin_ia32_rdtsc();
+	return cycles_now();
 }
 
 /* __ledger_mark - the rare half of the next one. */

@@ -4,10 +4,10 @@
  */
 #include "poller/tsc.h"
 
-#include <cpuid.h>
 #include <pthread.h>
 #include <time.h>
 
+#include "poller/cycles.h"
 #include "stack/base/clock.h"
 
 #define CALIBRATE_NS   (10 * NSEC_PER_MSEC)
@@ -35,7 +35,7 @@ static void tsc_pair(uint64_t *ret_tsc, uint64_t *ret_ns)
 	*ret_tsc = 0;
 	*ret_ns = 0;
 	for (int i = 0; i < 4; i++) {
-		uint64_t a = __builtin_ia32_rdtsc(), ns = tsc_mono_ns(), b = __builtin_ia32_rdtsc();
+		uint64_t a = cycles_now(), ns = tsc_mono_ns(), b = cycles_now();
 
 		if (b - a < best) {
 			best = b - a;
@@ -45,20 +45,11 @@ static void tsc_pair(uint64_t *ret_tsc, uint64_t *ret_ns)
 	}
 }
 
-static bool tsc_invariant(void)
-{
-	unsigned a, b, c, d;
-
-	if (!__get_cpuid(0x80000000u, &a, &b, &c, &d) || a < 0x80000007u)
-		return false;
-	return __get_cpuid(0x80000007u, &a, &b, &c, &d) && (d & (1u << 8));
-}
-
 static void calibrate(void)
 {
 	uint64_t t0, n0, t1, n1;
 
-	if (!tsc_invariant())
+	if (!cycles_invariant())
 		return;
 	tsc_pair(&t0, &n0);
 	while (tsc_mono_ns() - n0 < CALIBRATE_NS)

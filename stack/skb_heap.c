@@ -35,7 +35,7 @@ static void pool_lock(struct heap_pool *p)
 {
 	while (__atomic_exchange_n(&p->lock, 1, __ATOMIC_ACQUIRE))
 		while (READ_ONCE(p->lock))
-			__builtin_ia32_pause();
+			cpu_relax();
 }
 
 static void pool_unlock(struct heap_pool *p)

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
-#include <x86intrin.h>
 
+#include "poller/cycles.h"
 #include "stack/stack_int.h"
 
 #define OPS      (1u << 16)
@@ -166,10 +166,10 @@ static double bench(const char *name, void (*fn)(void), unsigned n, double less)
 
 	fn();
 	for (unsigned r = 0; r < n; r++) {
-		uint64_t t = __rdtsc();
+		uint64_t t = cycles_now();
 
 		fn();
-		v[r] = (double)(__rdtsc() - t) / OPS - less;
+		v[r] = (double)(cycles_now() - t) / OPS - less;
 	}
 	qsort(v, n, sizeof(*v), by_value);
 	printf("%-28s %8.1f  (min %.1f, max %.1f)\n", name, v[n / 2], v[0], v[n - 1]);
