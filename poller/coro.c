@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Coroutine stacks and their guards, the first frame, and the sanitizer annotations. Stacks
- * come from one MAP_NORESERVE arena without huge pages: a parked goroutine costs the pages
- * that it touched, which is one.
+ * Coroutine stacks and their guards. Stacks come from one MAP_NORESERVE arena without huge
+ * pages: a parked goroutine costs the pages that it touched, which is one. The first frame is
+ * in coro_<arch>.c, the switch in switch_<arch>.S.
  */
 #include "poller/coro.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "stack/base/bug.h"
-
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
 
-#define PAGE ((size_t)4096)
+/* A guard by mprotect cuts one mapping into three. */
+#define MAPS_PER_GUARD 2u
+/* What vm.max_map_count leaves to the rest of the process: libraries, threads, the heap's own
+ * mappings. Beyond the limit any malloc() may fail, and not only the next goroutine. */
+#define MAPS_FOR_OTHERS 8192u
 
-void coro_trampoline(void);
+static uint32_t maps_used; /* (a) by the guards of all arenas of the process */
+
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 static bool guard_put(uint8_t *guard, bool by_madvise)
 {
@@ -49,19 +57,35 @@ static bool guard_proven(const struct coro_arena *a)
 	return ok;
 }
 
+/* map_limit - how many maps guards may take: most of vm.max_map_count. */
+static uint32_t map_limit(void)
+{
+	unsigned long max = 65530; /* the kernel's default, where /proc is not to be seen */
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+
+	if (f) {
+		if (fscanf(f, "%lu", &max) != 1)
+			max = 65530;
+		fclose(f);
+	}
+	max = min_t(unsigned long, max, INT32_MAX);
+	return (uint32_t)(max - min_t(unsigned long, max / 2, MAPS_FOR_OTHERS));
+}
+
 int coro_arena_init(struct coro_arena *a, uint32_t nr, size_t stack_size)
 {
-	size_t stack = (stack_size + PAGE - 1) & ~(PAGE - 1);
+	size_t page = page_size(), stack = (stack_size + page - 1) & ~(page - 1);
 	void *p = MAP_FAILED;
 
-	if (nr == 0 || stack_size < CORO_STACK_MIN || stack_size > (size_t)1 << 30)
+	if (nr == 0 || stack_size < CORO_STACK_MIN || stack_size > (size_t)1 << 30 ||
+	    CORO_GUARD_SIZE % page)
 		return -EINVAL;
 	memset(a, 0, sizeof(*a));
 	/* An odd number of pages: the hot top pages of many stacks spread over all the sets of
 	 * a physically or virtually indexed L2 instead of sharing a few. */
 	a->slot_size = CORO_GUARD_SIZE + stack;
-	if (a->slot_size / PAGE % 2 == 0)
-		a->slot_size += PAGE;
+	if (a->slot_size / page % 2 == 0)
+		a->slot_size += page;
 	for (; nr > 0; nr /= 2) {
 		p = mmap(NULL, nr * a->slot_size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -75,6 +99,7 @@ int coro_arena_init(struct coro_arena *a, uint32_t nr, size_t stack_size)
 	/* Refused only by kernels without transparent huge pages, which need no telling. */
 	(void)madvise(p, nr * a->slot_size, MADV_NOHUGEPAGE);
 	a->guard_by_madvise = guard_proven(a);
+	a->map_limit = map_limit();
 	return 0;
 }
 
@@ -82,6 +107,7 @@ void coro_arena_fini(struct coro_arena *a)
 {
 	if (a->base)
 		munmap(a->base, a->nr_slots * a->slot_size);
+	__atomic_fetch_sub(&maps_used, a->nr_maps, __ATOMIC_RELAXED);
 	memset(a, 0, sizeof(*a));
 }
 
@@ -96,18 +122,42 @@ struct coro_stack coro_arena_stack(const struct coro_arena *a, uint32_t index)
 	};
 }
 
+/* maps_take - room for one more guard by mprotect among the process's maps. */
+static bool maps_take(struct coro_arena *a)
+{
+	uint32_t n = __atomic_add_fetch(&maps_used, MAPS_PER_GUARD, __ATOMIC_RELAXED);
+
+	if (n > a->map_limit) {
+		__atomic_fetch_sub(&maps_used, MAPS_PER_GUARD, __ATOMIC_RELAXED);
+		return false;
+	}
+	a->nr_maps += MAPS_PER_GUARD;
+	return true;
+}
+
 int coro_arena_carve(struct coro_arena *a, struct coro_stack *ret_stack)
 {
 	struct coro_stack s;
 
 	if (a->nr_carved == a->nr_slots)
 		return -ENOMEM;
+	if (!a->guard_by_madvise && !maps_take(a))
+		return -ENOMEM;
 	s = coro_arena_stack(a, a->nr_carved);
+	/* What maps_take() took is kept on failure: the kernel may have split half of it. */
 	if (!guard_put(s.lo - CORO_GUARD_SIZE, a->guard_by_madvise))
 		return -ENOMEM;
 	a->nr_carved++;
 	*ret_stack = s;
 	return 0;
+}
+
+void coro_arena_release(const struct coro_arena *a, uint32_t index)
+{
+	struct coro_stack s = coro_arena_stack(a, index);
+
+	/* Private anonymous memory: this cannot fail, but for a caller that locked it in. */
+	(void)madvise(s.lo, (size_t)(s.hi - s.lo), MADV_DONTNEED);
 }
 
 int64_t coro_arena_slot(const struct coro_arena *a, uintptr_t addr, bool *ret_in_guard)
@@ -122,112 +172,7 @@ int64_t coro_arena_slot(const struct coro_arena *a, uintptr_t addr, bool *ret_in
 	return (int64_t)(off / a->slot_size);
 }
 
-struct coro_fpu coro_fpu_current(void)
+bool coro_shadow_stack(void)
 {
-	struct coro_fpu f = {0};
-
-	__asm__ volatile("stmxcsr %0" : "=m"(f.mxcsr));
-	__asm__ volatile("fnstcw %0" : "=m"(f.fcw));
-	return f;
+	return coro_shadow_stack_probe();
 }
-
-/* The frame that coro_switch() pops, from the lowest address up. */
-struct first_frame {
-	struct coro_fpu fpu;
-	uint64_t r15, r14, r13, r12, rbx, rbp;
-	uint64_t rip;
-	uint64_t pad; /* %rsp is 16-byte aligned where the trampoline calls */
-};
-
-_Static_assert(sizeof(struct coro_fpu) == 8, "one word in the frame");
-
-void *coro_prepare(void *top, struct coro_fpu fpu, void (*entry)(void *arg), void *arg)
-{
-	/* The trampoline starts with %rsp just above rip, which must be a multiple of 16. */
-	uintptr_t start = ((uintptr_t)top & ~(uintptr_t)15) - 16;
-	struct first_frame *f = (void *)(start - offsetof(struct first_frame, pad));
-
-	*f = (struct first_frame){
-		.fpu = fpu,
-		.r12 = (uintptr_t)entry,
-		.r13 = (uintptr_t)arg,
-		.rip = (uintptr_t)coro_trampoline,
-	};
-	return f;
-}
-
-#if defined(CORO_ASAN)
-#include <pthread.h>
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-#if defined(CORO_TSAN)
-#include <sanitizer/tsan_interface.h>
-#endif
-
-#if defined(CORO_ASAN)
-void coro_san_thread(struct coro_san *s)
-{
-	pthread_attr_t attr;
-	void *lo;
-
-	memset(s, 0, sizeof(*s));
-	BUG_ON(pthread_getattr_np(pthread_self(), &attr) != 0);
-	BUG_ON(pthread_attr_getstack(&attr, &lo, &s->size) != 0);
-	s->bottom = lo;
-	pthread_attr_destroy(&attr);
-}
-
-void coro_san_open(struct coro_san *s, const struct coro_stack *stack)
-{
-	s->fake = NULL;
-	s->bottom = stack->lo;
-	s->size = (size_t)(stack->hi - stack->lo);
-	__asan_unpoison_memory_region(stack->lo, s->size);
-}
-
-void coro_san_close(struct coro_san *s)
-{
-	(void)s;
-}
-
-void coro_san_leave(struct coro_san *from, const struct coro_san *to, bool dying)
-{
-	/* A NULL place to save into tells ASan to free the fake stack. */
-	__sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->bottom, to->size);
-}
-
-void coro_san_enter(struct coro_san *self)
-{
-	__sanitizer_finish_switch_fiber(self->fake, NULL, NULL);
-}
-#elif defined(CORO_TSAN)
-void coro_san_thread(struct coro_san *s)
-{
-	s->fiber = __tsan_get_current_fiber();
-}
-
-void coro_san_open(struct coro_san *s, const struct coro_stack *stack)
-{
-	(void)stack;
-	s->fiber = __tsan_create_fiber(0);
-}
-
-void coro_san_close(struct coro_san *s)
-{
-	__tsan_destroy_fiber(s->fiber);
-	s->fiber = NULL;
-}
-
-void coro_san_leave(struct coro_san *from, const struct coro_san *to, bool dying)
-{
-	(void)from;
-	(void)dying;
-	__tsan_switch_to_fiber(to->fiber, 0);
-}
-
-void coro_san_enter(struct coro_san *self)
-{
-	(void)self;
-}
-#endif

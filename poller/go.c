@@ -4,7 +4,7 @@
 
 #include "poller/group.h"
 #include "poller/lane.h"
-#include "poller/sched.h"
+#include "poller/sched_int.h"
 #include "stack/base/bug.h"
 
 static struct lane *self(void)
@@ -51,6 +51,14 @@ void pl_yield(void)
 void pl_sleep(int64_t ns)
 {
 	sched_sleep(ns);
+}
+
+void pl_keep_fp(int on)
+{
+	struct g *g = sched_self();
+
+	BUG_ON(!g);
+	g->keep_fp = on != 0;
 }
 
 uint64_t pl_now(void)

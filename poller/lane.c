@@ -126,6 +126,8 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 	struct lane *l;
 	int err = config_check(cfg);
 
+	if (!err && coro_shadow_stack())
+		err = -EOPNOTSUPP;
 	if (!err)
 		err = cpu_check(cfg);
 	if (err)

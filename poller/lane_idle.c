@@ -80,19 +80,25 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 void lane_idle(struct lane *l)
 {
 	uint64_t empty_for = l->empty_since ? l->now - l->empty_since : 0;
+	int64_t limit;
 
 	if (l->virt)
 		return;
+	limit = sched_trim(&l->sched, l->now);
+	if (limit == 0)
+		return;
+	if (limit == INT64_MAX)
+		limit = -1;
 	if (!l->stack) {
 		/* No polled device: nothing can come that epoll does not tell. */
-		sleep_in_epoll(l, -1);
+		sleep_in_epoll(l, limit);
 		return;
 	}
 	if (l->cfg.idle == LANE_IDLE_SPIN)
 		return;
 	if (l->cfg.idle != LANE_IDLE_NAP && l->device_fd >= 0) {
 		if (empty_for >= SPIN_BEFORE_SLEEP_NS)
-			sleep_in_epoll(l, -1);
+			sleep_in_epoll(l, limit);
 		else
 			cpu_relax();
 		return;

@@ -13,19 +13,8 @@
 #include "poller/ledger.h"
 #include "stack/base/bug.h"
 
-/*
- * Stack colours: the top lines of all stacks would otherwise fall into the same sets of the
- * L1 cache (48 KiB, 64 sets, 12 ways here). Half of the top page is given to colours, the
- * other half holds struct g and the frames of a parked read.
- */
-#define COLOURS     32u
-#define COLOUR_STEP ((size_t)CACHE_LINE)
-
-#define G_SIZE ((sizeof(struct g) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1))
-
 _Static_assert(offsetof(struct g, fn) <= CACHE_LINE, "park and ready touch one line of a g");
 
-static void sleep_over(struct gtimer *t, uint32_t seq, uint64_t now);
 static void remote_ready(struct lane *l, struct lane_msg *m);
 
 int sched_init(struct sched *s, struct lane *l, struct gtimer_heap *timers, struct ledger *led,
@@ -57,7 +46,7 @@ struct g *sched_of_slot(struct sched *s, uint32_t index)
 	if (index >= s->arena.nr_carved)
 		return NULL;
 	st = coro_arena_stack(&s->arena, index);
-	return (struct g *)(st.hi - index % COLOURS * COLOUR_STEP - G_SIZE);
+	return (struct g *)(st.hi - index % SCHED_COLOURS * SCHED_COLOUR_STEP - SCHED_G_SIZE);
 }
 
 void sched_fini(struct sched *s)
@@ -66,13 +55,14 @@ void sched_fini(struct sched *s)
 	for (uint32_t i = 0; i < s->arena.nr_carved; i++) {
 		struct g *g = sched_of_slot(s, i);
 
-		if (g->state == G_DEAD)
+		if (g->state == G_IDLE)
 			continue;
 		/* One that went elsewhere stands in that lane's heap, which nobody runs any more. */
-		if (g->sched == s)
+		if (g->state != G_DEAD && g->sched == s)
 			gtimer_remove(s->timers, &g->sleep);
-		coro_san_close(&g->san);
+		coro_san_fini(&g->san);
 	}
+	sched_pool_fini(s);
 	coro_arena_fini(&s->arena);
 	runq_fini(&s->q);
 }
@@ -136,7 +126,6 @@ static ALWAYS_INLINE void warm(const struct sched *s)
 
 static void bury(struct sched *s, struct g *g)
 {
-	coro_san_close(&g->san);
 	g->next = s->dead;
 	s->dead = g;
 	WRITE_ONCE(s->nr_g, s->nr_g - 1);
@@ -210,12 +199,15 @@ static NOINLINE void landed(struct sched *s)
  * return address for all contexts keeps the return predictor right. Nothing thread-local may
  * be held across the call, only what lies on the caller's own stack.
  */
-static NOINLINE void hop(struct sched *s, struct g *from, struct g *to)
+static NOINLINE CORO_NO_TSAN void hop(struct sched *s, struct g *from, struct g *to)
 {
 	void **save = from ? &from->sp : &s->lane_sp;
+	struct coro_fpu fpu = s->fpu;
 	void *sp = s->lane_sp;
 
-	WRITE_ONCE(s->cur, to); /* the monitor looks */
+	if (from && unlikely(from->keep_fp))
+		fpu = coro_fpu_current();
+	WRITE_ONCE(s->cur, to); /* the monitor looks, and a dump of a lane that hangs */
 	if (to) {
 		to->state = G_RUNNING;
 		sp = to->sp;
@@ -225,7 +217,7 @@ static NOINLINE void hop(struct sched *s, struct g *from, struct g *to)
 		s->t0 = ledger_tsc();
 	coro_san_leave(from ? &from->san : &s->san, to ? &to->san : &s->san,
 		       from && from->state == G_DEAD);
-	coro_switch(save, sp);
+	coro_switch(save, sp, fpu);
 	if (from)
 		s = from->sched; /* a movable g may be back on another lane */
 	coro_san_enter(from ? &from->san : &s->san);
@@ -233,7 +225,7 @@ static NOINLINE void hop(struct sched *s, struct g *from, struct g *to)
 		landed(s);
 }
 
-static void g_main(void *arg)
+static CORO_NO_TSAN void g_main(void *arg)
 {
 	struct g *g = arg;
 	struct sched *s = g->sched;
@@ -245,29 +237,10 @@ static void g_main(void *arg)
 	s = g->sched;
 	BUG_ON(s->cur != g);
 	g->state = G_DEAD;
+	g->since = s->now;
 	s->left = g;
 	hop(s, g, pick(s));
 	BUG("a dead goroutine was resumed");
-}
-
-/* carve - a g on a stack never used before, and room for it wherever it may stand one day. */
-static struct g *carve(struct sched *s)
-{
-	struct coro_stack st;
-	struct g *g;
-
-	if (runq_reserve(&s->q, s->arena.nr_carved + 1) || gtimer_reserve(s->timers, 1))
-		return NULL;
-	if (coro_arena_carve(&s->arena, &st))
-		return NULL;
-	g = sched_of_slot(s, st.index);
-	memset(g, 0, sizeof(*g));
-	g->sched = g->home = s;
-	g->index = st.index;
-	g->stack = st;
-	g->sleep.fn = sleep_over;
-	g->sleep.arg = g;
-	return g;
 }
 
 /* spawn - a g that stands on no queue yet; NULL without memory. */
@@ -279,7 +252,7 @@ static ALWAYS_INLINE struct g *spawn(struct sched *s, void (*fn)(void *arg), voi
 	if (likely(g)) {
 		s->dead = g->next;
 	} else {
-		g = carve(s);
+		g = sched_carve(s);
 		if (!g)
 			return NULL;
 	}
@@ -287,6 +260,7 @@ static ALWAYS_INLINE struct g *spawn(struct sched *s, void (*fn)(void *arg), voi
 	g->fn = fn;
 	g->arg = arg;
 	WRITE_ONCE(g->name, name);
+	g->keep_fp = false;
 	coro_san_open(&g->san, &g->stack);
 	g->sp = coro_prepare(g, s->fpu, g_main, g);
 	g->state = G_RUNNABLE;
@@ -336,6 +310,7 @@ unsigned sched_run(struct sched *s)
 	if (unlikely(!mlist_empty(&s->came_home)))
 		bury_homecomers(s);
 	s->chain = 0;
+	s->now = s->lane->now;
 	g = pick(s);
 	if (!g)
 		return 0;
@@ -354,6 +329,7 @@ void __sched_park(struct sched *s, bool (*commit)(struct g *g, void *arg), void 
 	BUG_ON(!g);
 	g->state = G_WAITING;
 	g->why = (uint8_t)why;
+	g->since = s->now;
 	if (commit || g->movable) {
 		s->left = g;
 		s->commit = commit;
@@ -393,7 +369,7 @@ void __sched_yield(struct sched *s)
 	hop(s, g, pick(s));
 }
 
-static void sleep_over(struct gtimer *t, uint32_t seq, uint64_t now)
+void sched_sleep_over(struct gtimer *t, uint32_t seq, uint64_t now)
 {
 	struct g *g = t->arg;
 
@@ -407,7 +383,7 @@ void __sched_sleep_until(struct sched *s, uint64_t when)
 	struct g *g = s->cur;
 
 	BUG_ON(!g);
-	/* carve() reserved the place. */
+	/* sched_carve() reserved the place. */
 	BUG_ON(gtimer_set(s->timers, &g->sleep, when, 0) != 0);
 	__sched_park(s, NULL, NULL, WAIT_SLEEP);
 }

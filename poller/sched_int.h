@@ -27,6 +27,21 @@ struct ledger;
 /* So much of a turn is for movable gs, where there are any. */
 #define SCHED_MOVABLE_MIN 16u
 
+/* A stack is given back when it has been dead for so long, and is not one of the newest. */
+#define SCHED_COLD_NS  1000000000ull
+#define SCHED_WARM     64u
+#define SCHED_TRIM_MAX 32u /* 0.6 us each: what a packet that comes meanwhile may wait */
+
+/*
+ * Stack colours: the top lines of all stacks would otherwise fall into the same sets of the
+ * L1 cache (48 KiB, 64 sets, 12 ways here). Half of the top page is given to colours, the
+ * other half holds struct g and the frames of a parked read. An enum, for debuggers.
+ */
+enum {
+	SCHED_COLOURS = 32,
+	SCHED_COLOUR_STEP = CACHE_LINE,
+};
+
 /* Lives in the top page of its own stack, so that an idle goroutine is one page. */
 struct g {
 	/* cache line 0: park, ready, switch */
@@ -36,18 +51,34 @@ struct g {
 	uint8_t why;            /* (o) enum wait_reason, while G_WAITING */
 	bool movable;           /* (o) may run on any lane of the group: movable.h */
 	uint8_t wake;           /* (a) enum g_wake, of a movable g */
-	uint32_t index;         /* (c) slot of its stack */
+	bool keep_fp;           /* (o) its FP control words are its own: pl_keep_fp() */
 	uint64_t id;            /* (c) since birth, never used twice in a lane */
-	struct sched *home;     /* (c) whose arena its stack is of */
+	uint64_t since;         /* (o) the lane's ns when it parked or died */
 	struct g *next;         /* list of dead gs (o home), or the global queue */
 	struct lane_msg remote; /* (r:inbox) another lane's sched_ready() */
 	/* birth and death */
 	void (*fn)(void *arg);
 	void *arg;
+	struct sched *home; /* (c) whose arena its stack is of */
+	uint32_t index;     /* (c) slot of its stack */
 	const char *name; /* (c) since birth; borrowed for the g's whole life */
 	struct gtimer sleep;
 	struct coro_stack stack;
 	struct coro_san san;
+};
+
+enum {
+	SCHED_G_SIZE = (sizeof(struct g) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1),
+};
+
+/* Stacks that have no g any more, and when to look for them. */
+struct sched_pool {
+	struct g *cold;    /* (o) dead ones whose memory goes back next */
+	uint32_t *spare;   /* (o) slots whose memory went back; nr_spare of room_spare */
+	uint32_t nr_spare; /* (o) */
+	uint32_t room_spare;
+	uint64_t look_at; /* (o) ns of the next look; 0: none is due */
+	uint64_t seen;    /* (o) how many gs had died at the last look that left none for later */
 };
 
 struct sched {
@@ -64,8 +95,10 @@ struct sched {
 	struct g *left; /* (o) went off its stack just now and wants sched_landed() */
 	bool (*commit)(struct g *g, void *arg);
 	void *commit_arg;
-	void *lane_sp;      /* (o) of the lane's own stack while a g runs */
-	struct ledger *led; /* (c) */
+	void *lane_sp;       /* (o) of the lane's own stack while a g runs */
+	struct ledger *led;  /* (c) */
+	uint64_t now;        /* (o) the lane's, of this turn; what g->since is set to */
+	struct coro_fpu fpu; /* (c) what every g finds that does not keep its own */
 	/* movable gs */
 	struct mrunq m;
 	struct mlist came_home; /* (a) dead gs of ours that ended on other lanes; `remote` */
@@ -80,8 +113,8 @@ struct sched {
 	uint32_t nr_g;  /* (o) alive; (a) relaxed readers */
 	uint32_t max_g; /* (c) */
 	uint64_t last_id;
-	struct coro_fpu fpu; /* (c) what a new g starts with */
-	struct coro_san san; /* of the lane's own stack */
+	struct coro_san san;    /* of the lane's own stack */
+	struct sched_pool pool; /* (o) what is given back of it: sched_pool.c */
 };
 
 /* sched_init - 0; -ENOMEM; -EINVAL. timers and led are borrowed. */
@@ -116,6 +149,21 @@ void __sched_ready(struct sched *s, struct g *g);
 void __sched_yield(struct sched *s);
 /* __sched_sleep_until - park until the lane's clock says `when` (absolute ns, not 0). */
 void __sched_sleep_until(struct sched *s, uint64_t when);
+
+/* sched_carve - a g without name and function, its stack never used before or given back. NULL: no
+ * stack or memory. */
+struct g *sched_carve(struct sched *s);
+
+/*
+ * sched_trim - for the way to sleep: give back the memory of stacks that have been dead for
+ * SCHED_COLD_NS, all but the SCHED_WARM newest, at most SCHED_TRIM_MAX of them a call. Returns ns
+ * until it wants to be called again: 0 at once, INT64_MAX not before another g died.
+ */
+int64_t sched_trim(struct sched *s, uint64_t now);
+void sched_pool_fini(struct sched *s);
+
+/* sched_sleep_over - the gtimer function of g->sleep. */
+void sched_sleep_over(struct gtimer *t, uint32_t seq, uint64_t now);
 
 /* sched_of_slot - the g whose stack is slot `index`, or NULL if there is none. For dumps. */
 struct g *sched_of_slot(struct sched *s, uint32_t index);

@@ -55,6 +55,12 @@ PL_API void pl_sleep(int64_t ns);
 /* pl_now - the lane's monotonic clock in ns, as of this turn. Cheap: no system call. */
 PL_API uint64_t pl_now(void);
 
+/* pl_keep_fp - on != 0: what this goroutine sets of the floating-point control words (rounding,
+ * flushing to zero, traps; fesetround(3), feenableexcept(3)) is kept for it across parks from now
+ * on, at some 7 ns a park on x86. Otherwise each park gives it back those that the lane began
+ * with. A new goroutine begins with the lane's. The exception flags are never kept. */
+PL_API void pl_keep_fp(int on);
+
 /* pl_lane_stop - ask all lanes to end: pl_run returns after their turns. */
 PL_API void pl_lane_stop(void);
 

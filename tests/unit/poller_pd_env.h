@@ -36,13 +36,13 @@ static inline void pd_env_init(struct env *e, bool local)
 /* The same for what must end with BUG. */
 #define BOTH_FATAL(name)                                                                           \
 	static void name(struct env *e);                                                           \
-	Test(netpoll_local, test_netpoll_##name, .signal = SIGILL)                                 \
+	Test(netpoll_local, test_netpoll_##name, .signal = BUG_SIGNAL)                             \
 	{                                                                                          \
 		struct env e;                                                                      \
 		pd_env_init(&e, true);                                                             \
 		name(&e);                                                                          \
 	}                                                                                          \
-	Test(netpoll_locked, test_netpoll_##name, .signal = SIGILL)                                \
+	Test(netpoll_locked, test_netpoll_##name, .signal = BUG_SIGNAL)                            \
 	{                                                                                          \
 		struct env e;                                                                      \
 		pd_env_init(&e, false);                                                            \

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <fenv.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -13,7 +14,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <xmmintrin.h>
+#include <unwind.h>
 
 #include "poller/coro.h"
 #include "poller/lane.h"
@@ -24,22 +25,22 @@ struct pingpong {
 	struct coro_stack stack;
 	struct coro_san san_main, san_co;
 	void *main_sp, *co_sp;
+	struct coro_fpu main_fpu, co_fpu; /* what each side finds when it goes on */
+	struct coro_fpu seen;
 	int step;
-	unsigned mxcsr;
-	uint16_t fcw;
 };
 
 static void to_main(struct pingpong *p)
 {
 	coro_san_leave(&p->san_co, &p->san_main, false);
-	coro_switch(&p->co_sp, p->main_sp);
+	coro_switch(&p->co_sp, p->main_sp, p->co_fpu);
 	coro_san_enter(&p->san_co);
 }
 
 static void to_co(struct pingpong *p)
 {
 	coro_san_leave(&p->san_main, &p->san_co, false);
-	coro_switch(&p->main_sp, p->co_sp);
+	coro_switch(&p->main_sp, p->co_sp, p->main_fpu);
 	coro_san_enter(&p->san_main);
 }
 
@@ -49,8 +50,10 @@ static void pingpong_open(struct pingpong *p, void (*fn)(void *))
 	cr_assert_eq(coro_arena_init(&p->arena, 4, 64 << 10), 0);
 	cr_assert_eq(coro_arena_carve(&p->arena, &p->stack), 0);
 	coro_san_thread(&p->san_main);
+	coro_san_init(&p->san_co, &p->stack);
 	coro_san_open(&p->san_co, &p->stack);
-	p->co_sp = coro_prepare(p->stack.hi, coro_fpu_current(), fn, p);
+	p->main_fpu = p->co_fpu = coro_fpu_current();
+	p->co_sp = coro_prepare(p->stack.hi, p->co_fpu, fn, p);
 }
 
 static void count_steps(void *arg)
@@ -74,49 +77,39 @@ Test(coro, test_coro_switch_alternates)
 		to_co(&p);
 		cr_assert_eq(p.step, i);
 	}
-	coro_san_close(&p.san_co);
+	coro_san_fini(&p.san_co);
 	coro_arena_fini(&p.arena);
 }
 
-static uint16_t get_fcw(void)
-{
-	uint16_t w;
-
-	__asm__ volatile("fnstcw %0" : "=m"(w));
-	return w;
-}
-
+/* Upward rounding, by the machine's own name for it; fesetround() sets all the words there are. */
 static void change_rounding(void *arg)
 {
 	struct pingpong *p = arg;
 
-	uint16_t fcw = (uint16_t)((get_fcw() & ~0x0c00) | 0x0800);
-
 	coro_san_enter(&p->san_co);
-	_mm_setcsr((_mm_getcsr() & ~0x6000u) | 0xc000); /* round up, flush to zero */
-	__asm__ volatile("fldcw %0" : : "m"(fcw));
+	cr_assert_eq(fesetround(FE_UPWARD), 0);
+	p->co_fpu = coro_fpu_current();
 	for (;;) {
 		to_main(p);
-		p->mxcsr = _mm_getcsr();
-		p->fcw = get_fcw();
+		p->seen = coro_fpu_current();
+		p->step = fegetround();
 	}
 }
 
-Test(coro, test_coro_switch_keeps_fp_control_words)
+Test(coro, test_coro_switch_gives_each_side_its_fp_control_words)
 {
 	static struct pingpong p;
-	unsigned mine = _mm_getcsr() & 0xffc0;
-	uint16_t fcw = get_fcw();
 
 	pingpong_open(&p, change_rounding);
 	to_co(&p);
-	cr_assert_eq(_mm_getcsr() & 0xffc0, mine);
-	cr_assert_eq(get_fcw(), fcw);
+	cr_assert_eq(coro_fpu_current().word, p.main_fpu.word);
+	cr_assert_eq(fegetround(), FE_TONEAREST);
 	to_co(&p);
-	cr_assert_eq(p.mxcsr & 0xe000, 0xc000, "rounding up and flush to zero came back");
-	cr_assert_eq(p.fcw & 0x0c00, 0x0800);
-	cr_assert_eq(_mm_getcsr() & 0xffc0, mine);
-	coro_san_close(&p.san_co);
+	cr_assert_neq(p.co_fpu.word, p.main_fpu.word);
+	cr_assert_eq(p.seen.word, p.co_fpu.word);
+	cr_assert_eq(p.step, FE_UPWARD);
+	cr_assert_eq(fegetround(), FE_TONEAREST);
+	coro_san_fini(&p.san_co);
 	coro_arena_fini(&p.arena);
 }
 
@@ -155,7 +148,7 @@ Test(coro, test_coro_switch_keeps_callee_saved_registers)
 	cr_assert_eq(mixed(&p, to_co, 0x1234567), mixed_want(0x1234567));
 	to_co(&p);
 	cr_assert_eq(p.step, 1);
-	coro_san_close(&p.san_co);
+	coro_san_fini(&p.san_co);
 	coro_arena_fini(&p.arena);
 }
 
@@ -213,6 +206,133 @@ Test(coro, test_coro_guard_by_mprotect_cannot_be_read)
 	coro_arena_fini(&a);
 }
 
+Test(coro, test_coro_guards_by_mprotect_stop_before_the_map_limit)
+{
+	struct coro_arena a, b;
+	struct coro_stack s;
+
+	cr_assert_eq(coro_arena_init(&a, 8, 64 << 10), 0);
+	cr_assert_eq(coro_arena_init(&b, 8, 64 << 10), 0);
+	cr_assert_gt(a.map_limit, 1000);
+	a.guard_by_madvise = b.guard_by_madvise = false;
+	a.map_limit = b.map_limit = 6; /* three guards, of both together */
+	cr_assert_eq(coro_arena_carve(&a, &s), 0);
+	cr_assert_eq(coro_arena_carve(&b, &s), 0);
+	cr_assert_eq(coro_arena_carve(&a, &s), 0);
+	cr_assert_eq(coro_arena_carve(&a, &s), -ENOMEM);
+	cr_assert_eq(coro_arena_carve(&b, &s), -ENOMEM);
+	coro_arena_fini(&a);
+	cr_assert_eq(coro_arena_carve(&b, &s), 0, "what an arena took comes back");
+	coro_arena_fini(&b);
+}
+
+Test(coro, test_coro_release_gives_the_pages_back_and_keeps_the_guard)
+{
+	int fd = eventfd(0, EFD_NONBLOCK);
+	unsigned char in_core[64];
+	struct coro_arena a;
+	struct coro_stack s;
+	size_t size;
+
+	cr_assert_eq(coro_arena_init(&a, 2, 64 << 10), 0);
+	cr_assert_eq(coro_arena_carve(&a, &s), 0);
+	size = (size_t)(s.hi - s.lo);
+	cr_assert_leq(size / 4096, sizeof(in_core));
+	memset(s.lo, 0xaa, size);
+	coro_arena_release(&a, s.index);
+	cr_assert_eq(mincore(s.lo, size, in_core), 0);
+	for (size_t i = 0; i < size / (size_t)sysconf(_SC_PAGESIZE); i++)
+		cr_assert_eq(in_core[i] & 1, 0);
+	cr_assert_eq(s.hi[-1], 0);
+	cr_assert_eq(write(fd, s.lo - 8, 8), -1);
+	cr_assert_eq(errno, EFAULT);
+	close(fd);
+	coro_arena_fini(&a);
+}
+
+/* ---- the walk ---- */
+
+struct frames {
+	uintptr_t pc[32];
+	unsigned nr;
+};
+
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *ctx, void *arg)
+{
+	struct frames *f = arg;
+
+	if (f->nr < ARRAY_SIZE(f->pc))
+		f->pc[f->nr++] = _Unwind_GetRegionStart(ctx);
+	return _URC_NO_REASON;
+}
+
+static void collect(void *arg)
+{
+	_Unwind_Backtrace(note_frame, arg);
+}
+
+static NOINLINE int inner(struct pingpong *p)
+{
+	to_main(p);
+	return p->step;
+}
+
+static void outer(void *arg)
+{
+	struct pingpong *p = arg;
+
+	coro_san_enter(&p->san_co);
+	for (;;)
+		p->step = inner(p) + 1;
+}
+
+static bool has(const struct frames *f, void (*fn)(void))
+{
+	for (unsigned i = 0; i < f->nr; i++)
+		if (f->pc[i] == (uintptr_t)fn)
+			return true;
+	return false;
+}
+
+Test(coro, test_coro_walk_finds_the_frames_of_a_parked_one_and_ends)
+{
+	static struct pingpong p;
+	struct frames f = {.nr = 0};
+	uint8_t before[4096];
+
+	pingpong_open(&p, outer);
+	cr_assert_not(coro_started(p.co_sp));
+	to_co(&p);
+	cr_assert(coro_started(p.co_sp));
+	memcpy(before, p.stack.hi - sizeof(before), sizeof(before));
+	coro_walk(p.co_sp, collect, &f);
+	cr_assert(has(&f, (void (*)(void))inner));
+	cr_assert(has(&f, (void (*)(void))outer));
+	cr_assert_lt(f.nr, ARRAY_SIZE(f.pc), "ends at the trampoline");
+	cr_assert_eq(memcmp(before, p.stack.hi - sizeof(before), sizeof(before)), 0);
+	to_co(&p);
+	cr_assert_eq(p.step, 1, "and it goes on as if nothing had been");
+	coro_san_fini(&p.san_co);
+	coro_arena_fini(&p.arena);
+}
+
+static bool active(void)
+{
+	return true;
+}
+
+Test(coro, test_coro_no_lane_under_a_shadow_stack)
+{
+	struct lane_config cfg;
+	struct lane *l = NULL;
+
+	cr_assert_not(coro_shadow_stack());
+	coro_shadow_stack_probe = active;
+	lane_config_init(&cfg);
+	cr_assert_eq(lane_create(&cfg, &l), -EOPNOTSUPP);
+	cr_assert_null(l);
+}
+
 Test(coro, test_coro_slot_tells_guard_from_stack)
 {
 	struct coro_arena a;
@@ -247,10 +367,25 @@ static void overflows(void *arg)
 	deep(1 << 20);
 }
 
+/* One frame that is larger than the whole stack: it must not reach over the guard. */
+static void big_frame(void *arg)
+{
+	volatile char frame[80 << 10];
+
+	(void)arg;
+	__asm__ volatile("" : : "r"(frame) : "memory"); /* all of it is used */
+	frame[0] = 1;
+	deep(frame[0]);
+}
+
 static void null_write(void *arg)
 {
 	/* In assembly, so that no sanitizer has a word to say first. arg is NULL. */
+#if defined(__x86_64__)
 	__asm__ volatile("movl $1, (%0)" : : "r"(arg) : "memory");
+#else
+	__asm__ volatile("str wzr, [%0]" : : "r"(arg) : "memory");
+#endif
 }
 
 static void prev_handler(int sig)
@@ -301,6 +436,15 @@ Test(coro, test_coro_overflow_names_the_goroutine_and_dies)
 	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "status %x", status);
 }
 
+Test(coro, test_coro_overflow_by_a_big_frame_names_the_goroutine)
+{
+	char out[4096];
+	int status = run_child(big_frame, SIG_DFL, out, sizeof(out));
+
+	cr_assert(strstr(out, "deep_one") && strstr(out, "stack overflow"), "said: %s", out);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "status %x", status);
+}
+
 Test(coro, test_coro_other_fault_goes_to_previous_handler)
 {
 	char out[4096];
@@ -315,6 +459,6 @@ Test(coro, test_coro_other_fault_without_handler_dies_by_default)
 	char out[4096];
 	int status = run_child(null_write, SIG_DFL, out, sizeof(out));
 
-	cr_assert_str_empty(out);
+	cr_assert_null(strstr(out, "goroutine"), "said: %s", out);
 	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }

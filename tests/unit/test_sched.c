@@ -6,7 +6,11 @@
 #include "poller_env.h"
 
 #include <errno.h>
+#include <fenv.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "poller/parklane/go.h"
 
@@ -315,6 +319,192 @@ Test(sched, test_sched_dead_stack_is_used_again_warmest_first)
 	env_fini(&e);
 }
 
+/* ---- memory given back ---- */
+
+#define SECOND 1000000000ull
+
+static uint32_t nr_idle(const struct sched *s)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->arena.nr_carved; i++)
+		n += sched_of_slot((struct sched *)s, i)->state == G_IDLE;
+	return n;
+}
+
+/* All that a lane with nothing to do would trim at `now`. */
+static int64_t trim_all(struct env *e)
+{
+	int64_t ns;
+
+	while ((ns = sched_trim(&e->lane->sched, e->now)) == 0)
+		;
+	return ns;
+}
+
+static void crowd(struct env *e, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		env_go(e, nothing, NULL);
+	while (env_turns(e, 1))
+		;
+}
+
+Test(sched, test_sched_stacks_dead_for_a_second_are_given_back_but_the_newest)
+{
+	struct sched *s;
+	struct env e;
+
+	env_init(&e, true);
+	s = &e.lane->sched;
+	cr_assert_eq(trim_all(&e), INT64_MAX, "nobody died yet");
+	crowd(&e, 1000);
+	cr_assert_eq(trim_all(&e), SECOND);
+	e.now += SECOND / 2;
+	cr_assert_eq(trim_all(&e), SECOND / 2);
+	cr_assert_eq(nr_idle(s), 0);
+	e.now += SECOND / 2;
+	cr_assert_eq(trim_all(&e), INT64_MAX);
+	cr_assert_eq(nr_idle(s), 1000 - SCHED_WARM);
+	crowd(&e, 1000);
+	cr_assert_eq(s->arena.nr_carved, 1000, "slots given back come before new ones");
+	cr_assert_eq(s->pool.nr_spare, 0);
+	env_fini(&e);
+}
+
+Test(sched, test_sched_stacks_in_use_every_second_are_kept)
+{
+	struct env e;
+
+	env_init(&e, true);
+	crowd(&e, 500);
+	(void)trim_all(&e);
+	e.now += SECOND;
+	crowd(&e, 300);
+	cr_assert_eq(trim_all(&e), SECOND, "the 300 are looked at later");
+	cr_assert_eq(nr_idle(&e.lane->sched), 200);
+	env_fini(&e);
+}
+
+Test(sched, test_sched_trim_takes_few_at_a_time_and_spawn_takes_from_what_is_left)
+{
+	struct sched *s;
+	struct env e;
+
+	env_init(&e, true);
+	s = &e.lane->sched;
+	crowd(&e, 1000);
+	(void)trim_all(&e);
+	e.now += SECOND;
+	cr_assert_eq(sched_trim(s, e.now), 0);
+	cr_assert_eq(nr_idle(s), SCHED_TRIM_MAX);
+	crowd(&e, 1000);
+	cr_assert_eq(s->arena.nr_carved, 1000);
+	cr_assert_null(s->pool.cold);
+	cr_assert_eq(nr_idle(s), 0);
+	env_fini(&e);
+}
+
+static size_t resident(void)
+{
+	size_t pages = 0, skip;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	cr_assert_eq(fscanf(f, "%zu %zu", &skip, &pages), 2);
+	fclose(f);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static NOINLINE void dirty(void)
+{
+	char deep[40 << 10];
+
+	memset(deep, 1, sizeof(deep));
+	__asm__ volatile("" : : "r"(deep) : "memory");
+}
+
+static void dirties(void *arg)
+{
+	(void)arg;
+	dirty();
+}
+
+static size_t rss_full, rss_idle;
+
+static void dirty_then_wait(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 1000; i++)
+		cr_assert_eq(pl_go(dirties, NULL), 0);
+	pl_sleep(1000000);
+	rss_full = resident();
+	pl_sleep(1500000000);
+	rss_idle = resident();
+}
+
+Test(sched, test_sched_idle_lane_gives_memory_back_while_it_sleeps)
+{
+	struct lane_config cfg;
+	struct lane *l;
+
+	lane_config_init(&cfg);
+	cfg.max_g = 2048;
+	cr_assert_eq(lane_create(&cfg, &l), 0);
+	cr_assert_eq(lane_go(l, dirty_then_wait, NULL, "main"), 0);
+	cr_assert_eq(lane_run(l), 0);
+	cr_assert_lt(rss_idle + (30u << 20), rss_full, "%zu KiB, then %zu", rss_full >> 10,
+		     rss_idle >> 10);
+	lane_destroy(l);
+}
+
+/* ---- floating point ---- */
+
+static void rounds_up(void *arg)
+{
+	int *seen = arg;
+
+	pl_keep_fp(seen[0]);
+	fesetround(FE_UPWARD);
+	pl_yield();
+	seen[1] = fegetround();
+	fesetround(FE_UPWARD);
+	pl_sleep(1);
+	seen[2] = fegetround();
+}
+
+static void looks(void *arg)
+{
+	int *seen = arg;
+
+	seen[0] = fegetround();
+	pl_yield();
+	seen[1] = fegetround();
+}
+
+Test(sched, test_sched_fp_control_words_are_kept_for_who_asks_and_reach_nobody_else)
+{
+	int kept[3] = {1}, plain[3] = {0}, other[2] = {0};
+	struct env e;
+
+	env_init(&e, true);
+	env_go(&e, rounds_up, kept);
+	env_go(&e, looks, other);
+	env_go(&e, rounds_up, plain);
+	env_go(&e, looks, other);
+	env_turns(&e, 3);
+	e.now += 10;
+	env_turns(&e, 2);
+	cr_assert_eq(kept[1], FE_UPWARD);
+	cr_assert_eq(kept[2], FE_UPWARD);
+	cr_assert_eq(plain[1], FE_TONEAREST);
+	cr_assert_eq(plain[2], FE_TONEAREST);
+	cr_assert_eq(other[0], FE_TONEAREST);
+	cr_assert_eq(other[1], FE_TONEAREST);
+	cr_assert_eq(fegetround(), FE_TONEAREST, "nor the lane's own stack");
+	cr_assert_eq(lane_nr_g(e.lane), 0);
+	env_fini(&e);
+}
+
 Test(sched, test_sched_go_beyond_max_g_is_enomem)
 {
 	struct env e;
@@ -355,7 +545,7 @@ static void ready_running(void *arg)
 	sched_ready(sched_self());
 }
 
-Test(sched, test_sched_ready_of_one_that_is_not_parked_is_fatal, .signal = SIGILL)
+Test(sched, test_sched_ready_of_one_that_is_not_parked_is_fatal, .signal = BUG_SIGNAL)
 {
 	struct env e;
 
