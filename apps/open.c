@@ -147,6 +147,9 @@ static int lane_error(const struct lane_plan *plan, int err)
 	if (err == -EINVAL && plan->cpu >= 0)
 		return open_error(err, "cannot run on cpu %d: it is offline or not allowed here",
 				  plan->cpu);
+	if (err == -ENOEXEC)
+		return open_error(err, "goroutines cannot run under a shadow stack: set "
+				       "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
 	if (plan->kernel == LANE_KERNEL_URING) {
 		switch (err) {
 		case -EOPNOTSUPP:

@@ -13,6 +13,7 @@
 
 #include "apps/open.h"
 #include "apps/stat_serve.h"
+#include "poller/dump.h"
 #include "poller/monitor.h"
 
 struct run;
@@ -227,8 +228,14 @@ int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg
 		if (err)
 			(void)open_error(err, "no memory");
 	}
-	if (!err)
+	if (!err) {
+		/* Without, where the system gives no thread for it: no reason to fail. */
+		bool dumps = dump_on_sigquit() == 0;
+
 		err = run_lanes(r, hooks);
+		if (dumps)
+			dump_off_sigquit();
+	}
 	lane_group_destroy(r->all.grp);
 	if (r->h.dev)
 		netdev_close_spec(&r->h);

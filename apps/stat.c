@@ -16,12 +16,14 @@
 
 struct stat_args {
 	unsigned pid;
-	bool json;
+	bool json, goroutines, all;
 };
 
 enum {
 	KEY_PID = 1,
 	KEY_JSON,
+	KEY_GOROUTINES,
+	KEY_ALL,
 };
 
 static error_t stat_parse(int key, char *arg, struct argp_state *state)
@@ -35,6 +37,18 @@ static error_t stat_parse(int key, char *arg, struct argp_state *state)
 	case KEY_JSON:
 		a->json = true;
 		return 0;
+	case KEY_GOROUTINES:
+		a->goroutines = true;
+		return 0;
+	case KEY_ALL:
+		a->all = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (a->all && !a->goroutines)
+			cli_usage("--all goes with --goroutines: give both");
+		if (a->json && a->goroutines)
+			cli_usage("--goroutines prints text: leave --json out");
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -43,13 +57,16 @@ static error_t stat_parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option stat_options[] = {
 	{"pid", KEY_PID, "N", 0, "The process to look into (default: the only one)", 0},
 	{"json", KEY_JSON, NULL, 0, "Print all of it as JSON", 0},
+	{"goroutines", KEY_GOROUTINES, NULL, 0,
+	 "Print what each goroutine waits for, how long, and where; alike ones together", 0},
+	{"all", KEY_ALL, NULL, 0, "With --goroutines: each one", 0},
 	{0},
 };
 static const struct argp stat_argp = {
 	.options = stat_options,
 	.parser = stat_parse,
 	.doc = "Look into a running lane: sockets with state and queues, drops by reason, ring "
-	       "overruns.",
+	       "overruns; or its goroutines.",
 };
 
 /* A connected socket; -errno. */
@@ -149,10 +166,34 @@ static _Noreturn void die_without_lane(unsigned pid)
 		pid);
 }
 
+/* copy_dump - the lane's text as it comes. 0; 1 it broke off before its first line. */
+static int copy_dump(int fd, bool all)
+{
+	const char *ask = all ? STAT_ASK_ALL : STAT_ASK_GOROUTINES;
+	char buf[4096];
+	bool any = false;
+	ssize_t n;
+
+	if (send(fd, ask, strlen(ask), MSG_NOSIGNAL) < 0 || shutdown(fd, SHUT_WR) < 0)
+		cli_die("the lane gave no answer: it may just have ended");
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		any = true;
+		if (fwrite(buf, 1, (size_t)n, stdout) != (size_t)n)
+			return 1;
+	}
+	close(fd);
+	if (!any)
+		cli_die("the lane gave no answer: it may just have ended");
+	return fflush(stdout) ? 1 : 0;
+}
+
 static json_t *fetch(int fd)
 {
 	FILE *f = fdopen(fd, "r");
-	json_t *o = f ? json_loadf(f, 0, NULL) : NULL;
+	json_t *o;
+
+	(void)shutdown(fd, SHUT_WR); /* the empty request */
+	o = f ? json_loadf(f, 0, NULL) : NULL;
 
 	if (f)
 		fclose(f);
@@ -243,6 +284,8 @@ int cmd_stat(int argc, char **argv)
 		cli_die("process %u is another user's: run stat as that user or root", a.pid);
 	if (fd < 0)
 		die_without_lane(a.pid);
+	if (a.goroutines)
+		return copy_dump(fd, a.all);
 	o = fetch(fd);
 	if (a.json) {
 		json_dumpf(o, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));

@@ -203,14 +203,22 @@ static json_t *answer(struct stat_serve *s)
 	return o;
 }
 
-static void serve_one(struct stat_serve *s, int fd)
+/* read_request - up to the client's end of it; cut where it is longer than any that we know. */
+static void read_request(int fd, char *buf, size_t size)
 {
-	struct timeval limit = {.tv_sec = 2};
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size - 1 && (n = recv(fd, buf + len, size - 1 - len, 0)) > 0)
+		len += (size_t)n;
+	buf[len] = '\0';
+}
+
+static void send_json(struct stat_serve *s, int fd)
+{
 	json_t *o = answer(s);
 	char *text = json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
 
-	/* Who connects and does not read must not hold the thread. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	for (size_t off = 0, len = text ? strlen(text) : 0; off < len;) {
 		ssize_t n = send(fd, text + off, len - off, MSG_NOSIGNAL);
 
@@ -220,6 +228,24 @@ static void serve_one(struct stat_serve *s, int fd)
 	}
 	free(text);
 	json_decref(o);
+}
+
+static void serve_one(struct stat_serve *s, int fd)
+{
+	struct timeval limit = {.tv_sec = 2};
+	char request[32];
+
+	/* Who connects and does not read, or ask, must not hold the thread. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	read_request(fd, request, sizeof(request));
+	/* All signals are blocked in this thread: a client that left is EPIPE. */
+	if (strcmp(request, STAT_ASK_GOROUTINES) == 0)
+		(void)pl_dump_goroutines(fd, 0);
+	else if (strcmp(request, STAT_ASK_ALL) == 0)
+		(void)pl_dump_goroutines(fd, PL_DUMP_ALL);
+	else
+		send_json(s, fd);
 }
 
 static void *serve_thread(void *arg)

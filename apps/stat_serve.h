@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The running lane's side of `parklane stat`: a thread that answers on a unix socket with one
- * JSON object. It reads counters relaxed; the list of sockets is written by each
- * lane itself, between two turns, when the thread asks by a message.
+ * JSON object, or with a goroutine dump as text. It reads counters relaxed; the list of sockets
+ * is written by each lane itself, between two turns, when the thread asks by a message.
  */
 #ifndef APPS_STAT_SERVE_H
 #define APPS_STAT_SERVE_H
@@ -10,6 +10,10 @@
 #include "apps/open.h"
 
 #define STAT_DIR "/run/parklane"
+
+/* What a client sends before it shuts its side down; nothing is a request for the JSON. */
+#define STAT_ASK_GOROUTINES "goroutines\n"
+#define STAT_ASK_ALL        "goroutines all\n"
 
 struct stat_serve;
 

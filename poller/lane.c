@@ -127,7 +127,7 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 	int err = config_check(cfg);
 
 	if (!err && coro_shadow_stack())
-		err = -EOPNOTSUPP;
+		err = -ENOEXEC;
 	if (!err)
 		err = cpu_check(cfg);
 	if (err)
@@ -157,6 +157,7 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 		sched_fini(&l->sched);
 		goto fail;
 	}
+	dump_lane_add(l);
 	*ret_lane = l;
 	return 0;
 fail:
@@ -189,6 +190,7 @@ static int attach(struct lane *l)
 		(void)prctl(PR_SET_TIMERSLACK, 1UL);
 	}
 	sched_attach(&l->sched);
+	dump_lane_thread(l, true);
 	t->attached = true;
 	if (!l->virt && pthread_getcpuclockid(pthread_self(), &cpu_clock) == 0)
 		__atomic_store_n(&l->cpu_clock, cpu_clock, __ATOMIC_RELEASE);
@@ -203,6 +205,7 @@ static void detach(struct lane *l)
 		return;
 	t->attached = false;
 	__atomic_store_n(&l->cpu_clock, 0, __ATOMIC_RELEASE);
+	dump_lane_thread(l, false);
 	if (l->virt)
 		return;
 	if (t->old_slack > 0)
@@ -220,6 +223,7 @@ void lane_destroy(struct lane *l)
 	while (__atomic_load_n(&l->stoppers, __ATOMIC_SEQ_CST))
 		sched_yield();
 	lane_group_wait(l->group);
+	dump_lane_remove(l);
 	l->ending = true;
 	conn_lane_fini(l);
 	detach(l);
@@ -375,6 +379,7 @@ static unsigned __lane_turn(struct lane *l, bool may_sleep)
 	bool idle;
 
 	read_now(l);
+	dump_turn(l, &l->dump);
 	found = input(l);
 	if (unlikely(!mlist_empty(&l->inbox)))
 		found += messages(l);

@@ -59,7 +59,7 @@ struct lane_config {
 
 void lane_config_init(struct lane_config *cfg);
 
-/* lane_create - 0; -ENOMEM; -EINVAL no such cpu or bad field; -EOPNOTSUPP the thread has a shadow
+/* lane_create - 0; -ENOMEM; -EINVAL no such cpu or bad field; -ENOEXEC the thread has a shadow
  * stack (x86 CET, aarch64 GCS), which the switch between goroutines cannot follow; other -errno
  * of epoll, io_uring (netpoll_uring_create) or affinity. Does not run anything yet. */
 MUST_USE int lane_create(const struct lane_config *cfg, struct lane **ret_lane);

@@ -33,7 +33,7 @@ uint64_t lane_next_event(struct lane *l)
 static bool lane_called(struct lane *l)
 {
 	return __atomic_load_n(&l->stop, __ATOMIC_SEQ_CST) ||
-	       __atomic_load_n(&l->inbox.head, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&l->inbox.head, __ATOMIC_SEQ_CST) || dump_wanted(&l->dump) ||
 	       (l->group && movable_waiting(l->group));
 }
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "poller/dump.h"
 #include "poller/gtimer.h"
 #include "poller/lane.h"
 #include "poller/ledger.h"
@@ -62,6 +63,7 @@ struct lane {
 	struct list_head conns; /* lane_conns(); under conns_lock in a group */
 	uint32_t conns_lock;    /* (a) spin, conn.c */
 	struct lane_thread thr;
+	struct lane_dump dump;
 };
 
 /* lane_clock - read the lane's clock, ns. Does not change lane_now(). */

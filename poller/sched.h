@@ -15,16 +15,23 @@
 
 struct lane;
 
-/* Why a g waits; printed in dumps. */
+/* Why a g waits, and how dumps call it. */
+/* clang-format off */
+#define WAIT_REASONS(X)                                                                            \
+	X(NONE, "")                                                                                \
+	X(IO_READ, "read")                                                                         \
+	X(IO_WRITE, "write")                                                                       \
+	X(SLEEP, "sleep")                                                                          \
+	X(FD_MUTEX, "lock of a connection")                                                        \
+	X(SEMA, "semaphore")                                                                       \
+	X(LANE, "another lane's answer")
+/* clang-format on */
+
 enum wait_reason {
-	WAIT_NONE,
-	WAIT_IO_READ,
-	WAIT_IO_WRITE,
-	WAIT_SLEEP,
-	WAIT_FD_MUTEX,
-	WAIT_SEMA,
-	WAIT_LANE, /* for another lane's answer */
-	WAIT_REASON_MAX
+#define X(sym, name) WAIT_##sym,
+	WAIT_REASONS(X)
+#undef X
+		WAIT_REASON_MAX
 };
 
 enum g_state {

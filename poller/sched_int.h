@@ -61,7 +61,7 @@ struct g {
 	void *arg;
 	struct sched *home; /* (c) whose arena its stack is of */
 	uint32_t index;     /* (c) slot of its stack */
-	const char *name; /* (c) since birth; borrowed for the g's whole life */
+	const char *name;   /* (c) since birth; borrowed for the g's whole life */
 	struct gtimer sleep;
 	struct coro_stack stack;
 	struct coro_san san;

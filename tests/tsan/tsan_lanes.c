@@ -2,7 +2,7 @@
 /*
  * What crosses threads, for ThreadSanitizer's eyes: lanes that are stopped from outside while
  * they fall asleep, two lanes over one link, kernel sockets between two lanes, and a reader of
- * another lane's counters. A program of its own, since Criterion does not start under TSan.
+ * another lane's counters and goroutines. A program of its own, since Criterion does not start under TSan.
  * Prints TAP.
  */
 #include <errno.h>
@@ -17,10 +17,11 @@
 #include "poller/ledger.h"
 #include "stack/stack.h"
 
-#define STOPS  300
-#define ROUNDS 2000
-#define IP_A   0x0100004du /* 77.0.0.1, network order */
-#define IP_B   0x0200004du
+#define STOPS      300
+#define ROUNDS     2000
+#define GOROUTINES 100000
+#define IP_A       0x0100004du /* 77.0.0.1, network order */
+#define IP_B       0x0200004du
 
 static unsigned test_no;
 
@@ -225,9 +226,53 @@ static bool kernel_sockets(void)
 	return echo_between(&srv, &cli);
 }
 
+/* ---- as many goroutines as no table of TSan's has room for, and a reader of their dump ---- */
+
+static void brief(void *arg)
+{
+	(void)arg;
+	pl_yield();
+}
+
+static void many(void *arg)
+{
+	bool *over = arg;
+
+	for (unsigned i = 0; i < GOROUTINES; i++) {
+		if (pl_go(brief, NULL))
+			return;
+		if (i % 32 == 31)
+			pl_sleep(1);
+	}
+	__atomic_store_n(over, true, __ATOMIC_RELEASE);
+}
+
+static bool goroutines_and_dumps(void)
+{
+	struct lane_config cfg;
+	bool over = false;
+	unsigned dumps = 0;
+	struct lane *l;
+	pthread_t t;
+	FILE *f = tmpfile();
+
+	lane_config_init(&cfg);
+	if (!f || lane_create(&cfg, &l) || lane_go(l, many, &over, "many") ||
+	    pthread_create(&t, NULL, turn_lane, l))
+		return false;
+	while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE) && dumps++ < 20)
+		if (pl_dump_goroutines(fileno(f), dumps % 2 ? 0 : PL_DUMP_ALL))
+			return false;
+	pthread_join(t, NULL);
+	lane_destroy(l);
+	fclose(f);
+	return over && dumps > 0;
+}
+
 int main(void)
 {
-	printf("1..4\n");
+	printf("1..5\n");
+	result(goroutines_and_dumps(), "goroutines come and go while another thread dumps them");
 	result(stop_races(), "a lane stopped from outside while it falls asleep");
 	result(two_stacks(NETDEV_F_TX_SG), "two lanes over a link that copies");
 	result(two_stacks(NETDEV_F_TX_SG | NETDEV_F_TX_HANDOVER),

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Collecting a goroutine dump. Only a lane knows where its gs stand, so it looks itself, a few
+ * per turn; who asked waits, and tells of a lane that does not turn what can be told from
+ * outside: which g it runs. Frames come from libgcc's unwinder by coro_walk(): nothing runs or
+ * is written on a parked g's stack.
+ */
+#include "poller/dump.h"
+
+#include <errno.h>
+#include <parklane/go.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <unwind.h>
+
+#include "poller/dump_int.h"
+#include "poller/group.h"
+#include "poller/lane_int.h"
+#include "poller/symbols.h"
+#include "stack/base/bug.h"
+#include "stack/base/clock.h"
+
+#define GS_PER_TURN 32u   /* some 2 us each */
+#define ROOM_GROUPS 4096u /* 1.5 MB while a dump goes on */
+#define ROOM_ALL    65536u
+#define LOOK_NS     NSEC_PER_MSEC
+#define STUCK_LOOKS 1000u /* a lane that made no progress for a second is told about as stuck */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lane_dump *dump_lanes; /* under lock; gdb looks here, too */
+static unsigned nr_lanes;            /* under lock; ever made */
+
+/* ---- the lane's side ---- */
+
+struct walk {
+	struct dump_group *g;
+	uintptr_t lo, hi; /* the stack: frames elsewhere are not the goroutine's */
+};
+
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *ctx, void *arg)
+{
+	struct walk *w = arg;
+	uintptr_t cfa = _Unwind_GetCFA(ctx), pc = _Unwind_GetIP(ctx);
+
+	if (cfa < w->lo || cfa > w->hi) /* ours still, above coro_walk() */
+		return w->g->nr_pc ? _URC_END_OF_STACK : _URC_NO_REASON;
+	if (!pc)
+		return _URC_END_OF_STACK;
+	if (_Unwind_GetRegionStart(ctx) == (uintptr_t)pl_dump_goroutines) {
+		w->g->nr_pc = 0; /* who asks needs not be told how */
+		return _URC_NO_REASON;
+	}
+	if (w->g->nr_pc == DUMP_FRAMES) {
+		w->g->cut = true;
+		return _URC_END_OF_STACK;
+	}
+	w->g->pc[w->g->nr_pc++] = pc;
+	return _URC_NO_REASON;
+}
+
+static void walk_here(void *arg)
+{
+	_Unwind_Backtrace(note_frame, arg);
+}
+
+/*
+ * hold - may g's stack be walked from s's lane now? A movable one that is parked is taken from
+ * whoever would wake it, as if it were still leaving its stack; let_go() gives it back.
+ */
+static bool hold(const struct sched *s, struct g *g, bool movable)
+{
+	uint8_t old = G_WAKE_PARKED;
+
+	if (movable)
+		return __atomic_compare_exchange_n(&g->wake, &old, G_WAKE_NO, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return READ_ONCE(g->sched) == s;
+}
+
+static void let_go(struct sched *s, struct g *g)
+{
+	uint8_t old = G_WAKE_NO;
+
+	if (__atomic_compare_exchange_n(&g->wake, &old, G_WAKE_PARKED, false, __ATOMIC_SEQ_CST,
+					__ATOMIC_SEQ_CST))
+		return;
+	/* A ready came meanwhile, and left it to us. */
+	__atomic_store_n(&g->wake, G_WAKE_NO, __ATOMIC_RELAXED);
+	g->state = G_RUNNABLE;
+	g->why = WAIT_NONE;
+	movable_inject(lane_group(s->lane), g);
+}
+
+static void walk(const struct sched *s, struct g *g, uint64_t now, struct dump_group *ret)
+{
+	struct walk w = {ret, (uintptr_t)g->stack.lo, (uintptr_t)g->stack.hi};
+
+	if (g->state == G_WAITING && (int64_t)(now - g->since) > 0)
+		ret->shortest = ret->longest = now - g->since;
+	if (g == s->cur)
+		walk_here(&w);
+	else if (coro_started(g->sp))
+		coro_walk(g->sp, walk_here, &w);
+}
+
+/* look_at - fill *ret with what there is to tell of g, whose stack is of s's arena. */
+static void look_at(struct sched *s, struct g *g, uint64_t now, struct dump_group *ret)
+{
+	bool movable = __atomic_load_n(&g->movable, __ATOMIC_ACQUIRE);
+	bool mine = g == s->cur || hold(s, g, movable);
+
+	*ret = (struct dump_group){.nr = 1,
+				   .id = {g->id},
+				   .name = g->name,
+				   .state = READ_ONCE(g->state),
+				   .why = READ_ONCE(g->why),
+				   .away = !mine};
+	if (!mine)
+		return;
+	walk(s, g, now, ret);
+	if (movable && g != s->cur)
+		let_go(s, g);
+}
+
+static uint32_t hash_of(const struct dump_group *g)
+{
+	uint64_t h = (uintptr_t)g->name ^ (uint64_t)g->state << 56 ^ (uint64_t)g->why << 48;
+
+	for (unsigned i = 0; i < g->nr_pc; i++)
+		h = (h ^ g->pc[i]) * 0x9e3779b97f4a7c15ull;
+	return (uint32_t)(h >> 32);
+}
+
+static bool alike(const struct dump_group *a, const struct dump_group *b)
+{
+	return a->hash == b->hash && a->name == b->name && a->state == b->state &&
+	       a->why == b->why && a->nr_pc == b->nr_pc && a->cut == b->cut && a->away == b->away &&
+	       memcmp(a->pc, b->pc, a->nr_pc * sizeof(a->pc[0])) == 0;
+}
+
+static void join(struct dump_group *to, const struct dump_group *one)
+{
+	if (to->nr < DUMP_IDS)
+		to->id[to->nr] = one->id[0];
+	to->nr++;
+	to->shortest = min_t(uint64_t, to->shortest, one->shortest);
+	to->longest = max_t(uint64_t, to->longest, one->longest);
+}
+
+static void take_down(struct dump *d, struct dump_group *one)
+{
+	uint32_t i;
+
+	d->per_state[one->state]++;
+	one->hash = hash_of(one);
+	/* A table at most half full: the search ends. */
+	for (i = one->hash & d->mask; !d->all && d->table[i]; i = (i + 1) & d->mask) {
+		if (alike(&d->group[d->table[i] - 1], one)) {
+			join(&d->group[d->table[i] - 1], one);
+			return;
+		}
+	}
+	if (d->nr == d->room) {
+		d->lost++;
+		return;
+	}
+	d->group[d->nr++] = *one;
+	if (!d->all)
+		d->table[i] = d->nr;
+}
+
+/* look - at no more than `max` slots. */
+static void look(struct lane *l, struct dump *d, uint32_t max)
+{
+	struct sched *s = &l->sched;
+	uint64_t now = lane_clock(l);
+	uint32_t i = d->cursor, end = min_t(uint32_t, s->arena.nr_carved, i + max);
+	struct dump_group one;
+
+	for (; i < end; i++) {
+		struct g *g = sched_of_slot(s, i);
+
+		if (g->state == G_IDLE || g->state == G_DEAD)
+			continue;
+		look_at(s, g, now, &one);
+		if (one.state != G_IDLE && one.state != G_DEAD) /* it may end on another lane */
+			take_down(d, &one);
+	}
+	WRITE_ONCE(d->cursor, i);
+	if (i == s->arena.nr_carved)
+		__atomic_store_n(&d->done, true, __ATOMIC_RELEASE);
+}
+
+void __dump_turn(struct lane *l)
+{
+	struct dump *d;
+
+	__atomic_store_n(&l->dump.busy, 1, __ATOMIC_SEQ_CST);
+	d = __atomic_load_n(&l->dump.want, __ATOMIC_SEQ_CST);
+	if (d) {
+		look(l, d, GS_PER_TURN);
+		if (d->done)
+			__atomic_store_n(&l->dump.want, NULL, __ATOMIC_SEQ_CST);
+	}
+	__atomic_store_n(&l->dump.busy, 0, __ATOMIC_SEQ_CST);
+}
+
+void dump_lane_thread(struct lane *l, bool on)
+{
+	if (on)
+		__atomic_store_n(&l->dump.thread, pthread_self(), __ATOMIC_RELAXED);
+	__atomic_store_n(&l->dump.on_thread, on, __ATOMIC_RELEASE);
+}
+
+void dump_lane_add(struct lane *l)
+{
+	pthread_mutex_lock(&lock);
+	l->dump.number = nr_lanes++;
+	l->dump.next = dump_lanes;
+	dump_lanes = &l->dump;
+	pthread_mutex_unlock(&lock);
+}
+
+void dump_lane_remove(struct lane *l)
+{
+	struct lane_dump **at;
+
+	pthread_mutex_lock(&lock);
+	for (at = &dump_lanes; *at != &l->dump; at = &(*at)->next)
+		;
+	*at = l->dump.next;
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- who asks ---- */
+
+static struct dump *dump_new(bool all, uint32_t nr_g)
+{
+	uint32_t room = all ? min_t(uint32_t, nr_g + 64, ROOM_ALL) : ROOM_GROUPS;
+	struct dump *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->all = all;
+	d->room = room;
+	d->mask = 2 * ROOM_GROUPS - 1;
+	d->group = calloc(room, sizeof(*d->group));
+	d->table = calloc(d->mask + 1, sizeof(*d->table));
+	return d;
+}
+
+static void dump_free(struct dump *d)
+{
+	if (d) {
+		free(d->group);
+		free(d->table);
+	}
+	free(d);
+}
+
+/* take_back - the lane gets its request taken away: it sees none from now on, and is not at it. */
+static void take_back(struct lane *l)
+{
+	__atomic_store_n(&l->dump.want, NULL, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&l->dump.busy, __ATOMIC_SEQ_CST))
+		sched_yield();
+}
+
+/* ask - have the lane's thread fill d; false: it does not turn, d is nobody's again. */
+static bool ask(struct lane *l, struct dump *d)
+{
+	struct timespec wait = {.tv_nsec = LOOK_NS};
+	uint32_t seen = 0, still = 0;
+
+	__atomic_store_n(&l->dump.want, d, __ATOMIC_SEQ_CST);
+	lane_break(l);
+	while (!__atomic_load_n(&d->done, __ATOMIC_ACQUIRE) && still < STUCK_LOOKS) {
+		uint32_t now = READ_ONCE(d->cursor);
+
+		still = now == seen ? still + 1 : 0;
+		seen = now;
+		nanosleep(&wait, NULL);
+	}
+	take_back(l);
+	return d->done;
+}
+
+/* print_stuck - what can be told of a lane from outside; its gs are not ours to walk. */
+static void print_stuck(FILE *f, const char *title, struct lane *l)
+{
+	const struct g *g = READ_ONCE(l->sched.cur);
+
+	fprintf(f, "%s: %u goroutines\n", title, lane_nr_g(l));
+	if (g) {
+		const char *name = READ_ONCE(g->name);
+
+		fprintf(f, "\ngoroutine %llu [running for more than a second]: %s\n",
+			(unsigned long long)READ_ONCE(g->id), name ? name : "?");
+	}
+	fprintf(f, "    the lane does not come to its next turn: the others cannot be listed\n");
+}
+
+static int print_lane(FILE *f, struct symbols *sy, struct lane *l, bool all)
+{
+	struct dump *d = dump_new(all, lane_nr_g(l));
+	char title[64];
+	bool told = true;
+	int err = 0;
+
+	snprintf(title, sizeof(title), l->cfg.cpu >= 0 ? "lane %u on cpu %d" : "lane %u",
+		 l->dump.number, l->cfg.cpu);
+	if (!d || !d->group || !d->table) {
+		err = -ENOMEM;
+	} else if (!__atomic_load_n(&l->dump.on_thread, __ATOMIC_ACQUIRE)) {
+		fprintf(f, "%s: does not run, %u goroutines\n", title, lane_nr_g(l));
+	} else {
+		if (pthread_equal(l->dump.thread, pthread_self()))
+			look(l, d, UINT32_MAX);
+		else
+			told = ask(l, d);
+		if (told)
+			dump_print(f, sy, title, d);
+		else
+			print_stuck(f, title, l);
+	}
+	dump_free(d);
+	return err;
+}
+
+int pl_dump_goroutines(int fd, unsigned flags)
+{
+	struct symbols *sy;
+	FILE *f;
+	int copy, err = 0;
+
+	if (flags & ~PL_DUMP_ALL)
+		return -EINVAL;
+	copy = dup(fd);
+	if (copy < 0)
+		return -errno;
+	f = fdopen(copy, "w");
+	sy = symbols_open();
+	if (!f || !sy) {
+		err = -ENOMEM;
+	} else {
+		pthread_mutex_lock(&lock);
+		for (struct lane_dump *d = dump_lanes; d && !err; d = d->next)
+			err = print_lane(f, sy, container_of(d, struct lane, dump),
+					 flags & PL_DUMP_ALL);
+		pthread_mutex_unlock(&lock);
+	}
+	symbols_close(sy);
+	if (!f)
+		close(copy);
+	else if ((ferror(f) | fclose(f)) && !err)
+		err = errno ? -errno : -EIO;
+	return err;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SIGQUIT prints a goroutine dump. The handler only wakes a thread: nothing that prints may run
+ * in it, and a lane that hangs could not print for itself.
+ */
+#include <errno.h>
+#include <parklane/go.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "poller/dump.h"
+#include "poller/tsc.h"
+#include "stack/base/clock.h"
+
+/* Ctrl-\ is also how a user gets rid of a program: twice within this time it does that. */
+#define TWICE_NS NSEC_PER_SEC
+#define STOP     (1ull << 32)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned users; /* under lock */
+static bool ours;      /* under lock: the handler is installed */
+static pthread_t thread;
+static int wake_fd = -1; /* made once and never closed: a handler may be under way in any thread */
+static uint64_t last_ns; /* (a) of the last signal */
+
+static void on_quit(int sig)
+{
+	uint64_t now = tsc_mono_ns(), one = 1;
+	int saved = errno;
+
+	if (now - __atomic_exchange_n(&last_ns, now, __ATOMIC_RELAXED) < TWICE_NS) {
+		signal(sig, SIG_DFL);
+		raise(sig); /* comes as the handler returns */
+	}
+	(void)!write(wake_fd, &one, sizeof(one));
+	errno = saved;
+}
+
+static void *print_thread(void *arg)
+{
+	uint64_t n;
+
+	(void)arg;
+	for (;;) {
+		if (read(wake_fd, &n, sizeof(n)) != sizeof(n))
+			continue;
+		if (n >= STOP)
+			return NULL;
+		(void)pl_dump_goroutines(STDERR_FILENO, 0);
+	}
+}
+
+/* It takes no signals: they are the program's own threads'. */
+static int start_thread(void)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&thread, NULL, print_thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -err;
+}
+
+/* start - 0 also if SIGQUIT is somebody else's. */
+static int start(void)
+{
+	struct sigaction sa = {.sa_handler = on_quit, .sa_flags = SA_ONSTACK | SA_RESTART}, old;
+	int err;
+
+	if (sigaction(SIGQUIT, NULL, &old) || (old.sa_flags & SA_SIGINFO) ||
+	    old.sa_handler != SIG_DFL)
+		return 0;
+	if (wake_fd < 0)
+		wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (wake_fd < 0)
+		return -errno;
+	err = start_thread();
+	if (err)
+		return err;
+	last_ns = 0;
+	ours = true;
+	sigaction(SIGQUIT, &sa, NULL);
+	return 0;
+}
+
+static void stop(void)
+{
+	uint64_t n = STOP;
+
+	signal(SIGQUIT, SIG_DFL);
+	ours = false;
+	(void)!write(wake_fd, &n, sizeof(n));
+	pthread_join(thread, NULL);
+}
+
+int dump_on_sigquit(void)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&lock);
+	if (users == 0)
+		err = start();
+	if (!err)
+		users++;
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+
+void dump_off_sigquit(void)
+{
+	pthread_mutex_lock(&lock);
+	if (--users == 0 && ours)
+		stop();
+	pthread_mutex_unlock(&lock);
+}

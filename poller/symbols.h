@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Names for code addresses of this process: for dumps, not for any path that matters. */
+#ifndef POLLER_SYMBOLS_H
+#define POLLER_SYMBOLS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+struct symbols;
+
+/* symbols_open - as the process is mapped now. NULL: no memory. Takes milliseconds. */
+struct symbols *symbols_open(void);
+void symbols_close(struct symbols *sy);
+/* symbols_print - a return address as one line without an end: function+offset, and file:line
+ * where there is debugging information. */
+void symbols_print(struct symbols *sy, FILE *f, uintptr_t pc);
+
+#endif

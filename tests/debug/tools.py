@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""gdb and Valgrind over a program with parked goroutines.
+
+usage: tools.py CROWD GDB_SCRIPT. Prints TAP; what is not installed is skipped.
+"""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+CROWD, SCRIPT = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+
+
+def gdb(*commands, args=()):
+    cmd = ['gdb', '--batch', '-nx', '-iex', 'set debuginfod enabled off', '-x', SCRIPT,
+           '-ex', 'set pagination off', '-ex', 'set confirm off', '-ex', 'set width 0']
+    for c in commands:
+        cmd += ['-ex', c]
+    p = subprocess.run(cmd + list(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, timeout=120)
+    return p.stdout.decode(errors='replace')
+
+
+def check_backtrace(text):
+    frames = re.findall(r'^#\d+ .*', text, re.M)
+    names = [re.search(r'(?:in )?(\w+) \(', f).group(1) for f in frames]
+    assert names.count('wait_deep') == 6, text
+    assert names[0] == 'hop' and names[-1] == 'coro_trampoline' and 'customer' in names, text
+    assert 'corrupt' not in text, text
+
+
+def test_gdb_lists_goroutines_and_walks_a_parked_one_of_a_live_program():
+    if not shutil.which('gdb'):
+        return 'gdb is not installed'
+    live = gdb('break puts', 'run', 'info goroutines', 'goroutine 0:5', 'goroutine 5',
+               'goroutine 1:7 frame 2', 'goroutine 99999', 'goroutine x', 'bt 1',
+               args=['--args', CROWD, '20'])
+    assert len(re.findall(r'^ +[01]:\d+ +sleep, .* customer$', live, re.M)) == 40, live
+    check_backtrace(live[live.index('goroutine     0:5'):live.index('several lanes')])
+    assert 'several lanes have one: 0:5, 1:5' in live, live
+    assert 'no goroutine 99999' in live and 'usage: goroutine' in live, live
+    assert re.search(r'^#2 .*(__sched_park|pl_sleep|wait_deep)', live, re.M), live
+    assert re.search(r'^#0 .*puts', live, re.M), 'the thread is where it was: ' + live
+    return None
+
+
+def test_gdb_walks_a_parked_one_in_a_core():
+    """The kernel's own: gdb's generate-core-file gives up a megabyte at each guard."""
+    if not shutil.which('gdb'):
+        return 'gdb is not installed'
+    with open('/proc/sys/kernel/core_pattern') as f:
+        pattern = f.read().strip()
+    if '/' in pattern or '|' in pattern:
+        return 'cores go elsewhere: ' + pattern
+    with tempfile.TemporaryDirectory() as d:
+        p = subprocess.Popen([CROWD, '20'], cwd=d, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (1 << 30,) * 2))
+        p.stdout.readline()
+        p.send_signal(signal.SIGABRT)
+        p.wait(20)
+        cores = os.listdir(d)
+        if not cores:
+            return 'the kernel wrote no core'
+        dead = gdb('core ' + os.path.join(d, cores[0]), 'info goroutines', 'goroutine 1:9',
+                   args=[CROWD])
+        assert len(re.findall(r'^ +[01]:\d+ +sleep, .* customer$', dead, re.M)) == 40, dead
+        check_backtrace(dead[dead.index('goroutine     1:9'):])
+    return None
+
+
+def test_valgrind_knows_the_stacks_and_finds_nothing():
+    if not shutil.which('valgrind'):
+        return 'valgrind is not installed'
+    p = subprocess.run(['valgrind', '--error-exitcode=9', '--leak-check=full', CROWD, '50', 'once'],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       timeout=120)
+    text = p.stderr.decode(errors='replace')
+    if 'unhandled dwarf2' in text:
+        return "this Valgrind cannot read the compiler's debugging information"
+    assert p.returncode == 0, text
+    assert 'switching stacks' not in text and 'ERROR SUMMARY: 0 errors' in text, text
+    return None
+
+
+def main():
+    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith('test_')]
+    print('1..%d' % len(tests))
+    failed = 0
+    for i, (name, test) in enumerate(tests, 1):
+        try:
+            skip = test()
+            print('ok %d - %s%s' % (i, name, ' # SKIP ' + skip if skip else ''))
+        except Exception as e:
+            failed += 1
+            print('not ok %d - %s' % (i, name))
+            for line in ('%s: %s' % (type(e).__name__, e)).splitlines():
+                print('# ' + line)
+        sys.stdout.flush()
+    sys.exit(1 if failed else 0)
+
+
+main()
