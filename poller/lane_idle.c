@@ -117,8 +117,8 @@ int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns)
 		return -EAGAIN;
 	if (!l->virt && l->stack && l->device_fd < 0)
 		return -EOPNOTSUPP;
-	/* the kernel must know of a request before somebody else waits for it */
-	if (l->epoll && l->epoll->pending && l->epoll->ops->poll(l->epoll, 0) > 0)
+	/* also takes a break that was seen: its fd would stay readable where no g waits for one */
+	if (l->epoll && l->epoll->ops->prepare(l->epoll) > 0)
 		return -EAGAIN;
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (lane_called(l)) {

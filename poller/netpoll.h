@@ -106,6 +106,9 @@ struct netpoll_ops {
 	uint64_t (*next_timer)(struct netpoll_backend *nb); /* absolute ns, 0 none */
 	/* sleep_fd - an fd that polls readable when poll() has work; -EOPNOTSUPP: must be polled. */
 	int (*sleep_fd)(struct netpoll_backend *nb);
+	/* prepare - kernel backends: somebody else's loop is about to wait on sleep_fd. As poll(0);
+	 * afterwards the fd tells of all that a blocked poll() would return for. */
+	int (*prepare)(struct netpoll_backend *nb);
 	/* brk - R35: any thread; makes a blocked poll() return. NULL where it never blocks. */
 	void (*brk)(struct netpoll_backend *nb);
 	/* watch - kernel backends: wake a blocked poll() while `fd`, a device's, is readable

@@ -196,6 +196,11 @@ static int epoll_be_poll(struct netpoll_backend *nb, int64_t delay_ns)
 	return n;
 }
 
+static int epoll_be_prepare(struct netpoll_backend *nb)
+{
+	return epoll_be_poll(nb, 0);
+}
+
 static int epoll_be_sleep_fd(struct netpoll_backend *nb)
 {
 	return eb_of(nb)->epfd;
@@ -227,6 +232,7 @@ static const struct netpoll_ops epoll_ops = {
 	.close = epoll_be_close,
 	.poll = epoll_be_poll,
 	.sleep_fd = epoll_be_sleep_fd,
+	.prepare = epoll_be_prepare,
 	.brk = epoll_be_brk,
 	.watch = epoll_be_watch,
 };

@@ -317,6 +317,17 @@ static int uring_poll(struct netpoll_backend *nb, int64_t delay_ns)
 	return n;
 }
 
+static int uring_prepare(struct netpoll_backend *nb)
+{
+	struct uring_backend *ub = ub_of(nb);
+
+	/* not armed: no entry was to be had, so completions are there */
+	(void)arm(ub, true);
+	if (nb->pending || kernel_has_work(ub))
+		must_enter(ub, 0);
+	return reap(ub);
+}
+
 /* ---- requests ---- */
 
 /* bind_user - the g that uses a ring stays on the ring's lane, whose thread alone may cancel what
@@ -500,8 +511,12 @@ static void uring_fini(struct netpoll_backend *nb)
 {
 	struct uring_backend *ub = ub_of(nb);
 
+	/* The end of a ring lets go of files later, when the kernel finds time. */
 	while (ub->evfd_armed && cancel_round(ub, TAG_EVENTFD))
 		;
+	for (unsigned i = 0; i < ub->nr_watch; i++)
+		while (ub->watch[i].armed && cancel_round(ub, TAG_DEVICE(i)))
+			;
 	io_uring_queue_exit(&ub->ring);
 	close(ub->evfd);
 	free(ub);
@@ -514,6 +529,7 @@ static const struct netpoll_ops uring_ops = {
 	.close = uring_close,
 	.poll = uring_poll,
 	.sleep_fd = uring_sleep_fd,
+	.prepare = uring_prepare,
 	.brk = uring_brk,
 	.watch = uring_watch,
 };

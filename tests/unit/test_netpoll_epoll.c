@@ -290,6 +290,22 @@ Test(netpoll_epoll, test_netpoll_R36_break_before_the_sleep_is_not_lost)
 	cr_assert_eq(poll(&p, 1, 0), 0);
 }
 
+/* In somebody else's loop the lane did not poll where no g waits for an fd, and a break that was
+ * seen kept the loop spinning. */
+Test(netpoll_epoll, test_netpoll_epoll_break_that_was_seen_lets_another_loop_sleep)
+{
+	struct pollfd p = {.fd = lane_fd(lane), .events = POLLIN};
+	int64_t timeout;
+
+	cr_assert_eq(lane_prepare_sleep(lane, &timeout), 0);
+	nb->ops->brk(nb);
+	cr_assert_eq(poll(&p, 1, 0), 1);
+	cr_assert_eq(lane_turn(lane, false), 0);
+	cr_assert_eq(lane_prepare_sleep(lane, &timeout), -EAGAIN);
+	cr_assert_eq(lane_prepare_sleep(lane, &timeout), 0);
+	cr_assert_eq(poll(&p, 1, 0), 0);
+}
+
 /* ---- with gs: park on a real fd ---- */
 
 static int pair[2];
