@@ -4,9 +4,7 @@
  * shipped code through the real run queue and lane turn (bench.md, "park"). The runs of all
  * figures are interleaved, and the locked CAS of the same run stands beside them.
  */
-#include "apps/park.h"
-
-#include "poller/lane.h"
+#include "apps/park_int.h"
 #include "poller/netpoll.h"
 #include "poller/parklane/go.h"
 #include "poller/tsc.h"
@@ -49,15 +47,20 @@ static void yielder(void *arg)
 	}
 }
 
+double park_yield_on(struct lane *l, unsigned ops)
+{
+	left_ops = ops;
+	for (unsigned i = 0; i < NR_YIELD; i++)
+		BUG_ON(lane_go(l, yielder, NULL, "yielder") != 0);
+	t_start = tsc_mono_ns();
+	BUG_ON(lane_run(l) != 0);
+	t_end = tsc_mono_ns();
+	return (double)(t_end - t_start) / ops;
+}
+
 static double bench_yield(void)
 {
-	left_ops = OPS;
-	for (unsigned i = 0; i < NR_YIELD; i++)
-		BUG_ON(lane_go(lane, yielder, NULL, "yielder") != 0);
-	t_start = tsc_mono_ns();
-	BUG_ON(lane_run(lane) != 0);
-	t_end = tsc_mono_ns();
-	return (double)(t_end - t_start) / OPS;
+	return park_yield_on(lane, OPS);
 }
 
 /* ---- park + ready: one g wakes 1,024 waiters in turn ---- */
@@ -204,33 +207,53 @@ static double (*const benches[PARK_MAX])(void) = {
 	[PARK_CAS] = bench_cas,
 };
 
-const char *const park_keys[PARK_MAX] = {
+const char *const park_keys[PARK_ALL] = {
 #define X(sym, key, says) [PARK_##sym] = key,
-	PARK_ROWS(X)
+	PARK_ROWS(X) PARK_WIDE_ROWS(X)
 #undef X
 };
 
-const char *const park_says[PARK_MAX] = {
+const char *const park_says[PARK_ALL] = {
 #define X(sym, key, says) [PARK_##sym] = says,
-	PARK_ROWS(X)
+	PARK_ROWS(X) PARK_WIDE_ROWS(X)
 #undef X
 };
 
-int park_measure(int cpu, unsigned runs, struct park_result *ret)
+int park_open(int cpu)
 {
 	struct lane_config cfg;
-	int err;
 
 	lane_config_init(&cfg);
 	cfg.cpu = cpu;
 	cfg.idle = LANE_IDLE_SPIN;
-	err = lane_create(&cfg, &lane);
+	return lane_create(&cfg, &lane);
+}
+
+void park_sample(double ns[PARK_MAX])
+{
+	for (unsigned b = 0; b < PARK_MAX; b++)
+		ns[b] = benches[b]();
+}
+
+void park_close(void)
+{
+	lane_destroy(lane);
+	lane = NULL;
+}
+
+int park_measure(int cpu, unsigned runs, struct park_result *ret)
+{
+	double ns[PARK_MAX];
+	int err = park_open(cpu);
+
 	if (err)
 		return err;
 	ret->runs = runs < PARK_RUNS_MAX ? runs : PARK_RUNS_MAX;
-	for (unsigned r = 0; r < ret->runs; r++)
+	for (unsigned r = 0; r < ret->runs; r++) {
+		park_sample(ns);
 		for (unsigned b = 0; b < PARK_MAX; b++)
-			ret->ns[b][r] = benches[b]();
-	lane_destroy(lane);
+			ret->ns[b][r] = ns[b];
+	}
+	park_close();
 	return 0;
 }

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of `bench park` know of each other. */
+#ifndef APPS_PARK_INT_H
+#define APPS_PARK_INT_H
+
+#include "apps/park.h"
+#include "poller/lane.h"
+
+/* park_yield_on - ns of one of `ops` yields of 64 goroutines, on l, which has no others. */
+double park_yield_on(struct lane *l, unsigned ops);
+
+/* park_rr - ns of a round trip of 64 bytes between two goroutines of one lane over its own stack,
+ * the ledger in `mode`. 0; -errno of opening the lane, or of a call on a connection. */
+MUST_USE int park_rr(int cpu, enum ledger_mode mode, unsigned rounds, double *ret_ns);
+
+/* park_hop - ns that a cache line takes from a thread on cpu to one on `other`. 0; -errno of
+ * pinning or starting a thread. */
+MUST_USE int park_hop(int cpu, int other, double *ret_ns);
+
+/* park_median - of v[0..n), which it sorts. */
+double park_median(double *v, unsigned n);
+
+#endif
