@@ -27,6 +27,7 @@
 	X(TIMER, "timer_move_ns", "10^6 deadlines, moved ten times, then fired")                   \
 	X(LEDGER_YIELD, "ledger_yield_ns", "what the ledger adds to a yield")                      \
 	X(LEDGER_RR, "ledger_rr_percent", "and takes from the requests/s of rr, %")                \
+	X(CROSS, "cross_lane_ready_ns", "ready across lanes to running, both awake")               \
 	X(HOP, "hop_ns", "one cache line to the other cpu, for scale")                             \
 	X(BYTES, "bytes_per_parked_g", "bytes of a goroutine parked in pl_read")                   \
 	X(BYTES_TCP, "bytes_per_idle_tcp_g", "the same with its TCP socket")

@@ -17,6 +17,10 @@ MUST_USE int park_rr(int cpu, enum ledger_mode mode, unsigned rounds, double *re
  * pinning or starting a thread. */
 MUST_USE int park_hop(int cpu, int other, double *ret_ns);
 
+/* park_cross - ns from a goroutine on cpu that calls sched_ready() to the one on a lane on `other`
+ * that runs. 0; -errno of opening the lanes, or of starting a thread. */
+MUST_USE int park_cross(int cpu, int other, double *ret_ns);
+
 /* park_median - of v[0..n), which it sorts. */
 double park_median(double *v, unsigned n);
 

@@ -364,7 +364,9 @@ int park_wide_sample(int cpu, int other, double ns[PARK_ALL])
 	if (!err)
 		err = ledger_way(cpu, &ns[PARK_LEDGER_YIELD], &ns[PARK_LEDGER_RR]);
 	ns[PARK_HOP] = NAN;
-	if (!err && cpu >= 0 && other >= 0)
-		err = park_hop(cpu, other, &ns[PARK_HOP]);
-	return err;
+	ns[PARK_CROSS] = NAN;
+	if (err || cpu < 0 || other < 0)
+		return err;
+	err = park_hop(cpu, other, &ns[PARK_HOP]);
+	return err ? err : park_cross(cpu, other, &ns[PARK_CROSS]);
 }
