@@ -5,7 +5,7 @@
  *
  * To sleep: sleeping = true; fence; look once more at what another thread may have set; block.
  * Who wants a lane to wake does it the other way round (lane_break), so one of the two sees
- * the other.
+ * the other. (Model: tests/models/lane_sleep.pml.)
  */
 #include <errno.h>
 

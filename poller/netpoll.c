@@ -15,6 +15,8 @@
  *
  * pds of stack conns (pd->local) make them with plain accesses. There nothing can come between
  * WAIT and the commit, so NIL goes straight to g.
+ *
+ * tests/models/netpoll.pml and netpoll_reuse.pml are this file's protocol, checked by spin.
  */
 #include "poller/netpoll.h"
 

@@ -7,7 +7,7 @@
  * The timers are the owner lane's (R50). Another lane of the group changes rd, wd, the seqs and
  * info under the pd's lock and wakes whom that ends; what the timers must be is told to the owner
  * by pd->rearm, one message for all changes that come before it runs. Until then no armed timer
- * has a seq that holds.
+ * has a seq that holds. (Model: tests/models/netpoll.pml.)
  */
 #include "poller/netpoll_deadline.h"
 

@@ -2,7 +2,8 @@
 /*
  * The epoll backend of the netpoller (R32-R36). An event's user data is the pd's address and
  * its fdseq in one word, so that an event of an fd that was closed meanwhile is told from one
- * of its successor (R21). The eventfd is level-triggered; only the owner lane drains it.
+ * of its successor (R21). The eventfd is level-triggered; only the owner lane drains it. (Models:
+ * tests/models/lane_sleep.pml, netpoll_reuse.pml.)
  */
 #include "poller/netpoll_epoll.h"
 
