@@ -51,9 +51,11 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 	}
 	__atomic_store_n(&l->poll_until, delay < 0 ? UINT64_MAX : l->now + (uint64_t)delay,
 			 __ATOMIC_RELAXED); /* R41 */
+	/* In this order: who clears the idle bit finds `sleeping` set, and breaks. Else a pusher could
+	 * clear it in between, and the lane would sleep where no later push looks for it. */
+	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (l->group)
 		movable_idle(l, true);
-	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (lane_called(l))
 		delay = 0;
 	if (l->led.cycles) {

@@ -3,7 +3,7 @@
  * See movable.h. No work is stranded: a pusher stores first and then looks for a searcher and for
  * a sleeper; a searcher drops its flag, and a lane that goes to sleep sets its bit, before their
  * last look at the queues (R48). All of these are sequentially consistent, so one of the two sees
- * the other. tests/models/sleep.pml has the same four steps.
+ * the other. tests/models/lane_search.pml has the same steps.
  *
  * Other than in Go: the run-next slot is never stolen, since what stands there is run in this very
  * turn; ready gs come one by one from the backends, so "as many as there are idle lanes" (R47) is
@@ -270,9 +270,11 @@ bool movable_search(struct lane *l)
 	if (!make_room(&l->sched) || !may_search(grp))
 		return false;
 	got = steal(l);
-	/* Before the last look, which the lane takes when it goes to sleep. The last searcher that
-	 * found something leaves another behind: there may be more. */
-	if (__atomic_fetch_sub(&grp->searching, 1, __ATOMIC_SEQ_CST) == 1 && got)
+	/* The flag falls before the last look: who pushed meanwhile left it to us. The lane looks
+	 * again when it goes to sleep, but work of its own may come before; and what the last
+	 * searcher found may not have been all. */
+	if (__atomic_fetch_sub(&grp->searching, 1, __ATOMIC_SEQ_CST) == 1 &&
+	    (got || movable_waiting(grp)))
 		wake_one(grp);
 	if (got)
 		ledger_count(&l->led, LEDGER_EV_STEALS, got);
