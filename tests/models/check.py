@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Let spin look at every order of events of the models in this folder.
 
-usage: check.py [-v] [MODEL ...]
+usage: check.py [-v] [-l] [MODEL ...]
 
 The models as they are must hold in all states, and each fault in MODELS, a macro of the model,
 must be caught. Prints TAP with the states and the depth of each search; of a caught fault the
 assertion it broke and, as comments, the shortest way there. -v prints that of every fault
-(else of the faults in SHOWN), MODEL checks only that one. Needs spin and a C compiler.
+(else of the faults in SHOWN), -l adds what takes minutes, MODEL checks only that one. Needs spin and a C compiler.
 """
 
 import concurrent.futures
@@ -23,6 +23,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SMALL = ('EVENTS=1', 'OPS=1')
 BOTH = ('DIRS=2', 'SETS=1', 'OPS=1')
 ONE = ('PUSHERS=1',)
+LONG = 'LONG'  # no macro: minutes, only with -l
+THREE = ('LANES=3', 'ONE_SLEEPS')
 
 # Model: (what must hold: name, macros), (faults: what is wrong, macros).
 MODELS = {
@@ -73,15 +75,19 @@ MODELS = {
     'lane_search': ((
         ('two goroutines, two lanes that search', ()),
         ('the same, one may search at a time', ('LIMIT=1',)),
+        ('three lanes, one of which sleeps', THREE + (LONG,)),
     ), (
-        ('R48: the flag dropped after the last look', ('FLAG_AFTER_LOOK',)),
-        ('R48: the last look before `sleeping`', ('LOOK_BEFORE_SLEEPING',)),
-        ('R48: who was not let search does not look', ('ONLY_SEARCHERS_LOOK', 'LIMIT=1')),
+        ('R48: the flag dropped after the last look', ('FLAG_AFTER_LOOK',) + THREE),
+        ('R48: no look after the flag, and work of its own', ('NO_LOOK_AFTER_FLAG',) + THREE),
+        ('R48: no look before it sleeps', ('NO_LOOK',)),
+        ('R47: idle before `sleeping`', ('IDLE_BEFORE_SLEEPING',)),
+        ('R47: idle by a plain store', ('IDLE_BY_STORE',)),
         ('R47: push without a fence', ('NO_PUSH_FENCE',)),
         ('R47: who found work wakes no other', ('NO_WAKE_NEXT',)),
     )),
 }
-SHOWN = ('NO_RECHECK', 'NO_SEQ', 'NO_FENCE', 'MONITOR_DRAINS', 'FLAG_AFTER_LOOK')
+SHOWN = ('NO_RECHECK', 'NO_SEQ', 'NO_FENCE', 'MONITOR_DRAINS', 'FLAG_AFTER_LOOK',
+         'IDLE_BEFORE_SLEEPING')
 
 STEP = re.compile(r'^\s*((?:the_)?\w+: .*)$')
 
@@ -147,13 +153,15 @@ def report(n, model, says, macros, fault, answer, verbose):
 
 def main(argv):
     verbose = '-v' in argv
-    wanted = [a for a in argv if a != '-v'] or list(MODELS)
+    long = '-l' in argv
+    wanted = [a for a in argv if a not in ('-v', '-l')] or list(MODELS)
     cc = os.environ.get('CC', 'gcc').split()[0]
     if not shutil.which('spin') or not shutil.which(cc):
         print('1..0 # skip spin or %s is not installed' % cc)
         return 0
     jobs = [(model, says, macros, fault) for model in wanted
-            for fault in (False, True) for says, macros in MODELS[model][fault]]
+            for fault in (False, True) for says, macros in MODELS[model][fault]
+            if long or LONG not in macros]
     print('1..%d' % len(jobs))
     good = True
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -1,90 +1,89 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Movable goroutines and lanes that look for them: R39, R47, R48. A busy lane makes goroutines
- * runnable and stays busy; the other lanes search, steal one, run it for ever, or fall asleep. The
- * sleep itself is lane_sleep.pml's; memory is x86's (tso.pml).
+ * Movable goroutines and lanes that look for them: poller/movable.c, and sleep_in_epoll() of
+ * poller/lane_idle.c. R39, R47, R48. A busy lane makes goroutines runnable and stays busy; the other
+ * lanes search, steal one and run it for ever, find work of their own, or fall asleep. How a break
+ * reaches a lane is lane_sleep.pml's; memory is x86's (tso.pml).
  *
- *   producer: push, fence, nobody searches? then break a lane that sleeps
- *   searcher: sleeping = 1, drop the search flag, fence, look at every queue once more, sleep
+ *   pusher:   push; who is idle? is nobody searching? then clear an idle bit and break that lane
+ *   searcher: flag, steal, drop the flag, look once more
+ *   sleeper:  sleeping = 1, idle bit, look once more, sleep
  *
- * The flag falls before the last look, and the last look comes after `sleeping`: who pushes later
- * sees either no searcher and a sleeper, or is seen. Never: a goroutine that waits while a lane
- * sleeps. A macro is a fault, see check.py.
+ * Never: a goroutine that waits while a lane sleeps. A macro is a fault, see check.py.
  */
+#ifndef LANES
+#define LANES 2 /* besides the producer */
+#endif
 #ifndef WORK
-#define WORK 2 /* goroutines, and lanes besides the producer */
+#define WORK 2 /* goroutines */
 #endif
 #ifndef LIMIT
 #define LIMIT 2 /* lanes that may search at a time */
 #endif
 
 #define PRODUCER 0
-#define THREADS  (WORK + 1)
+#define THREADS  (LANES + 1)
 
 /* addresses: sleeping of lane i at i */
 #define SEARCHING 0
-#define PUSHED    (WORK + 1)
-#define TAKEN     (WORK + 2)
-#define ADDRESSES (WORK + 3)
+#define PUSHED    (LANES + 1) /* s->m.tail of the producer */
+#define TAKEN     (LANES + 2) /* s->m.head */
+#define IDLE      (LANES + 3) /* grp->idle, bit i - 1 of lane i */
+#define ADDRESSES (LANES + 4)
 
 #include "tso.pml"
 
-bool broken[WORK + 1]; /* the eventfd of each */
+bool broken[LANES + 1]; /* the eventfd of each */
 byte asleep;
 
-/* An awake lane is told nothing. */
-inline break_one()
+#define WAITING (mem[TAKEN] < mem[PUSHED])
+#define BIT(i)  (1 << ((i) - 1))
+
+/* Lowest bit first. */
+inline wake_one()
 {
-	i = 1;
-	do
-	:: i <= WORK ->
-		rmw_load(i, was);
+	was = mem[IDLE];
+	if
+	:: was == 0 || mem[SEARCHING] -> atomic {
+		printf("%d: wake_one: idle %d searching %d\n", me, was, mem[SEARCHING])
+	   }
+	:: else ->
+		to = (was & 1 -> 1 : (was & 2 -> 2 : 3));
+		atomic { /* the fetch_and */
+			fence() ->
+			was = mem[IDLE] & BIT(to);
+			mem[IDLE] = mem[IDLE] & ~BIT(to)
+		};
 		if
-		:: was && !broken[i] -> atomic {
-			broken[i] = true;
-			printf("%d: lane_break: lane %d\n", me, i);
-			break
-		   }
-		:: else -> i++
+		:: was ->
+			rmw_load(to, was); /* lane_break */
+			atomic {
+				broken[to] = broken[to] || was;
+				printf("%d: lane_break: lane %d sleeping %d\n", me, to, was)
+			}
+		:: else
 		fi
-	:: else -> break
-	od;
-	i = 0
+	fi
 }
 
-/* R47, R48: who finds nobody searching wakes one. */
-inline wake_searcher()
+/* movable_push(): the tail is stored seq_cst. */
+inline movable_push(n)
 {
+	atomic { store(PUSHED, n); printf("%d: push g %d\n", me, n) };
 #ifndef NO_PUSH_FENCE
 	fence();
 #endif
-	if
-	:: mem[SEARCHING] == 0 -> break_one()
-	:: else -> atomic { printf("%d: somebody searches\n", me) }
-	fi
+	wake_one()
 }
 
 proctype producer(byte me)
 {
-	byte n, i, was;
+	byte n, was, to;
 
 	do
-	:: n < WORK ->
-		n++;
-		atomic { store(PUSHED, n); printf("%d: push g %d\n", me, n) };
-		wake_searcher()
+	:: n < WORK -> n++; movable_push(n)
 	:: n == WORK -> break
 	od
-}
-
-inline drop_flag()
-{
-	if
-	:: searches ->
-		rmw_add(SEARCHING, -1);
-		atomic { searches = false; printf("%d: drop the search flag\n", me) }
-	:: else
-	fi
 }
 
 /* The exchange on the queue's head. */
@@ -92,78 +91,125 @@ inline steal()
 {
 	atomic {
 		fence() ->
-		got = (mem[TAKEN] < mem[PUSHED]);
+		got = WAITING;
 		mem[TAKEN] = mem[TAKEN] + got;
 		printf("%d: steal: %d\n", me, got)
 	}
 }
 
-inline last_look()
+inline movable_waiting(ret)
 {
-	atomic { found = (mem[TAKEN] < mem[PUSHED]); printf("%d: look once more: %d\n", me, found) }
+	atomic { ret = WAITING; printf("%d: movable_waiting: %d\n", me, ret) }
+}
+
+inline may_search(ret)
+{
+	atomic {
+		fence() ->
+		ret = (mem[SEARCHING] < LIMIT);
+		mem[SEARCHING] = mem[SEARCHING] + ret;
+		printf("%d: may_search: %d\n", me, ret)
+	}
+}
+
+inline drop_flag()
+{
+	atomic {
+		fence() ->
+		mem[SEARCHING] = mem[SEARCHING] - 1;
+		last = (mem[SEARCHING] == 0);
+		printf("%d: drop the search flag, the last: %d\n", me, last)
+	}
+}
+
+inline movable_search()
+{
+	got = false;
+	movable_waiting(found);
+	if
+	:: found -> may_search(found)
+	:: else
+	fi;
+	if
+	:: found ->
+		steal();
+#ifdef FLAG_AFTER_LOOK
+		found = false;
+		if
+		:: !got -> movable_waiting(found)
+		:: else
+		fi;
+		drop_flag();
+#else
+		drop_flag();
+		found = false;
+#ifndef NO_LOOK_AFTER_FLAG
+		if
+		:: last && !got -> movable_waiting(found)
+		:: else
+		fi;
+#endif
+#endif
+		if
+#ifndef NO_WAKE_NEXT
+		:: last && (got || found) -> wake_one()
+#else
+		:: last && found -> wake_one()
+#endif
+		:: else
+		fi
+	:: else
+	fi
 }
 
 proctype searcher(byte me)
 {
-	byte i, was;
-	bool searches, searched, got, found;
+	byte was, to;
+	bool got, found, last;
 
-search:
-	atomic { /* R48: the limit, and the flag */
-		fence() ->
-		searches = (mem[SEARCHING] < LIMIT);
-		mem[SEARCHING] = mem[SEARCHING] + searches;
-		searched = searches;
-		printf("%d: searches: %d\n", me, searches)
-	};
-	got = false;
+#ifdef ONE_SLEEPS
+	if
+	:: me == LANES -> goto sleeps
+	:: else
+	fi;
+#endif
+turn:
+	movable_search();
+	if
+	:: got -> goto busy_for_ever
+	:: !got -> goto busy_for_ever /* work of its own came */
+	:: !got -> skip
+	fi;
+	/* sleep_in_epoll */
+#ifdef IDLE_BEFORE_SLEEPING
+	atomic { fence() -> mem[IDLE] = mem[IDLE] | BIT(me) };
+	store(me, 1);
+	fence();
+#else
+	store(me, 1);
+#ifdef IDLE_BY_STORE
+	store(IDLE, mem[IDLE] | BIT(me));
+#else
+	atomic { fence() -> mem[IDLE] = mem[IDLE] | BIT(me); printf("%d: idle\n", me) };
+#endif
+#endif
+#ifdef NO_LOOK
 	found = false;
-	if
-	:: searches -> steal()
-	:: else
-	fi;
-	if
-	:: got ->
-		drop_flag();
-#ifndef NO_WAKE_NEXT
-		wake_searcher(); /* others pushed, and left it to us */
-#endif
-		goto runs_for_ever
-	:: else
-	fi;
-#if defined(FLAG_AFTER_LOOK)
-	store(me, 1);
-	fence();
-	last_look();
-	drop_flag();
-#elif defined(LOOK_BEFORE_SLEEPING)
-	drop_flag();
-	last_look();
-	store(me, 1);
-	fence();
 #else
-	store(me, 1);
-	drop_flag();
-	fence();
-#ifdef ONLY_SEARCHERS_LOOK
-	if
-	:: searched -> last_look()
-	:: else
-	fi;
-#else
-	last_look(); /* also who was not let search: the one that was may have found something else */
-#endif
+	movable_waiting(found); /* lane_called */
 #endif
 	if
-	:: found -> skip
-	:: else ->
-		asleep++;
-		broken[me];
-		atomic { asleep--; broken[me] = false; printf("%d: woken\n", me) }
+	:: found || broken[me] -> goto awake
+	:: else -> atomic { asleep++; printf("%d: sleeps\n", me) }
 	fi;
+sleeps:
+	atomic { broken[me] -> asleep--; printf("%d: woken\n", me) };
+awake:
+	broken[me] = false;
 	store(me, 0);
-	goto search;
-runs_for_ever:
+	atomic { fence() -> mem[IDLE] = mem[IDLE] & ~BIT(me) };
+	goto turn;
+busy_for_ever:
 	skip
 }
 
@@ -172,7 +218,7 @@ proctype judge()
 	bool stranded;
 
 	timeout ->
-	stranded = (asleep && mem[TAKEN] < mem[PUSHED]);
+	stranded = (asleep && WAITING);
 	assert(!stranded)
 }
 
@@ -185,9 +231,14 @@ init {
 		:: i == THREADS -> break
 		od;
 		run producer(PRODUCER);
+#ifdef ONE_SLEEPS /* the last one does already: fewer states */
+		mem[LANES] = 1;
+		mem[IDLE] = BIT(LANES);
+		asleep = 1;
+#endif
 		i = 1;
 		do
-		:: i <= WORK -> run searcher(i); i++
+		:: i <= LANES -> run searcher(i); i++
 		:: else -> break
 		od;
 		run judge()
