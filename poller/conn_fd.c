@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "poller/conn_fd_int.h"
-#include "poller/group.h"
+#include "poller/group_int.h"
 #include "poller/lane_int.h"
+#include "stack/base/bug.h"
 
 static void count(struct lane *l, enum ledger_event ev, uint64_t n)
 {
@@ -53,24 +54,123 @@ int conn_fd_socket(struct lane *l, int type_flags)
 	return fd;
 }
 
-int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t kind, struct pl_conn **ret_conn)
+/* conn_wrap - as conn_fd_new(), but fd stays open on failure: NULL and *ret_err. */
+static struct pl_conn *conn_wrap(struct netpoll_backend *nb, int fd, uint8_t kind, int *ret_err)
 {
 	struct pl_conn *c = conn_alloc(nb, nb->conn_ops);
-	int err = -ENOMEM;
 
-	if (c) {
-		c->fd = fd;
-		c->kind = kind;
-		err = netpoll_open(nb, fd, NULL, &c->pd);
-	}
-	if (err) {
-		if (c)
-			conn_free(c);
+	*ret_err = -ENOMEM;
+	if (!c)
+		return NULL;
+	c->fd = fd;
+	c->kind = kind;
+	*ret_err = netpoll_open(nb, fd, NULL, &c->pd);
+	if (!*ret_err)
+		return c;
+	conn_free(c);
+	return NULL;
+}
+
+int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t kind, struct pl_conn **ret_conn)
+{
+	int err;
+	struct pl_conn *c = conn_wrap(nb, fd, kind, &err);
+
+	if (c)
+		*ret_conn = c;
+	else
 		close(fd);
-		return err;
-	}
-	*ret_conn = c;
-	return 0;
+	return err;
+}
+
+static int fd_addr(int fd, int peer, struct sockaddr_in *ret_sin)
+{
+	socklen_t n = sizeof(*ret_sin);
+	struct sockaddr *sa = (struct sockaddr *)ret_sin;
+
+	return (peer ? getpeername(fd, sa, &n) : getsockname(fd, sa, &n)) ? -errno : 0;
+}
+
+static int bind_listen(int fd, const struct sockaddr_in *sin, int backlog, bool share)
+{
+	int err = bind(fd, (const struct sockaddr *)sin, sizeof(*sin)) ? -errno : 0;
+
+	if (!err && share)
+		err = set_opt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	return !err && listen(fd, backlog) ? -errno : err;
+}
+
+/*
+ * listen_in_group - each lane has its own listener on the port, and the kernel shares clients out.
+ * That asks for SO_REUSEPORT, with which a port that another program has would be shared with it
+ * in silence. So the group's first socket there is bound without: the kernel looks at the
+ * flags of the sockets that are bound when the next one binds, and not at what they were.
+ */
+static COLD int listen_in_group(struct lane *l, int fd, const struct sockaddr_in *sin, int backlog)
+{
+	struct lane_group *grp = lane_group(l);
+	const struct group_listener *other;
+	struct sockaddr_in bound;
+	int err = 0;
+
+	(void)pthread_mutex_lock(&grp->listen_lock);
+	other = group_listener_find(grp, sin->sin_addr.s_addr, sin->sin_port);
+	if (other && (other->lanes >> lane_index(l) & 1))
+		err = -EADDRINUSE;
+	if (!err && other)
+		err = set_opt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (!err)
+		err = bind_listen(fd, sin, backlog, !other);
+	/* Port 0 has been chosen by now. */
+	if (!err)
+		err = fd_addr(fd, 0, &bound);
+	if (!err)
+		err = group_listener_add(grp, lane_index(l), bound.sin_addr.s_addr, bound.sin_port);
+	if (err)
+		close(fd);
+	(void)pthread_mutex_unlock(&grp->listen_lock);
+	return err;
+}
+
+static COLD void close_in_group(struct lane *l, int fd)
+{
+	struct lane_group *grp = lane_group(l);
+	struct sockaddr_in bound;
+	int err = fd_addr(fd, 0, &bound);
+
+	BUG_ON(err);
+	(void)pthread_mutex_lock(&grp->listen_lock);
+	(void)close(fd);
+	group_listener_del(grp, lane_index(l), bound.sin_addr.s_addr, bound.sin_port);
+	(void)pthread_mutex_unlock(&grp->listen_lock);
+}
+
+static bool shares_ports(const struct lane *l)
+{
+	return lane_group(l) && lane_group_nr(lane_group(l)) > 1;
+}
+
+static void close_listener(struct lane *l, int fd)
+{
+	if (shares_ports(l))
+		close_in_group(l, fd);
+	else
+		(void)close(fd);
+}
+
+/* listener_open - fd listens; or it is closed and the -errno told. */
+static int listener_open(struct lane *l, int fd, const struct sockaddr_in *sin, int backlog)
+{
+	/* a server comes back while its old connections are in TIME-WAIT */
+	int err = set_opt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+	if (!err && shares_ports(l))
+		return listen_in_group(l, fd, sin, backlog);
+	if (!err)
+		err = bind_listen(fd, sin, backlog, false);
+	if (err)
+		close(fd);
+	return err;
 }
 
 int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct pl_addr *addr,
@@ -78,6 +178,7 @@ int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct p
 {
 	struct lane *l = nb->lane;
 	struct sockaddr_in sin;
+	struct pl_conn *c;
 	int fd = conn_fd_socket(l, type_flags);
 	int err;
 
@@ -85,18 +186,15 @@ int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct p
 		return fd;
 	conn_fd_sockaddr(addr, &sin);
 	count(l, LEDGER_EV_SYS_OTHER, 3);
-	/* a server comes back while its old connections are in TIME-WAIT */
-	err = set_opt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	/* Each lane has its own listener on the port, and the kernel shares clients out. */
-	if (!err && lane_group(l) && lane_group_nr(lane_group(l)) > 1)
-		err = set_opt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	if (!err && (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) || listen(fd, backlog)))
-		err = -errno;
-	if (err) {
-		close(fd);
+	err = listener_open(l, fd, &sin, backlog);
+	if (err)
 		return err;
-	}
-	return conn_fd_new(nb, fd, CONN_K_LISTENER, ret_conn);
+	c = conn_wrap(nb, fd, CONN_K_LISTENER, &err);
+	if (c)
+		*ret_conn = c;
+	else
+		close_listener(l, fd);
+	return err;
 }
 
 static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlog,
@@ -140,14 +238,6 @@ static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct
 	}
 	err_new = conn_fd_new(lane_epoll_backend(l), fd, 0, ret_conn);
 	return err_new ? err_new : err;
-}
-
-static int fd_addr(int fd, int peer, struct sockaddr_in *ret_sin)
-{
-	socklen_t n = sizeof(*ret_sin);
-	struct sockaddr *sa = (struct sockaddr *)ret_sin;
-
-	return (peer ? getpeername(fd, sa, &n) : getsockname(fd, sa, &n)) ? -errno : 0;
 }
 
 int conn_fd_check_peer(struct pl_conn *c)
@@ -219,6 +309,10 @@ int conn_fd_shutdown(struct pl_conn *c, int how)
 void conn_fd_destroy(struct pl_conn *c)
 {
 	count(c->lane, LEDGER_EV_SYS_CLOSE, 1);
+	if (unlikely(c->kind & CONN_K_LISTENER)) {
+		close_listener(c->lane, c->fd);
+		return;
+	}
 	/* never again on EINTR: Linux has closed it by then (close(2)) */
 	(void)close(c->fd);
 }

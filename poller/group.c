@@ -24,6 +24,7 @@ int lane_group_create(unsigned nr, struct lane_group **ret_group)
 	grp->nr = grp->expected = nr;
 	(void)pthread_mutex_init(&grp->lock, NULL);
 	(void)pthread_cond_init(&grp->all_here, NULL);
+	(void)pthread_mutex_init(&grp->listen_lock, NULL);
 	*ret_group = grp;
 	return 0;
 }
@@ -32,6 +33,8 @@ void lane_group_destroy(struct lane_group *grp)
 {
 	if (!grp)
 		return;
+	BUG_ON(grp->listeners);
+	(void)pthread_mutex_destroy(&grp->listen_lock);
 	(void)pthread_cond_destroy(&grp->all_here);
 	(void)pthread_mutex_destroy(&grp->lock);
 	free(grp);
@@ -112,6 +115,49 @@ unsigned lane_group_nr(const struct lane_group *grp)
 struct lane *lane_group_lane(const struct lane_group *grp, unsigned index)
 {
 	return index < grp->nr ? __atomic_load_n(&grp->lane[index], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* ---- what is listened on ---- */
+
+_Static_assert(LANES_MAX <= 64, "a bit for each lane in group_listener.lanes");
+
+struct group_listener *group_listener_find(const struct lane_group *grp, uint32_t v4, uint16_t port)
+{
+	struct group_listener *gl = grp->listeners;
+
+	while (gl && (gl->v4 != v4 || gl->port != port))
+		gl = gl->next;
+	return gl;
+}
+
+int group_listener_add(struct lane_group *grp, unsigned index, uint32_t v4, uint16_t port)
+{
+	struct group_listener *gl = group_listener_find(grp, v4, port);
+
+	if (!gl) {
+		gl = calloc(1, sizeof(*gl));
+		if (!gl)
+			return -ENOMEM;
+		*gl = (struct group_listener){.next = grp->listeners, .v4 = v4, .port = port};
+		grp->listeners = gl;
+	}
+	gl->lanes |= UINT64_C(1) << index;
+	return 0;
+}
+
+void group_listener_del(struct lane_group *grp, unsigned index, uint32_t v4, uint16_t port)
+{
+	struct group_listener **at = &grp->listeners, *gl;
+
+	while (*at && ((*at)->v4 != v4 || (*at)->port != port))
+		at = &(*at)->next;
+	gl = *at;
+	BUG_ON(!gl);
+	gl->lanes &= ~(UINT64_C(1) << index);
+	if (!gl->lanes) {
+		*at = gl->next;
+		free(gl);
+	}
 }
 
 /* ---- a goroutine for another lane ---- */

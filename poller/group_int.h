@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The inside of struct lane_group, for group.c, movable.c and monitor.c. */
+/* The inside of struct lane_group, for group.c, movable.c, monitor.c and conn_fd.c. */
 #ifndef POLLER_GROUP_INT_H
 #define POLLER_GROUP_INT_H
 
@@ -11,6 +11,14 @@
 
 struct g;
 struct monitor;
+
+/* An address that lanes of the group listen on over kernel sockets. */
+struct group_listener {
+	struct group_listener *next;
+	uint64_t lanes; /* which; never 0 */
+	uint32_t v4;    /* network order, as the port; both as bound */
+	uint16_t port;
+};
 
 struct lane_group {
 	unsigned nr;                  /* (c) */
@@ -32,6 +40,16 @@ struct lane_group {
 	pthread_cond_t all_here;
 	unsigned expected, here, round;
 	int err, verdict; /* of the meeting that goes on, of the last one */
+	/* what is listened on; its lock is held over bind(2), listen(2) and close(2) */
+	pthread_mutex_t listen_lock;
+	struct group_listener *listeners;
 };
+
+/* group_listener_find - NULL no lane listens there. group_listener_add, _del - lane `index` does,
+ * no more. -ENOMEM. All under listen_lock. */
+struct group_listener *group_listener_find(const struct lane_group *grp, uint32_t v4,
+					   uint16_t port);
+MUST_USE int group_listener_add(struct lane_group *grp, unsigned index, uint32_t v4, uint16_t port);
+void group_listener_del(struct lane_group *grp, unsigned index, uint32_t v4, uint16_t port);
 
 #endif

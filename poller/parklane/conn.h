@@ -63,10 +63,11 @@ PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size);
 /* pl_listen - backlog < 1 means 1024. 0; -EADDRINUSE; -EADDRNOTAVAIL; -EINVAL; -EMFILE;
  * -ENOBUFS; -ENODEV PL_NET_STACK on a lane without a device, PL_NET_KERNEL in virtual time;
  * -EACCES a port below 1024 without the right to it. Port 0 is chosen; pl_local_addr tells.
- * 
- * With several lanes each listens for itself on the same port; over kernel sockets that is
- * SO_REUSEPORT, so that another program of the same user that does so too is not noticed. The
- * caller owns *ret_conn. */
+ *
+ * With several lanes each listens for itself on the same port, once (else -EADDRINUSE). Over kernel
+ * sockets the first of them finds the port taken as a single lane does; all end up with
+ * SO_REUSEPORT, so that a program of the same user which sets that itself can join them later.
+ * The caller owns *ret_conn. */
 PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
 		     struct pl_conn **ret_conn);
 /* pl_accept - parks until a connection is there. Goes on after -ECONNABORTED (R54).

@@ -8,6 +8,7 @@ follows the flows that it sees, for three seconds: so segments do come by the ot
 
 import os
 import socket
+import subprocess
 import sys
 import time
 
@@ -78,9 +79,22 @@ def epoll_two_lanes():
         assert srv.status == 0 and ' 64 connections' in srv.rest, srv.rest
 
 
+def epoll_two_lanes_tell_a_taken_port():
+    args = [PROGRAM, 'echo', '--epoll', '--port', '7']
+    for first in ([], ['--lanes', '2']):
+        with Server(args + first):
+            for second in (['--lanes', '2'], []):
+                p = subprocess.run(args + second, stdin=subprocess.DEVNULL, timeout=20,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                err = p.stderr.decode()
+                assert p.returncode == 1 and err.count('\n') == 1 and 'in use' in err, (
+                    first, second, err)
+
+
 CASES = {'lanes_tap_both_serve_and_keep_their_connections': tap_two_lanes,
          'lanes_tap_closed_port_is_refused_once': tap_two_lanes_refuse_once,
-         'lanes_epoll_share_one_port': epoll_two_lanes}
+         'lanes_epoll_share_one_port': epoll_two_lanes,
+         'lanes_epoll_tell_a_taken_port': epoll_two_lanes_tell_a_taken_port}
 
 
 def main():

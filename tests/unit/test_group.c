@@ -6,10 +6,14 @@
  */
 #include "poller_env.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "poller/group.h"
+#include "poller/parklane/conn.h"
 #include "poller/parklane/go.h"
 
 struct duo {
@@ -245,4 +249,111 @@ Test(group, test_group_meet_error_of_one_is_told_to_all, .timeout = 30)
 	cr_assert_eq(lane_group_meet(real, 0), 0, "the next meeting starts anew");
 	pthread_join(t, NULL);
 	lane_group_destroy(real);
+}
+
+/* ---- a port over kernel sockets is the group's, or somebody else's ---- */
+
+struct listening {
+	struct pl_conn *conn;
+	uint16_t port; /* 0 chosen */
+	int err;
+};
+
+static void g_listen(void *arg)
+{
+	struct listening *x = arg;
+	struct pl_addr addr = {.family = PL_AF_INET, .port = x->port, .v4 = htonl(INADDR_LOOPBACK)};
+
+	x->err = pl_listen(PL_NET_KERNEL, &addr, 0, &x->conn);
+	if (!x->err && pl_local_addr(x->conn, &addr) == 0)
+		x->port = addr.port;
+}
+
+static void g_unlisten(void *arg)
+{
+	cr_assert_eq(pl_close(((struct listening *)arg)->conn), 0);
+}
+
+static void on_lane(struct lane *l, void (*fn)(void *arg), struct listening *x)
+{
+	cr_assert_eq(lane_go(l, fn, x, "listener"), 0);
+	for (int i = 0; i < 4; i++)
+		(void)lane_turn(l, false);
+}
+
+static int listen_on(struct lane *l, uint16_t port, struct listening *x)
+{
+	*x = (struct listening){.port = port};
+	on_lane(l, g_listen, x);
+	return x->err;
+}
+
+/* Somebody's socket on a port of 127.0.0.1 (0: chosen), with SO_REUSEPORT: the fd, or -errno. */
+static int foreign_bind(uint16_t *port)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET,
+				  .sin_port = htons(*port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
+	if (bind(fd, (struct sockaddr *)&sin, len) || listen(fd, 1) ||
+	    getsockname(fd, (struct sockaddr *)&sin, &len)) {
+		close(fd);
+		return -errno;
+	}
+	*port = ntohs(sin.sin_port);
+	return fd;
+}
+
+/* A group of two lanes that this thread turns by hand. */
+static struct lane_group *real_pair(struct lane *l[2])
+{
+	struct lane_group *grp;
+	struct lane_config cfg;
+
+	lane_config_init(&cfg);
+	cfg.max_g = 1024;
+	cr_assert_eq(lane_group_create(2, &grp), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(lane_create(&cfg, &l[i]), 0);
+		lane_join(l[i], grp, i);
+	}
+	return grp;
+}
+
+Test(group, test_listen_port_of_another_program_is_noticed_by_several_lanes)
+{
+	struct lane *ours[2], *theirs[2];
+	struct lane_group *a = real_pair(ours), *b = real_pair(theirs);
+	struct listening x[4];
+	uint16_t port = 0;
+	int fd = foreign_bind(&port);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(listen_on(ours[0], port, &x[0]), -EADDRINUSE);
+	close(fd);
+	cr_assert_eq(listen_on(ours[0], port, &x[0]), 0);
+	cr_assert_eq(listen_on(ours[1], port, &x[1]), 0);
+	cr_assert_eq(listen_on(ours[1], port, &x[2]), -EADDRINUSE, "once for each lane");
+	cr_assert_eq(listen_on(theirs[0], port, &x[2]), -EADDRINUSE);
+	/* any order of closing; the last one gives the port back */
+	on_lane(ours[0], g_unlisten, &x[0]);
+	cr_assert_eq(listen_on(theirs[0], port, &x[2]), -EADDRINUSE);
+	cr_assert_eq(listen_on(ours[0], port, &x[0]), 0);
+	on_lane(ours[0], g_unlisten, &x[0]);
+	on_lane(ours[1], g_unlisten, &x[1]);
+	cr_assert_eq(listen_on(theirs[1], port, &x[2]), 0);
+	/* one that is open when its lane ends, with a port that was chosen */
+	cr_assert_eq(listen_on(ours[0], 0, &x[0]), 0);
+	cr_assert_eq(listen_on(ours[1], x[0].port, &x[1]), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		lane_destroy(ours[i]);
+		lane_destroy(theirs[i]);
+	}
+	lane_group_destroy(a);
+	lane_group_destroy(b);
 }
