@@ -60,6 +60,19 @@ static void name_it(struct monitor *m, const struct monitor_hog *h)
 		m->hog(m->ctx, h);
 }
 
+/* poll_for - the lane cannot: what its epoll has for movable gs others may run meanwhile. */
+static void poll_for(struct monitor *m, struct lane *l)
+{
+	struct netpoll_backend *nb = l->epoll;
+
+	if (!nb || !nb->ops->poll_far || READ_ONCE(nb->waiters_movable) <= 0)
+		return;
+	nb->ops->poll_far(nb);
+	(void)pthread_mutex_lock(&m->lock);
+	m->report.polls++;
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
 /* look - is the lane where it was? gs are type-stable as long as the lane lives. */
 static void look(struct monitor *m, unsigned i, uint64_t now)
 {
@@ -73,6 +86,7 @@ static void look(struct monitor *m, unsigned i, uint64_t now)
 		*s = (struct seen){.turn = turn, .g = id, .since = now, .cpu = cpu_of(l)};
 		return;
 	}
+	poll_for(m, l);
 	if (s->named)
 		return;
 	s->named = true;

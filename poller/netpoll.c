@@ -222,11 +222,9 @@ struct g *netpoll_unblock(struct poll_desc *pd, unsigned mode, bool ioready)
 /* add_waiters - the owner lane's thread counts with plain accesses, all others in a word of
  * their own. A wake may be counted before its park is: what the two say is right in sum, and
  * never too low for longer than a commit takes. */
-static void add_waiters(struct poll_desc *pd, const struct lane *self, int64_t n)
+static void add_waiters(struct netpoll_backend *nb, const struct lane *self, int64_t n)
 {
-	struct netpoll_backend *nb = pd->backend;
-
-	if (likely(self == pd->lane))
+	if (likely(self == nb->lane))
 		WRITE_ONCE(nb->waiters, nb->waiters + n);
 	else
 		(void)__atomic_fetch_add(&nb->waiters_far, n, __ATOMIC_SEQ_CST);
@@ -240,16 +238,22 @@ int64_t netpoll_waiters(const struct netpoll_backend *nb)
 /* netpoll_wake - R31: first runnable, then no longer counted. g may be NULL, and of any lane. */
 void netpoll_wake(struct poll_desc *pd, struct g *g)
 {
+	struct netpoll_backend *nb = pd->backend; /* once g is ready, pd may be anyone's */
+	bool movable;
+
 	/* No g runs any more on a lane that is taken down, and its stack may be gone. */
 	if (!g || pd->lane->ending)
 		return;
 	if (pd->local) {
-		__sched_ready(&pd->lane->sched, g);
-		add_waiters(pd, pd->lane, -1);
-	} else {
-		sched_ready(g);
-		add_waiters(pd, lane_self(), -1);
+		__sched_ready(&nb->lane->sched, g);
+		add_waiters(nb, nb->lane, -1);
+		return;
 	}
+	movable = g->movable;
+	sched_ready(g);
+	add_waiters(nb, lane_self(), -1);
+	if (unlikely(movable))
+		(void)__atomic_fetch_sub(&nb->waiters_movable, 1, __ATOMIC_SEQ_CST);
 }
 
 static void wake_by_event(struct poll_desc *pd, struct g *g)
@@ -321,7 +325,7 @@ static bool block_local(struct poll_desc *pd, unsigned mode)
 	if (unlikely(old != PD_NIL))
 		BUG(DOUBLE_WAIT);
 	*w = (uintptr_t)s->cur;
-	add_waiters(pd, pd->lane, 1);
+	add_waiters(pd->backend, pd->lane, 1);
 	__sched_park(s, NULL, NULL, why_of(mode));
 	old = *w;
 	*w = PD_NIL;
@@ -339,13 +343,17 @@ struct block_arg {
 static bool block_commit(struct g *g, void *arg)
 {
 	const struct block_arg b = *(struct block_arg *)arg; /* dies with the commit */
+	struct netpoll_backend *nb = b.pd->backend;
+	bool movable = g->movable;
 	uintptr_t old = PD_WAIT;
 
 	if (!__atomic_compare_exchange_n(b.w, &old, (uintptr_t)g, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_RELAXED))
 		return false;
 	/* g may run already, elsewhere if it is movable */
-	add_waiters(b.pd, b.self, 1);
+	add_waiters(nb, b.self, 1);
+	if (unlikely(movable))
+		(void)__atomic_fetch_add(&nb->waiters_movable, 1, __ATOMIC_SEQ_CST);
 	return true;
 }
 

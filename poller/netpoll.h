@@ -109,6 +109,9 @@ struct netpoll_ops {
 	/* prepare - kernel backends: somebody else's loop is about to wait on sleep_fd. As poll(0);
 	 * afterwards the fd tells of all that a blocked poll() would return for. */
 	int (*prepare)(struct netpoll_backend *nb);
+	/* poll_far - R44: a look without blocking, by the monitor, for a lane that a g holds. What
+	 * the lane's own polls must see (R36: the eventfd) stays. NULL where it cannot be. */
+	void (*poll_far)(struct netpoll_backend *nb);
 	/* brk - R35: any thread; makes a blocked poll() return. NULL where it never blocks. */
 	void (*brk)(struct netpoll_backend *nb);
 	/* watch - kernel backends: wake a blocked poll() while `fd`, a device's, is readable
@@ -123,8 +126,9 @@ struct netpoll_backend {
 	struct lane *lane;               /* (c) */
 	bool local;                      /* (c) its pds use plain accesses */
 	int64_t waiters;                 /* (o) R30: parked gs of this backend; relaxed readers */
-	int64_t waiters_far; /* (a) what other threads added: the sum of both is R30's count */
-	uint32_t pending;    /* (o) requests that wait for the next poll(); 0 without completions */
+	int64_t waiters_far;     /* (a) what other threads added: the sum of both is R30's count */
+	int32_t waiters_movable; /* (a) of them movable: the monitor polls for those alone (R44) */
+	uint32_t pending; /* (o) requests that wait for the next poll(); 0 without completions */
 };
 
 /* ---- for the conn layer: inside a goroutine of pd's lane ---- */

@@ -23,6 +23,7 @@
 #include "stack/base/clock.h"
 
 #define EPOLL_EVENTS_MAX 128 /* R33 */
+#define EPOLL_FAR_MAX    32
 
 /* User data: 44 bits of address / 64, 20 bits of fdseq. fdseq is never 0 in a pd's, so small
  * words with 0 there are free for what is not a pd. */
@@ -124,18 +125,18 @@ static void drain(struct epoll_backend *eb)
 	(void)__atomic_exchange_n(&eb->wake_sig, 0, __ATOMIC_ACQ_REL);
 }
 
-/* deliver - R34, R13, R21. */
-static void deliver(struct epoll_backend *eb, const struct epoll_event *ev)
+static bool is_pd(const struct epoll_event *ev)
+{
+	return (ev->data.u64 & TAG_SEQ_MASK) != 0;
+}
+
+/* deliver - R34, R13, R21; any thread. */
+static void deliver(const struct epoll_event *ev)
 {
 	uint32_t e = ev->events, seq = (uint32_t)(ev->data.u64 & TAG_SEQ_MASK);
 	struct poll_desc *pd;
 	unsigned mode = 0;
 
-	if (seq == 0) {
-		if (ev->data.u64 == TAG_EVENTFD)
-			drain(eb);
-		return;
-	}
 	pd = (void *)(uintptr_t)((ev->data.u64 >> TAG_SEQ_BITS) * CACHE_LINE);
 	if (netpoll_info_seq(pd) != seq)
 		return;
@@ -192,14 +193,30 @@ static int epoll_be_poll(struct netpoll_backend *nb, int64_t delay_ns)
 			return 0;
 		BUG("netpoll_epoll: epoll_wait failed");
 	}
-	for (int i = 0; i < n; i++)
-		deliver(eb, &eb->ev[i]);
+	for (int i = 0; i < n; i++) {
+		if (is_pd(&eb->ev[i]))
+			deliver(&eb->ev[i]);
+		else if (eb->ev[i].data.u64 == TAG_EVENTFD)
+			drain(eb);
+	}
 	return n;
 }
 
 static int epoll_be_prepare(struct netpoll_backend *nb)
 {
 	return epoll_be_poll(nb, 0);
+}
+
+/* epoll_be_poll_far - R44, on the monitor's thread: with events of its own, and no hand on the
+ * eventfd, which stays readable for the lane (R36). */
+static void epoll_be_poll_far(struct netpoll_backend *nb)
+{
+	struct epoll_event ev[EPOLL_FAR_MAX];
+	int n = epoll_wait(eb_of(nb)->epfd, ev, EPOLL_FAR_MAX, 0);
+
+	for (int i = 0; i < n; i++)
+		if (is_pd(&ev[i]))
+			deliver(&ev[i]);
 }
 
 static int epoll_be_sleep_fd(struct netpoll_backend *nb)
@@ -234,6 +251,7 @@ static const struct netpoll_ops epoll_ops = {
 	.poll = epoll_be_poll,
 	.sleep_fd = epoll_be_sleep_fd,
 	.prepare = epoll_be_prepare,
+	.poll_far = epoll_be_poll_far,
 	.brk = epoll_be_brk,
 	.watch = epoll_be_watch,
 };

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The monitor names a goroutine that holds its lane, once, and none that does not. */
 #include <criterion/criterion.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "poller/group.h"
 #include "poller/lane.h"
 #include "poller/monitor.h"
+#include "poller/parklane/conn.h"
 #include "poller/parklane/go.h"
 
 static struct lane_group *grp;
@@ -94,4 +99,85 @@ Test(monitor, test_monitor_none_tells_nothing)
 	cr_assert_eq(seen.hogs, 0);
 	monitor_stop(grp);
 	lane_group_destroy(grp);
+}
+
+/* ---- R44: a movable g waits on the epoll of a lane that another g holds ---- */
+
+static struct pl_conn *far_conn;
+static uint64_t hog_began, hog_ended, read_at;
+static unsigned read_on = 9;
+static struct lane *two[2];
+
+static void far_reader(void *arg)
+{
+	char c;
+
+	(void)arg;
+	cr_assert_eq(pl_read(far_conn, &c, 1), 1);
+	read_at = mono();
+	read_on = pl_lane_index();
+}
+
+static void far_hog(void *arg)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	struct pl_addr addr = {.family = PL_AF_INET, .v4 = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), peer;
+
+	(void)arg;
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&sin, len), 0);
+	cr_assert_eq(listen(fd, 1), 0);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	addr.port = ntohs(sin.sin_port);
+	cr_assert_eq(pl_dial(PL_NET_KERNEL, &addr, 0, &far_conn), 0);
+	peer = accept(fd, NULL, NULL);
+	cr_assert_eq(pl_go_movable(far_reader, NULL), 0);
+	pl_sleep(20000000); /* it parks, here or on lane 1 */
+	hog_began = mono();
+	cr_assert_eq(write(peer, "x", 1), 1);
+	while (mono() < hog_began + 200000000)
+		;
+	hog_ended = mono();
+	pl_lane_stop();
+}
+
+static void *two_lanes(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+	struct lane_config cfg;
+
+	lane_config_init(&cfg);
+	cfg.max_g = 64;
+	cr_assert_eq(lane_create(&cfg, &two[me]), 0);
+	lane_join(two[me], grp, me);
+	if (me == 0)
+		cr_assert_eq(lane_go(two[0], far_hog, NULL, "far_hog"), 0);
+	cr_assert_eq(lane_group_meet(grp, 0), 0);
+	if (me == 0)
+		cr_assert_eq(monitor_start(grp, NULL, NULL), 0);
+	cr_assert_eq(lane_run(two[me]), 0);
+	cr_assert_eq(lane_group_meet(grp, 0), 0);
+	if (me == 0) {
+		monitor_get(grp, &seen);
+		monitor_stop(grp);
+	}
+	cr_assert_eq(lane_group_meet(grp, 0), 0);
+	lane_destroy(two[me]);
+	return NULL;
+}
+
+Test(monitor, test_monitor_R44_polls_for_a_held_lane, .timeout = 30)
+{
+	pthread_t t;
+
+	cr_assert_eq(lane_group_create(2, &grp), 0);
+	cr_assert_eq(pthread_create(&t, NULL, two_lanes, (void *)1), 0);
+	two_lanes(NULL);
+	pthread_join(t, NULL);
+	lane_group_destroy(grp);
+	cr_assert_eq(read_on, 1, "the other lane ran it");
+	cr_assert_lt(read_at, hog_ended);
+	cr_assert_gt(seen.polls, 0);
 }
