@@ -32,7 +32,10 @@ MODELS = {
         ('one waiter, two events, a close, a deadline set twice', ()),
         ('a reader, a writer, their shared timer, an event', BOTH + ('EVENTS=1', 'CLOSES=0')),
         ('a reader, a writer, their shared timer, a close', BOTH + ('EVENTS=0',)),
+        ('the deadline set by another lane', ('FOREIGN', 'EVENTS=1', 'OPS=1')),
     ), (
+        ('R50: rearm takes its flag down too late',
+         ('FLAG_AFTER_REARM', 'FOREIGN', 'CLOSES=0') + SMALL),
         ('R3: no second look after WAIT', ('NO_RECHECK',) + SMALL),
         ('R3: published after the unblock', ('PUBLISH_AFTER_UNBLOCK',) + SMALL),
         ('R4: the commit is a plain store', ('COMMIT_BY_STORE',) + SMALL),

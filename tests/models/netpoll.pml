@@ -21,6 +21,7 @@
 #ifndef CLOSES
 #define CLOSES 1 /* may it be closed? */
 #endif
+/* FOREIGN: the mover is on another lane; the timers follow by a message to the owner */
 #ifndef OPS
 #define OPS 2 /* operations of each waiter */
 #endif
@@ -56,6 +57,9 @@ bool i_expired[2]; /* pd->info: PD_INFO_RD_EXPIRED, WR_EXPIRED */
 /* pd->rt, wt in the lane's heap */
 bool t_armed[2], t_near[2], t_both;
 byte t_seq[2];
+
+bool rearming; /* pd->rearming */
+bool posted;   /* pd->rearm lies in the owner's list */
 
 bool data[2];  /* what the fd has for an operation */
 byte gstate[2];
@@ -459,6 +463,40 @@ inline deadline_fire(s, r, w)
 	wake_all()
 }
 
+/* timer_to() */
+inline timer_to(d, when)
+{
+	t_armed[d] = (when >= NEAR);
+	t_near[d] = (when == NEAR);
+	t_seq[d] = seq[d]
+}
+
+/* On the owner, as the timers are; a turn runs one after the other. */
+inline rearm_here()
+{
+#ifdef FLAG_AFTER_REARM
+	netpoll_lock();
+#else
+	rearming = false;
+	netpoll_lock();
+#endif
+	d_step {
+		if
+		:: !closing ->
+			both = (dl[RD] >= NEAR && dl[RD] == dl[WR]);
+			timer_to(RD, dl[RD]);
+			t_both = both;
+			timer_to(WR, (both -> NONE : dl[WR]));
+			printf("%e: rearm_here: %d %d\n", who, dl[RD], dl[WR])
+		:: else
+		fi
+	};
+	netpoll_unlock();
+#ifdef FLAG_AFTER_REARM
+	rearming = false
+#endif
+}
+
 /* gtimer_run(): taken out of the heap with the seq that it had, and run later. */
 proctype timer(mtype who)
 {
@@ -491,15 +529,9 @@ end:
 	   };
 	   deadline_fire(s, false, true)
 #endif
+	:: atomic { posted -> posted = false };
+	   rearm_here()
 	od
-}
-
-/* timer_to() */
-inline timer_to(d, when)
-{
-	t_armed[d] = (when >= NEAR);
-	t_near[d] = (when == NEAR);
-	t_seq[d] = seq[d]
 }
 
 /* arm(): R25, R26. Under the lock, and nobody reads half of it: one step. Two equal times of
@@ -533,7 +565,7 @@ inline netpoll_set_deadline(when, r, w)
 {
 	netpoll_lock();
 	if
-	:: closing -> skip /* R23 */
+	:: closing -> tell = false /* R23 */
 	:: else ->
 		d_step {
 			old_rd = dl[RD];
@@ -544,7 +576,17 @@ inline netpoll_set_deadline(when, r, w)
 			last_set[WR] = dl[WR];
 			printf("%e: netpoll_set_deadline: %d %d\n", who, dl[RD], dl[WR])
 		};
+#ifdef FOREIGN
+		if
+		:: dl[RD] != old_rd || dl[WR] != old_wd || dl[RD] >= NEAR ->
+			seq[RD]++; /* netpoll_deadline_void */
+			seq[WR]++;
+			atomic { tell = !rearming; rearming = true }
+		:: else -> tell = false
+		fi;
+#else
 		arm(old_rd, old_wd);
+#endif
 #ifdef PAST_IS_SILENT
 		netpoll_publish_info()
 #else
@@ -553,13 +595,23 @@ inline netpoll_set_deadline(when, r, w)
 #endif
 	fi;
 	netpoll_unlock();
-	wake_all()
+	wake_all();
+#ifdef FOREIGN
+	if
+	:: tell -> atomic {
+		assert(!posted); /* a message lies in one list at a time */
+		posted = true;
+		printf("%e: lane_post: rearm\n", who)
+	   }
+	:: else
+	fi
+#endif
 }
 
 proctype mover(mtype who)
 {
 	byte old, n, when, old_rd, old_wd;
-	bool got0, got1, was, both, r, w;
+	bool got0, got1, was, both, r, w, tell;
 
 	do
 	:: n < SETS ->
@@ -596,17 +648,19 @@ proctype mover(mtype who)
 
 proctype judge()
 {
-	bool lost_wakeup, lost_waiter, stale_token, old_timer_acted;
+	bool lost_wakeup, lost_waiter, lost_deadline, stale_token, old_timer_acted;
 
 	timeout ->
 	d_step {
 		lost_wakeup = SLEEPS_THROUGH(RD) || SLEEPS_THROUGH(WR);
 		lost_waiter = !out[RD] && gstate[RD] != WAITING;
+		lost_deadline = !closing && (dl[RD] == NEAR || dl[WR] == NEAR);
 		stale_token = (word[RD] == READY && !token[RD]) || (word[WR] == READY && !token[WR]);
 		old_timer_acted = OLD_TIMER_ACTED(RD) || OLD_TIMER_ACTED(WR)
 	};
 	assert(!lost_wakeup);
 	assert(!lost_waiter);
+	assert(!lost_deadline);
 	assert(!stale_token);
 	assert(!old_timer_acted);
 	assert(!lock);
