@@ -23,6 +23,7 @@
 /* These by `bench park` alone: they take longer, or want a second cpu. */
 #define PARK_WIDE_ROWS(X)                                                                          \
 	X(SPAWN_RATIO, "spawn_last_over_first", "the last 10^5 of 10^6 spawns / the first")        \
+	X(CHAN, "chan_ns", "unbuffered channel, one way")                                          \
 	X(PIPE, "pipe_ns", "one byte through a pipe, to the other running")                        \
 	X(TIMER, "timer_move_ns", "10^6 deadlines, moved ten times, then fired")                   \
 	X(LEDGER_YIELD, "ledger_yield_ns", "what the ledger adds to a yield")                      \

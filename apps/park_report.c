@@ -21,6 +21,7 @@ static const struct wanted {
 	[PARK_READY_FD] = {.times = 4, .of = PARK_CAS, .plus = 15, .is = true},
 	[PARK_SPAWN] = {.plus = 60, .is = true},
 	[PARK_SPAWN_RATIO] = {.plus = 1.5, .is = true},
+	[PARK_CHAN] = {.plus = 20, .is = true},
 	[PARK_CROSS] = {.times = 2, .of = PARK_HOP, .plus = 150, .is = true},
 	[PARK_TIMER] = {.plus = 150, .is = true},
 	[PARK_LEDGER_YIELD] = {.plus = 1, .is = true},
