@@ -74,6 +74,7 @@ struct open_lane {
 struct open_lanes {
 	struct lane_group *grp;           /* (c) */
 	unsigned nr;                      /* (c) */
+	bool verbose;                     /* (c) say what is only a pity, too */
 	struct open_lane lane[LANES_MAX]; /* (c) once all are up */
 };
 

@@ -224,6 +224,7 @@ int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg
 		err = open_device(opt, &r->plan, &r->h);
 	if (!err) {
 		r->all.nr = r->plan.lanes;
+		r->all.verbose = opt->verbose;
 		err = lane_group_create(r->all.nr, &r->all.grp);
 		if (err)
 			(void)open_error(err, "no memory");

@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "apps/cli.h"
+#include "apps/stat_dir.h"
 #include "apps/stat_serve.h"
 
 struct stat_args {
@@ -70,74 +72,151 @@ static const struct argp stat_argp = {
 };
 
 /* A connected socket; -errno. */
-static int connect_to(unsigned pid)
+static int connect_at(const char *folder, unsigned pid)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+	struct stat st;
 
 	if (fd < 0)
 		return -errno;
-	snprintf(sun.sun_path, sizeof(sun.sun_path), STAT_DIR "/%u.sock", pid);
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%.*s/%u.sock", STAT_PATH_MAX, folder, pid);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
 		return fd;
-	if (errno == ECONNREFUSED) {
-		/* Its process was killed. */
-		unlink(sun.sun_path);
-		errno = ENOENT;
-	}
+	err = -errno;
 	close(fd);
-	return -errno;
+	if (err != -ECONNREFUSED)
+		return err;
+	/* Its process was killed. What is in others' folders is theirs to remove. */
+	if (lstat(folder, &st) == 0 && st.st_uid == geteuid())
+		unlink(sun.sun_path);
+	return -ENOENT;
+}
+
+static int connect_to(unsigned pid)
+{
+	struct stat_dir dirs[STAT_DIRS_MAX];
+	unsigned nr = stat_dirs_find(dirs);
+	int fd = -ENOENT;
+
+	for (unsigned i = 0; i < nr && (fd == -ENOENT || fd == -ENOTDIR); i++)
+		fd = connect_at(dirs[i].path, pid);
+	return fd;
+}
+
+static json_t *fetch(int fd)
+{
+	FILE *f = fdopen(fd, "r");
+	json_t *o;
+
+	(void)shutdown(fd, SHUT_WR); /* the empty request */
+	o = f ? json_loadf(f, 0, NULL) : NULL;
+
+	if (f)
+		fclose(f);
+	else
+		close(fd);
+	return o;
+}
+
+static json_int_t num(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+/* A text of the lane's, which may be another user's: nothing that a terminal would obey. */
+static const char *str(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	for (const char *c = s ? s : ""; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return "?";
+	}
+	return s ? s : "?";
 }
 
 /* The lanes that run here, as this user sees them. */
 struct lanes {
 	unsigned n, pid; /* pid: the last one's */
-	int fd;          /* connected to that one; -errno where it is not permitted */
-	char names[400]; /* "812 (parklane), 911 (first)" */
+	char names[400]; /* "812 (parklane echo, port 7), 911 (first)" */
 };
 
-/* "812 (parklane)": by the kernel's name of the process. */
-static void lanes_note(struct lanes *l, unsigned pid)
+/* port_of - what a process listens on, " port 7"; the kernel's sockets are not the lane's to list. */
+static void port_of(const json_t *o, char *buf, size_t size)
 {
-	char path[32], comm[32] = "?", *end = l->names + strlen(l->names);
+	const char *local, *colon;
+	json_t *k;
+	size_t i;
+
+	*buf = '\0';
+	json_array_foreach(json_object_get(o, "sockets"), i, k)
+	{
+		local = str(k, "local");
+		colon = strrchr(local, ':');
+		if (strcmp(str(k, "state"), "LISTEN") || !colon)
+			continue;
+		snprintf(buf, size, ", port %.5s", colon + 1);
+		return;
+	}
+}
+
+/* "812 (parklane echo, port 7)"; who is another user's is known by the kernel's name alone. */
+static void lanes_note(struct lanes *l, unsigned pid, const json_t *o)
+{
+	char path[32], comm[32] = "?", port[16], *end = l->names + strlen(l->names);
 	size_t room = sizeof(l->names) - (size_t)(end - l->names);
+	const char *program = str(o, "program"), *command = str(o, "command");
 	FILE *f;
 
+	port_of(o, port, sizeof(port));
 	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
-	f = fopen(path, "re");
+	f = o ? NULL : fopen(path, "re");
 	if (f && fgets(comm, sizeof(comm), f))
 		comm[strcspn(comm, "\n")] = '\0';
 	if (f)
 		fclose(f);
 	/* Whole names only, and room for the dots that stand for the rest. */
-	if (room > 64)
-		snprintf(end, room, "%s%u (%s)", l->n ? ", " : "", pid, comm);
-	else if (strcmp(end - 5, ", ..."))
+	if (room > 100)
+		snprintf(end, room, "%s%u (%.30s%s%.30s%s)", l->n ? ", " : "", pid,
+			 o ? program : comm, o && strcmp(program, command) ? " " : "",
+			 o && strcmp(program, command) ? command : "", port);
+	else if (l->n && strcmp(end - 5, ", ..."))
 		snprintf(end, room, ", ...");
 }
 
-static void lanes_find(struct lanes *l)
+static void lanes_find_in(struct lanes *l, const char *folder)
 {
 	struct dirent **entry;
-	int nr = scandir(STAT_DIR, &entry, NULL, versionsort);
+	int nr = scandir(folder, &entry, NULL, versionsort);
 	unsigned pid;
 
-	*l = (struct lanes){.fd = -ENOENT};
 	for (int i = 0; i < nr; i++) {
-		int fd = sscanf(entry[i]->d_name, "%u.sock", &pid) == 1 ? connect_to(pid) : -ENOENT;
+		int fd = sscanf(entry[i]->d_name, "%u.sock", &pid) == 1 ? connect_at(folder, pid)
+									: -ENOENT;
+		json_t *o;
 
 		free(entry[i]);
 		if (fd < 0 && fd != -EACCES && fd != -EPERM)
 			continue;
-		if (l->fd >= 0)
-			close(l->fd);
-		l->fd = fd;
+		o = fd >= 0 ? fetch(fd) : NULL;
 		l->pid = pid;
-		lanes_note(l, pid);
+		lanes_note(l, pid, o);
+		json_decref(o);
 		l->n++;
 	}
 	if (nr >= 0)
 		free(entry);
+}
+
+static void lanes_find(struct lanes *l)
+{
+	struct stat_dir dirs[STAT_DIRS_MAX];
+	unsigned nr = stat_dirs_find(dirs);
+
+	*l = (struct lanes){0};
+	for (unsigned i = 0; i < nr; i++)
+		lanes_find_in(l, dirs[i].path);
 }
 
 /* Connect to the one lane that runs, whose pid it tells; says so and ends when there are none or
@@ -152,7 +231,7 @@ static int connect_to_only(unsigned *ret_pid)
 	if (l.n > 1)
 		cli_die("several lanes are running; choose one with --pid: %s", l.names);
 	*ret_pid = l.pid;
-	return l.fd;
+	return connect_to(l.pid);
 }
 
 static _Noreturn void die_without_lane(unsigned pid)
@@ -187,49 +266,63 @@ static int copy_dump(int fd, bool all)
 	return fflush(stdout) ? 1 : 0;
 }
 
-static json_t *fetch(int fd)
+static json_t *fetch_or_die(int fd)
 {
-	FILE *f = fdopen(fd, "r");
-	json_t *o;
+	json_t *o = fetch(fd);
 
-	(void)shutdown(fd, SHUT_WR); /* the empty request */
-	o = f ? json_loadf(f, 0, NULL) : NULL;
-
-	if (f)
-		fclose(f);
 	if (!o)
 		cli_die("the lane gave no answer: it may just have ended");
 	return o;
 }
 
-static json_int_t num(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "?";
-}
-
-static void print_sockets(const json_t *list)
+static void print_sockets(const json_t *list, bool lanes)
 {
 	json_t *s;
 	size_t i;
 
 	if (!json_array_size(list))
 		return;
-	printf("%-12s %-21s %-21s %8s %8s %6s %8s %8s\n", "state", "local", "peer", "recv-q",
-	       "send-q", "cwnd", "srtt us", "retrans");
+	printf("%s%-12s %-21s %-21s %8s %8s %8s %8s %8s\n", lanes ? "lane " : "", "state", "local",
+	       "peer", "recv-q", "send-q", "cwnd", "srtt us", "retrans");
 	json_array_foreach(list, i, s)
 	{
-		printf("%-12s %-21s %-21s %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
-		       " %6" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
-		       "\n",
+		if (lanes)
+			printf("%4" JSON_INTEGER_FORMAT " ", num(s, "lane"));
+		printf("%-12s %-21s %-21s %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT,
 		       str(s, "state"), str(s, "local"), str(s, "peer"), num(s, "recv_q"),
-		       num(s, "send_q"), num(s, "cwnd"), num(s, "srtt_us"), num(s, "retrans"));
+		       num(s, "send_q"));
+		/* A listener sends nothing itself. */
+		if (!strcmp(str(s, "state"), "LISTEN"))
+			printf(" %8s %8s %8s\n", "-", "-", "-");
+		else
+			printf(" %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
+			       " %8" JSON_INTEGER_FORMAT "\n",
+			       num(s, "cwnd"), num(s, "srtt_us"), num(s, "retrans"));
+	}
+}
+
+/* print_lanes - whether they share the work. */
+static void print_lanes(const json_t *list)
+{
+	json_t *l;
+	size_t i;
+
+	printf("%4s %10s %12s %12s %12s %14s %8s\n", "lane", "goroutines", "turns", "packets in",
+	       "packets out", "bytes copied", "steals");
+	json_array_foreach(list, i, l)
+	{
+		const json_t *ev = json_object_get(l, "events");
+
+		printf("%4" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
+		       " %12" JSON_INTEGER_FORMAT,
+		       num(l, "lane"), num(l, "goroutines"), num(ev, "turns"));
+		if (json_object_get(l, "rx_packets"))
+			printf(" %12" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT,
+			       num(l, "rx_packets"), num(l, "tx_packets"));
+		else
+			printf(" %12s %12s", "-", "-");
+		printf(" %14" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT "\n",
+		       num(ev, "bytes_copied"), num(ev, "steals"));
 	}
 }
 
@@ -255,15 +348,23 @@ static void print_text(const json_t *o)
 {
 	json_t *dev = json_object_get(o, "device");
 	const char *program = str(o, "program"), *command = str(o, "command");
+	json_int_t lanes = num(o, "lanes");
+	char nr[32] = "";
 
+	if (lanes > 1)
+		snprintf(nr, sizeof(nr), "%" JSON_INTEGER_FORMAT " lanes, ", lanes);
 	/* "parklane echo", and "first" where pl_run() was called by somebody's program. */
-	printf("%s%s%s, pid %" JSON_INTEGER_FORMAT ", %.0f s, %" JSON_INTEGER_FORMAT
+	printf("%s%s%s, pid %" JSON_INTEGER_FORMAT ", %.0f s, %s%" JSON_INTEGER_FORMAT
 	       " goroutine%s, %s\n",
 	       program, strcmp(program, command) ? " " : "",
 	       strcmp(program, command) ? command : "", num(o, "pid"),
-	       json_real_value(json_object_get(o, "seconds")), num(o, "goroutines"),
+	       json_real_value(json_object_get(o, "seconds")), nr, num(o, "goroutines"),
 	       num(o, "goroutines") == 1 ? "" : "s", dev ? str(dev, "name") : "kernel sockets");
-	print_sockets(json_object_get(o, "sockets"));
+	if (!dev)
+		printf("its sockets are the kernel's: 'ss -tnp' lists them\n");
+	print_sockets(json_object_get(o, "sockets"), lanes > 1);
+	if (lanes > 1)
+		print_lanes(json_object_get(o, "per_lane"));
 	if (dev) {
 		print_counts("drops", json_object_get(o, "drops"));
 		print_counts("device", dev);
@@ -286,7 +387,7 @@ int cmd_stat(int argc, char **argv)
 		die_without_lane(a.pid);
 	if (a.goroutines)
 		return copy_dump(fd, a.all);
-	o = fetch(fd);
+	o = fetch_or_die(fd);
 	if (a.json) {
 		json_dumpf(o, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
 		putchar('\n');

@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "apps/stat_dir.h"
 #include "apps/tsc.h"
 #include "poller/ledger.h"
 #include "poller/monitor.h"
@@ -165,22 +166,54 @@ static json_t *hogs_json(struct stat_serve *s)
 			 (int)m.last.lane, "held_ms", (double)m.last.held_ns / 1e6);
 }
 
-static json_t *answer(struct stat_serve *s)
+/* report_json - cycles and events of a report into o. */
+static void report_json(json_t *o, const struct ledger_report *r)
+{
+	json_t *ev = json_object();
+
+	for (int i = 0; i < LEDGER_EV_MAX; i++)
+		json_object_set_new(ev, ledger_event_name((enum ledger_event)i),
+				    json_integer((json_int_t)r->ev[i]));
+	json_object_set_new(o, "cycles",
+			    json_pack("{s:I s:I s:I}", "busy", (json_int_t)r->busy, "empty_polls",
+				      (json_int_t)r->empty, "asleep", (json_int_t)r->idle));
+	json_object_set_new(o, "events", ev);
+}
+
+/* lane_json - what shows whether the lanes share the work; adds its report to *sum. */
+static json_t *lane_json(const struct open_lane *ol, unsigned lane, struct ledger_report *sum)
 {
 	struct ledger_report r = {0};
-	json_t *o = json_object(), *ev = json_object();
+	json_t *o = json_pack("{s:i s:I}", "lane", (int)lane, "goroutines",
+			      (json_int_t)lane_nr_g(ol->lane));
+
+	lane_ledger_report(ol->lane, &r);
+	sum->busy += r.busy;
+	sum->empty += r.empty;
+	sum->idle += r.idle;
+	for (int e = 0; e < LEDGER_EV_MAX; e++)
+		sum->ev[e] += r.ev[e];
+	if (ol->stack) {
+		const struct stack_stats *ss = stack_stats(ol->stack);
+
+		json_object_set_new(o, "rx_packets",
+				    json_integer((json_int_t)stat_read(&ss->rx_packets)));
+		json_object_set_new(o, "tx_packets",
+				    json_integer((json_int_t)stat_read(&ss->tx_packets)));
+	}
+	report_json(o, &r);
+	return o;
+}
+
+static json_t *answer(struct stat_serve *s)
+{
+	struct ledger_report sum = {0};
+	json_t *o = json_object(), *per_lane = json_array();
 	json_int_t nr_g = 0;
 
 	for (unsigned i = 0; i < s->all->nr; i++) {
-		struct ledger_report one;
-
-		lane_ledger_report(s->all->lane[i].lane, &one);
-		r.busy += one.busy;
-		r.empty += one.empty;
-		r.idle += one.idle;
-		for (int e = 0; e < LEDGER_EV_MAX; e++)
-			r.ev[e] += one.ev[e];
 		nr_g += lane_nr_g(s->all->lane[i].lane);
+		json_array_append_new(per_lane, lane_json(&s->all->lane[i], i, &sum));
 	}
 	json_object_set_new(o, "pid", json_integer(getpid()));
 	json_object_set_new(o, "program", json_string(program_invocation_short_name));
@@ -189,13 +222,8 @@ static json_t *answer(struct stat_serve *s)
 	json_object_set_new(o, "goroutines", json_integer(nr_g));
 	json_object_set_new(o, "lanes", json_integer(s->all->nr));
 	json_object_set_new(o, "hogs", hogs_json(s));
-	for (int i = 0; i < LEDGER_EV_MAX; i++)
-		json_object_set_new(ev, ledger_event_name((enum ledger_event)i),
-				    json_integer((json_int_t)r.ev[i]));
-	json_object_set_new(o, "cycles",
-			    json_pack("{s:I s:I s:I}", "busy", (json_int_t)r.busy, "empty_polls",
-				      (json_int_t)r.empty, "asleep", (json_int_t)r.idle));
-	json_object_set_new(o, "events", ev);
+	report_json(o, &sum);
+	json_object_set_new(o, "per_lane", per_lane);
 	if (s->all->lane[0].stack) {
 		stack_json(s, o);
 		json_object_set_new(o, "sockets", sockets_json(s, o));
@@ -287,17 +315,17 @@ static bool is_orphan(const char *path, int pid)
 }
 
 /* Lanes that were killed could not remove their sockets: the next one does. */
-static void remove_orphans(void)
+static void remove_orphans(const char *folder)
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	DIR *d = opendir(STAT_DIR);
+	DIR *d = opendir(folder);
 	struct dirent *e;
 	int pid;
 
 	while (d && (e = readdir(d))) {
 		if (sscanf(e->d_name, "%d.sock", &pid) != 1)
 			continue;
-		snprintf(path, sizeof(path), STAT_DIR "/%d.sock", pid);
+		snprintf(path, sizeof(path), "%s/%d.sock", folder, pid);
 		if (is_orphan(path, pid))
 			unlink(path);
 	}
@@ -308,12 +336,13 @@ static void remove_orphans(void)
 static int open_socket(struct stat_serve *s)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd;
+	struct stat_dir dir;
+	int fd, err = stat_dir_mine(&dir);
 
-	if (mkdir(STAT_DIR, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	remove_orphans();
-	snprintf(s->path, sizeof(s->path), STAT_DIR "/%d.sock", (int)getpid());
+	if (err)
+		return err;
+	remove_orphans(dir.path);
+	snprintf(s->path, sizeof(s->path), "%s/%d.sock", dir.path, (int)getpid());
 	memcpy(sun.sun_path, s->path, sizeof(s->path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -321,8 +350,9 @@ static int open_socket(struct stat_serve *s)
 	/* Left by a process of the same number that was killed. */
 	unlink(s->path);
 	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 || listen(fd, 8) < 0) {
+		err = -errno;
 		close(fd);
-		return -errno;
+		return err;
 	}
 	return fd;
 }
@@ -353,8 +383,13 @@ struct stat_serve *stat_serve_start(const struct open_lanes *all, const char *co
 	s->command = command;
 	s->began = mono_ns();
 	s->listen_fd = open_socket(s);
-	if (s->listen_fd < 0)
+	if (s->listen_fd < 0) {
+		if (all->verbose)
+			(void)fprintf(stderr,
+				      "parklane: 'parklane stat' will not see this process: %s\n",
+				      strerror(-s->listen_fd));
 		goto fail;
+	}
 	if (pipe2(s->end, O_CLOEXEC) < 0)
 		goto fail_socket;
 	if (!start_thread(s))

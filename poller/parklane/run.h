@@ -38,7 +38,12 @@ struct pl_options {
  * main_fn(arg) as its first goroutine, and return when that returns (others are ended) or on
  * pl_lane_stop(). 0 or -errno; what went wrong and what to do is in pl_last_error().
  * Meanwhile `parklane stat --pid` can look into the process's first lane: a thread without
- * signals answers on /run/parklane/PID.sock, where the process may write there.
+ * signals answers on PID.sock in /run/parklane, where that cannot be written in
+ * $XDG_RUNTIME_DIR/parklane or /tmp/parklane-UID.
+ * A goroutine's stack is small, and a signal's handler would run on it. So on the lanes' threads
+ * all asynchronous signals are blocked but INT, TERM, QUIT, HUP, PIPE and job control, whose
+ * handlers need SA_ONSTACK. USR1, USR2, ALRM, CHLD and others: take them by signalfd(2), or in a
+ * thread of your own that was started, with them unblocked, before pl_run.
  */
 PL_API int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg);
 

@@ -190,10 +190,53 @@ def test_echo_epoll_returns_bytes_and_ends_clean_on_sigint():
         assert not os.path.exists('/run/parklane/%d.sock' % srv.p.pid)
 
 
+def test_stat_tells_each_lane_of_several():
+    with Server('--epoll', '--port', str(PORT), '--lanes', '2') as srv:
+        assert transfer(('127.0.0.1', PORT), 1 << 20)
+        status, out, err = run('stat', '--pid', str(srv.p.pid), '--json')
+        o = json.loads(out)
+        assert status == 0 and o['lanes'] == 2 and [k['lane'] for k in o['per_lane']] == [0, 1], o
+        assert sum(k['goroutines'] for k in o['per_lane']) == o['goroutines'], o
+        assert 0 < sum(k['events']['bytes_copied'] for k in o['per_lane']) == (
+            o['events']['bytes_copied']), o
+        out = run('stat', '--pid', str(srv.p.pid))[1]
+        assert ' s, 2 lanes, ' in out.splitlines()[0] and 'ss -tnp' in out, out
+        assert re.search(r'\nlane goroutines .* steals\n +0 .*\n +1 .*\n', out), out
+
+
+def test_stat_sees_lanes_of_a_user_without_rights():
+    need(root=True)
+    nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all',
+              'env', '-u', 'XDG_RUNTIME_DIR']
+    folder = '/tmp/parklane-65534'
+    run('stat')
+    if not os.path.isdir('/run/parklane'):
+        os.mkdir('/run/parklane', 0o755)
+    with Server('--epoll', '--port', str(PORT), inside=nobody) as srv:
+        st = os.lstat(folder)
+        assert st.st_uid == 65534 and st.st_mode & 0o777 == 0o700, st
+        for inside in ([], nobody):
+            p = subprocess.run(inside + [PROGRAM, 'stat', '--pid', str(srv.p.pid)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+            assert p.returncode == 0 and b'parklane echo, pid' in p.stdout, p
+        srv.stop()
+        assert not os.listdir(folder), os.listdir(folder)
+    os.rmdir(folder)
+    os.symlink('/run/parklane', folder)
+    p = subprocess.Popen(nobody + [PROGRAM, 'echo', '--epoll', '--port', str(PORT), '--verbose'],
+                         stderr=subprocess.PIPE)
+    try:
+        assert b"'parklane stat' will not see" in p.stderr.readline()
+    finally:
+        p.terminate()
+        p.communicate(timeout=20)
+        os.unlink(folder)
+
+
 def test_stat_names_the_lanes_that_run():
     def alone(err):
         """The pids named, without those of lanes that others run on this machine."""
-        return [int(pid) for pid in re.findall(r'(\d+) \(parklane\)', err)
+        return [int(pid) for pid in re.findall(r'(\d+) \(parklane echo\)', err)
                 if pid in (str(one.p.pid), str(two.p.pid))]
 
     with Server('--epoll', '--port', str(PORT)) as one:
