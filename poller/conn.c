@@ -11,6 +11,7 @@
 #include <parklane/conn.h>
 
 #include "poller/conn_int.h"
+#include "poller/ctx.h"
 #include "poller/errors.h"
 #include "poller/lane_int.h"
 #include "poller/sched.h"
@@ -213,6 +214,13 @@ static int conn_do(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), v
 	return conn_far(c, conn_do_far, &d);
 }
 
+COLD int conn_refused(void)
+{
+	int err = ctx_self_err();
+
+	return err ? err : -EBADF;
+}
+
 /* ---- listen, accept, dial ---- */
 
 /* conn_net - the ops of the network that a call is about; NULL the lane l has none such. */
@@ -284,7 +292,7 @@ PL_API int pl_accept(struct pl_conn *listener, struct pl_conn **ret_conn)
 	if (unlikely(!conn_usable(listener)))
 		return -EXDEV;
 	if (unlikely(!fd_mutex_lock(&listener->fdmu, FDM_READ)))
-		return -EBADF;
+		return conn_refused();
 	err = conn_accept_locked(listener, ret_conn);
 	if (unlikely(fd_mutex_unlock(&listener->fdmu, FDM_READ)))
 		conn_destroy(listener);
@@ -327,6 +335,9 @@ PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadlin
 		return -ENODEV;
 	if (deadline && deadline <= lane_now(l))
 		return -ETIME;
+	err = ctx_self_err();
+	if (err)
+		return err;
 	err = ops->dial_start(l, addr, &c);
 	if (err == -EINPROGRESS) {
 		err = conn_dial_wait(c, deadline);

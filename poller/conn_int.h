@@ -23,6 +23,10 @@ static inline struct ledger *conn_led(const struct pl_conn *c)
 	return likely(c->fdmu.local) ? &c->lane->led : &lane_self()->led;
 }
 
+/* conn_refused - the -errno of a lock that was not given: that of the g's ctx, if it ended, else the
+ * conn is closed. */
+int conn_refused(void);
+
 /* conn_destroy - the last reference is gone (R53): the owner lane destroys c. */
 void conn_destroy(struct pl_conn *c);
 

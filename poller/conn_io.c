@@ -74,7 +74,7 @@ PL_API ssize_t pl_read(struct pl_conn *c, void *buf, size_t len)
 	if (unlikely(!conn_usable(c)))
 		return -EXDEV;
 	if (unlikely(!fd_mutex_lock(&c->fdmu, FDM_READ)))
-		return -EBADF;
+		return conn_refused();
 	n = conn_read_locked(c, buf, len);
 	if (unlikely(fd_mutex_unlock(&c->fdmu, FDM_READ)))
 		conn_destroy(c);
@@ -134,7 +134,7 @@ PL_API ssize_t pl_write(struct pl_conn *c, const void *buf, size_t len)
 	if (unlikely(!conn_usable(c)))
 		return -EXDEV;
 	if (unlikely(!fd_mutex_lock(&c->fdmu, FDM_WRITE)))
-		return -EBADF;
+		return conn_refused();
 	n = conn_write_locked(c, buf, len);
 	if (unlikely(fd_mutex_unlock(&c->fdmu, FDM_WRITE)))
 		conn_destroy(c);

@@ -20,6 +20,9 @@ static const struct errtab_entry table[] = {
 	E(EADDRNOTAVAIL, "not an address of this network, or no free local port is left"),
 	E(EAFNOSUPPORT, "this address family is not supported (IPv4 only for now)"),
 	E(EBADF, "the connection is closed"),
+	E(EAGAIN, "it would have to wait"),
+	E(EBUSY, "somebody else has it"),
+	E(ECANCELED, "the goroutine's ctx was cancelled"),
 	E(ECONNABORTED, "the connection was gone before it was accepted"),
 	E(ECONNREFUSED, "nobody listens at that address and port"),
 	E(ECONNRESET, "the peer reset the connection"),
@@ -31,13 +34,14 @@ static const struct errtab_entry table[] = {
 	E(ENFILE, "too many open files on this machine"),
 	E(ENOBUFS, "out of memory or sockets; try again later"),
 	E(ENODEV, "this lane has no such network"),
+	E(ENOENT, "no such host"),
 	E(ENOMEM, "out of memory"),
 	E(ENOPROTOOPT, "this network does not know that option"),
 	E(ENOTCONN, "not a connected connection"),
-	E(EPIPE, "write after the peer's reset or after our own shutdown"),
-	E(ETIME, "the deadline passed"),
+	E(EPIPE, "write after the peer's reset or our own shutdown; send to a closed channel"),
+	E(ETIME, "the deadline of the connection or of the goroutine's ctx passed"),
 	E(ETIMEDOUT, "the peer does not answer (TCP gave up)"),
-	E(EXDEV, "the connection belongs to another lane"),
+	E(EXDEV, "it belongs to another lane"),
 #undef E
 };
 

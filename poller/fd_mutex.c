@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "poller/ctx.h"
 #include "poller/sched.h"
 #include "stack/base/bug.h"
 
@@ -16,6 +17,7 @@
 #define FDM_FULL "fd_mutex: R51: more than 1048575 goroutines use one connection"
 
 struct fd_waiter {
+	struct g_intr in;
 	struct fd_mutex *m;
 	struct fd_waiter *next;
 	struct g *g;
@@ -116,9 +118,49 @@ static void fdm_grant(struct fd_mutex *m, enum fdm_dir dir)
 		sched_ready(g);
 }
 
+/* fdm_find - the link that points to w; NULL: w has left the queue. With the spin lock. */
+static struct fd_waiter **fdm_find(struct fdm_queue *q, const struct fd_waiter *w,
+				   struct fd_waiter **ret_prev)
+{
+	struct fd_waiter **link = &q->head;
+
+	*ret_prev = NULL;
+	while (*link && *link != w) {
+		*ret_prev = *link;
+		link = &(*link)->next;
+	}
+	return *link ? link : NULL;
+}
+
+/*
+ * fdm_cut - the waiter's ctx ended: it gives its place up. The word counts those whom no unlock
+ * has chosen yet; if it counts nobody, all in the queue are about to be granted, and w too.
+ */
+static void fdm_cut(struct g_intr *in)
+{
+	struct fd_waiter *w = container_of(in, struct fd_waiter, in);
+	struct fd_mutex *m = w->m;
+	struct fd_waiter *prev, **link;
+	uint64_t old = fdm_load(m);
+	bool gone = false;
+
+	fdm_spin_lock(m);
+	link = fdm_find(&m->q[w->dir], w, &prev);
+	while (link && !gone && (old & FDM_WAIT_MASK(w->dir)))
+		gone = fdm_cas(m, &old, old - FDM_WAIT(w->dir));
+	if (gone) {
+		*link = w->next;
+		if (!w->next)
+			m->q[w->dir].tail = prev;
+	}
+	fdm_spin_unlock(m);
+	if (gone)
+		sched_ready(w->g);
+}
+
 bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir)
 {
-	struct fd_waiter w = {.m = m, .dir = dir};
+	struct fd_waiter w = {.in = {.cut = fdm_cut}, .m = m, .dir = dir};
 	uint64_t old = fdm_load(m), new;
 	bool wait;
 
@@ -126,6 +168,8 @@ bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir)
 		if (old & FDM_CLOSED)
 			return false;
 		wait = old & FDM_LOCK(dir);
+		if (wait && ctx_self_err())
+			return false;
 		if (unlikely((old & FDM_REF_MASK) == FDM_REF_MASK))
 			BUG(FDM_FULL);
 		if (unlikely((old & FDM_WAIT_MASK(dir)) == FDM_WAIT_MASK(dir)))
@@ -134,7 +178,7 @@ bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir)
 	} while (!fdm_cas(m, &old, new));
 	if (!wait)
 		return true;
-	sched_park(fdm_commit, &w, WAIT_FD_MUTEX);
+	ctx_park(fdm_commit, &w, WAIT_FD_MUTEX, &w.in);
 	return w.granted;
 }
 

@@ -59,7 +59,8 @@ MUST_USE bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir);
 MUST_USE bool __fd_mutex_unlock(struct fd_mutex *m, enum fdm_dir dir);
 
 /* fd_mutex_lock - take a reference and the lock of one direction, parking while another g
- * has it. false: closed (before or while waiting), nothing is held. */
+ * has it. false: closed (before or while waiting), or the g's ctx ended and it would have to
+ * wait; nothing is held. */
 static inline MUST_USE bool fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir)
 {
 	if (likely(m->local && !(m->word & (FDM_CLOSED | FDM_LOCK(dir))))) {

@@ -2,8 +2,9 @@
 /* The public calls about goroutines: thin, on the current lane. */
 #include <parklane/go.h>
 
+#include "poller/ctx.h"
 #include "poller/group.h"
-#include "poller/lane.h"
+#include "poller/lane_int.h"
 #include "poller/sched_int.h"
 #include "stack/base/bug.h"
 
@@ -48,9 +49,15 @@ void pl_yield(void)
 	sched_yield_();
 }
 
-void pl_sleep(int64_t ns)
+int pl_sleep(int64_t ns)
 {
+	struct g *g = self()->sched.cur;
+
+	BUG_ON(!g);
+	if (unlikely(g->ctx))
+		return ctx_sleep(g, ns);
 	sched_sleep(ns);
+	return 0;
 }
 
 void pl_keep_fp(int on)

@@ -34,6 +34,11 @@ void gtimer_heap_fini(struct gtimer_heap *h);
 /* gtimer_reserve - room for n more timers that may be armed at once: gtimer_set() of as many as
  * were reserved cannot fail. 0; -ENOMEM. */
 MUST_USE int gtimer_reserve(struct gtimer_heap *h, uint32_t n);
+/* gtimer_unreserve - n timers of an earlier gtimer_reserve() are out of the heap for good. */
+static inline void gtimer_unreserve(struct gtimer_heap *h, uint32_t n)
+{
+	h->reserved -= n;
+}
 /* gtimer_set - arm or move t to absolute ns `when` (not 0) with seq. 0; -ENOMEM the heap could
  * not grow (t is then as before). */
 MUST_USE int gtimer_set(struct gtimer_heap *h, struct gtimer *t, uint64_t when, uint32_t seq);

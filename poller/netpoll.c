@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "poller/ctx.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll_deadline.h"
 #include "poller/netpoll_int.h"
@@ -281,6 +282,12 @@ void netpoll_ready(struct poll_desc *pd, unsigned mode)
 
 /* ---- reset and wait ---- */
 
+/* user - the g that runs: on pd's own lane if pd is local. */
+static inline struct g *user(const struct poll_desc *pd)
+{
+	return pd->local ? pd->lane->sched.cur : lane_self()->sched.cur;
+}
+
 /* bind_user - the g that uses a pd of one lane stays on that lane (house rule 1). */
 static inline void bind_user(const struct poll_desc *pd)
 {
@@ -294,6 +301,8 @@ int netpoll_reset(struct poll_desc *pd, unsigned mode)
 {
 	int err = netpoll_check_err(pd, mode);
 
+	if (likely(!err))
+		err = ctx_pending(user(pd));
 	if (unlikely(err))
 		return err;
 	if (pd->local) {
@@ -384,12 +393,49 @@ static bool block_locked(struct poll_desc *pd, unsigned mode, bool waitio)
 	return old == PD_READY;
 }
 
+/* ---- a wait that the g's ctx can end: as a deadline does (R6, R10), with the ctx's error ---- */
+
+struct pd_intr {
+	struct g_intr in;
+	struct poll_desc *pd;
+	unsigned mode;
+};
+
+static void pd_cut(struct g_intr *in)
+{
+	const struct pd_intr *pi = container_of(in, struct pd_intr, in);
+
+	netpoll_wake(pi->pd, netpoll_unblock(pi->pd, pi->mode, false));
+}
+
+static NOINLINE int wait_in_ctx(struct poll_desc *pd, unsigned mode)
+{
+	struct g *g = user(pd);
+	struct pd_intr pi = {{.cut = pd_cut}, pd, mode};
+	bool ready;
+	int err;
+
+	do {
+		err = netpoll_check_err(pd, mode);
+		if (!err)
+			err = ctx_pending(g);
+		if (err)
+			return err;
+		g->intr = &pi.in;
+		ready = pd->local ? block_local(pd, mode) : block_locked(pd, mode, false);
+		g->intr = NULL;
+	} while (!ready);
+	return 0;
+}
+
 int netpoll_wait(struct poll_desc *pd, unsigned mode)
 {
 	int err = netpoll_check_err(pd, mode);
 
 	if (unlikely(err))
 		return err;
+	if (unlikely(user(pd)->ctx))
+		return wait_in_ctx(pd, mode);
 	/* R10: woken without readiness and without an error, a deadline fired and was moved. */
 	while (!(pd->local ? block_local(pd, mode) : block_locked(pd, mode, false))) {
 		err = netpoll_check_err(pd, mode);

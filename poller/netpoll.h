@@ -146,7 +146,8 @@ void netpoll_abandon(struct poll_desc *pd);
 void netpoll_close(struct poll_desc *pd);
 /* netpoll_reset - R9: 0 and the word is NIL, or the pending error. mode: one direction. */
 MUST_USE int netpoll_reset(struct poll_desc *pd, unsigned mode);
-/* netpoll_wait - R10: park until ready. 0; -EBADF; -ETIME; -EIO. */
+/* netpoll_wait - R10: park until ready. 0; -EBADF; -ETIME; -EIO; or, after these, -ECANCELED or
+ * -ETIME of the g's ctx, which netpoll_reset() tells too. */
 MUST_USE int netpoll_wait(struct poll_desc *pd, unsigned mode);
 /* netpoll_wait_canceled - R11: until READY, ignoring close and deadlines. */
 void netpoll_wait_canceled(struct poll_desc *pd, unsigned mode);

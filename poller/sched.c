@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "poller/ctx.h"
 #include "poller/group.h"
 #include "poller/lane_int.h"
 #include "poller/ledger.h"
+#include "poller/local.h"
 #include "stack/base/bug.h"
 
 _Static_assert(offsetof(struct g, fn) <= CACHE_LINE, "park and ready touch one line of a g");
@@ -60,6 +62,10 @@ void sched_fini(struct sched *s)
 		/* One that went elsewhere stands in that lane's heap, which nobody runs any more. */
 		if (g->state != G_DEAD && g->sched == s)
 			gtimer_remove(s->timers, &g->sleep);
+		if (g->state != G_DEAD) {
+			ctx_g_drop(g);
+			local_g_drop(g);
+		}
 		coro_san_fini(&g->san);
 	}
 	sched_pool_fini(s);
@@ -234,6 +240,10 @@ static CORO_NO_TSAN void g_main(void *arg)
 	if (unlikely(s->left || s->timing))
 		landed(s);
 	g->fn(g->arg);
+	if (unlikely(g->locals))
+		local_g_exit(g);
+	if (unlikely(g->ctx))
+		ctx_g_exit(g);
 	s = g->sched;
 	BUG_ON(s->cur != g);
 	g->state = G_DEAD;

@@ -24,6 +24,13 @@ struct lane;
 	X(SLEEP, "sleep")                                                                          \
 	X(FD_MUTEX, "lock of a connection")                                                        \
 	X(SEMA, "semaphore")                                                                       \
+	X(CHAN_SEND, "send to a channel")                                                          \
+	X(CHAN_RECV, "receive from a channel")                                                     \
+	X(SELECT, "select")                                                                        \
+	X(MUTEX, "mutex")                                                                          \
+	X(COND, "condition")                                                                       \
+	X(GROUP, "wait group")                                                                     \
+	X(BLOCKING, "call on the pool")                                                            \
 	X(LANE, "another lane's answer")
 /* clang-format on */
 

@@ -18,7 +18,9 @@
 #include "poller/runq.h"
 #include "poller/sched.h"
 
+struct g_intr;
 struct ledger;
+struct pl_ctx;
 
 /* Step 5 of a lane turn runs at most so many gs, and lets a g that is made ready by a running
  * one jump the queue at most so often in a row (architecture.md, "One lane turn"). */
@@ -54,17 +56,25 @@ struct g {
 	bool keep_fp;           /* (o) its FP control words are its own: pl_keep_fp() */
 	uint64_t id;            /* (c) since birth, never used twice in a lane */
 	uint64_t since;         /* (o) the lane's ns when it parked or died */
-	struct g *next;         /* list of dead gs (o home), or the global queue */
 	struct lane_msg remote; /* (r:inbox) another lane's sched_ready() */
+	struct pl_ctx *ctx;     /* (o) what it is in, ctx.h; NULL: the background */
 	/* birth and death */
 	void (*fn)(void *arg);
 	void *arg;
 	struct sched *home; /* (c) whose arena its stack is of */
 	uint32_t index;     /* (c) slot of its stack */
 	const char *name;   /* (c) since birth; borrowed for the g's whole life */
+	struct g *next;     /* list of dead gs (o home), or the global queue */
+	void **locals;      /* (o) values by key, local.h; NULL: never set one */
 	struct gtimer sleep;
 	struct coro_stack stack;
 	struct coro_san san;
+	/* ctx.h */
+	struct g_intr *intr;       /* (o) how to end its present wait; NULL: not at all */
+	struct list_head ctx_link; /* (r:the ctx's lock) the gs in ctx */
+	struct lane_msg cut;       /* (r:inbox) its ctx ended on another lane */
+	uint32_t cutting;          /* (a) 1: `cut` is on its way */
+	uint32_t nr_locals;        /* (o) slots of locals */
 };
 
 enum {

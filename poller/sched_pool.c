@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "poller/ctx.h"
 #include "poller/lane_int.h"
 #include "poller/sched_int.h"
 
@@ -46,6 +47,7 @@ struct g *sched_carve(struct sched *s)
 	g->sched = g->home = s;
 	g->index = st.index;
 	g->stack = st;
+	g->cut.fn = ctx_cut_msg;
 	g->sleep.fn = sched_sleep_over;
 	g->sleep.arg = g;
 	coro_san_init(&g->san, &st);

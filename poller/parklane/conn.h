@@ -13,7 +13,8 @@
  * Errors common to all calls: -EBADF closed (before or during the call); -ETIME the
  * deadline passed (TCP's own -ETIMEDOUT stays distinct); -ECONNRESET the peer reset;
  * -EPIPE a write after that, or after pl_shutdown (no SIGPIPE); -EHOSTUNREACH, -ENETUNREACH;
- * -EXDEV the caller may not do that from its lane, or is on none. Errors stay: after a
+ * -ECANCELED or -ETIME the goroutine's ctx ended (ctx.h): all calls that can wait, but not
+ * pl_close; -EXDEV the caller may not do that from its lane, or is on none. Errors stay: after a
  * reset every read says -ECONNRESET once the bytes that came before it are read, and every
  * write -EPIPE; after the end of the stream every read says 0.
  */

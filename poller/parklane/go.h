@@ -2,6 +2,11 @@
 /*
  * Goroutines: start, yield, sleep, the lane's clock. Every call here runs on a lane,
  * inside a goroutine, unless it says otherwise.
+ *
+ * From C++: the function that a goroutine starts with is noexcept (an exception that leaves it
+ * ends the program); within a goroutine exceptions work, but no call that parks may be made
+ * inside of a catch block or of a destructor that an exception runs: the runtime keeps those per
+ * thread. longjmp and contexts of <ucontext.h> stay within one goroutine.
  */
 #ifndef PARKLANE_GO_H
 #define PARKLANE_GO_H
@@ -49,8 +54,9 @@ PL_API int pl_go_movable_named(void (*fn)(void *arg), void *arg, const char *nam
 /* pl_yield - let the others run; back at the next turn. */
 PL_API void pl_yield(void);
 
-/* pl_sleep - park for at least ns nanoseconds; <= 0 is a yield. */
-PL_API void pl_sleep(int64_t ns);
+/* pl_sleep - park for at least ns nanoseconds; <= 0 is a yield. 0; -ECANCELED or -ETIME its ctx
+ * ended (ctx.h): outside of one it never fails. */
+PL_API int pl_sleep(int64_t ns);
 
 /* pl_now - the lane's monotonic clock in ns, as of this turn. Cheap: no system call. */
 PL_API uint64_t pl_now(void);

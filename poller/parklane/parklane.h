@@ -4,7 +4,9 @@
 #define PARKLANE_PARKLANE_H
 
 #include <parklane/conn.h>
+#include <parklane/ctx.h>
 #include <parklane/go.h>
+#include <parklane/local.h>
 #include <parklane/run.h>
 
 #endif

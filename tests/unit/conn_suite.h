@@ -59,6 +59,9 @@ struct conn_env {
 	X(bad_addresses)                                                                           \
 	X(addresses_of_both_ends_match)                                                            \
 	X(options_and_wrong_kind)                                                                  \
+	X(ctx_ends_read_write_and_the_wait_for_them)                                               \
+	X(ctx_deadline_ends_accept)                                                                \
+	X(R56_ctx_ends_dial)                                                                       \
 	X(another_lane_is_refused)                                                                 \
 	X(R11_deadlines_lose_no_byte)                                                              \
 	X(R11_accept_deadlines_lose_no_connection)                                                 \

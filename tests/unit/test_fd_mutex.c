@@ -45,6 +45,29 @@ void sched_ready(struct g *g)
 	pthread_mutex_unlock(&g->mu);
 }
 
+/* What a g's ctx adds (poller/ctx.h): here it never ends but by the test's own call of cut(). */
+struct g_intr {
+	void (*cut)(struct g_intr *in);
+};
+
+void ctx_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reason why,
+	      struct g_intr *in);
+int ctx_self_err(void);
+
+static struct g_intr *last_intr; /* (a) of the g that parked last */
+
+void ctx_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reason why,
+	      struct g_intr *in)
+{
+	__atomic_store_n(&last_intr, in, __ATOMIC_SEQ_CST);
+	sched_park(commit, arg, why);
+}
+
+int ctx_self_err(void)
+{
+	return 0;
+}
+
 struct locker {
 	struct fd_mutex *m;
 	enum fdm_dir dir;
@@ -151,6 +174,45 @@ static void fifo(struct fd_mutex *m)
 Test(fd_mutex, test_fd_mutex_R52_waiters_get_it_in_order)
 {
 	both(fifo);
+}
+
+/* The ctx of the i-th of three waiters ends: the others get the lock in order. */
+static void cut_one(struct fd_mutex *m, int i)
+{
+	struct g_intr *in[3];
+	struct locker l[3];
+	int order = 0;
+
+	cr_assert(fd_mutex_lock(m, FDM_WRITE));
+	for (int k = 0; k < 3; k++) {
+		l[k] = (struct locker){.m = m, .dir = FDM_WRITE, .order = &order};
+		start_waiting(&l[k]);
+		in[k] = __atomic_load_n(&last_intr, __ATOMIC_SEQ_CST);
+	}
+	in[i]->cut(in[i]);
+	cr_assert_eq(pthread_join(l[i].thread, NULL), 0);
+	cr_assert_eq(l[i].place, -1);
+	cr_assert_eq(waiters(m, FDM_WRITE), 2);
+	cr_assert(!fd_mutex_unlock(m, FDM_WRITE));
+	for (int k = 0, place = 0; k < 3; k++) {
+		if (k == i)
+			continue;
+		cr_assert_eq(pthread_join(l[k].thread, NULL), 0);
+		cr_assert_eq(l[k].place, place++);
+	}
+	cr_assert_eq(m->word, 0);
+	cr_assert_null(m->q[FDM_WRITE].tail);
+}
+
+static void cut_each(struct fd_mutex *m)
+{
+	for (int i = 0; i < 3; i++)
+		cut_one(m, i);
+}
+
+Test(fd_mutex, test_fd_mutex_ctx_ends_waiter_leaves_others_in_order)
+{
+	both(cut_each);
 }
 
 static void close_alone(struct fd_mutex *m)
