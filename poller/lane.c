@@ -147,6 +147,9 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 	ledger_init(&l->led, cfg->ledger, cfg->clock != NULL);
 	if (!cfg->clock)
 		tsc_clock_init(&l->clock);
+	l->rnd = cfg->seed;
+	if (!cfg->seed && !cfg->virt)
+		l->rnd = ledger_tsc();
 	l->now = lane_clock(l);
 	err = sched_init(&l->sched, l, &l->timers, &l->led, cfg->max_g, cfg->stack_size);
 	if (err)
@@ -485,6 +488,16 @@ int lane_fd(const struct lane *l)
 uint64_t lane_now(const struct lane *l)
 {
 	return l->now;
+}
+
+/* splitmix64: one add and two multiplies, any state will do. */
+uint32_t lane_random(struct lane *l, uint32_t below)
+{
+	uint64_t z = l->rnd += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return (uint32_t)(((z >> 32) * below) >> 32);
 }
 
 struct netpoll_backend *lane_stack_backend(const struct lane *l)

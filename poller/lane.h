@@ -52,7 +52,8 @@ struct lane_config {
 	uint32_t max_g;      /* default 1 << 20 */
 	enum ledger_mode ledger;
 	enum lane_kernel kernel;
-	bool virt; /* virtual time: no kernel fds, no eventfd, clock() must be given */
+	uint64_t seed; /* of lane_random(); 0 = the clock's, in virtual time a constant */
+	bool virt;     /* virtual time: no kernel fds, no eventfd, clock() must be given */
 	uint64_t (*clock)(void *ctx); /* ns; NULL = CLOCK_MONOTONIC by TSC */
 	void *clock_ctx;
 };
@@ -116,6 +117,8 @@ int lane_fd(const struct lane *l);
 struct lane *lane_self(void);
 
 uint64_t lane_now(const struct lane *l);
+/* lane_random - uniform, 0 to below - 1 (below > 0); the lane's own sequence. Not for secrets. */
+uint32_t lane_random(struct lane *l, uint32_t below);
 struct netpoll_backend *lane_stack_backend(const struct lane *l); /* NULL = no device */
 struct netpoll_backend *lane_epoll_backend(const struct lane *l); /* NULL in virtual time */
 struct ledger *lane_ledger(struct lane *l);

@@ -42,6 +42,7 @@ struct lane {
 	uint64_t epoll_last;           /* ns of the last look at epoll */
 	uint32_t epoll_gs;             /* gs run since then */
 	uint64_t empty_since; /* ns of the first empty turn in a row; 0 = the last was busy */
+	uint64_t rnd;         /* state of lane_random() */
 	struct tsc_clock clock;
 	struct sched sched;
 	struct gtimer_heap timers;

@@ -3,10 +3,13 @@
 #ifndef PARKLANE_PARKLANE_H
 #define PARKLANE_PARKLANE_H
 
+#include <parklane/chan.h>
 #include <parklane/conn.h>
 #include <parklane/ctx.h>
 #include <parklane/go.h>
 #include <parklane/local.h>
 #include <parklane/run.h>
+#include <parklane/sync.h>
+#include <parklane/ticker.h>
 
 #endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of a channel: one try of each operation, which chan.c and chan_select.c wrap into
+ * waiting. With the channel's lock, if it is shared.
+ */
+#ifndef POLLER_CHAN_H
+#define POLLER_CHAN_H
+
+#include <errno.h>
+#include <string.h>
+
+#include <parklane/chan.h>
+
+#include "poller/spin.h"
+#include "poller/waitq.h"
+
+struct pl_chan {
+	struct lane *lane; /* (c) whose it is; NULL: shared */
+	uint32_t lock;     /* shared only; all below is under it, or (o) */
+	uint32_t closed;
+	size_t elem_size; /* (c) */
+	size_t cap;       /* (c) */
+	size_t n, head;   /* elements in buf, and where the oldest is */
+	struct pl_waitq recvq, sendq;
+	uint32_t refs; /* (a) */
+	char buf[] ALIGNED(16);
+};
+
+static inline void chan_lock(struct pl_chan *c)
+{
+	if (!c->lane)
+		spin_lock(&c->lock);
+}
+
+static inline void chan_unlock(struct pl_chan *c)
+{
+	if (!c->lane)
+		spin_unlock(&c->lock);
+}
+
+/* The common size without a call. */
+static inline void chan_copy(const struct pl_chan *c, void *dst, const void *src)
+{
+	if (likely(c->elem_size == sizeof(uint64_t)))
+		memcpy(dst, src, sizeof(uint64_t));
+	else if (c->elem_size)
+		memcpy(dst, src, c->elem_size);
+}
+
+static inline void *chan_slot(struct pl_chan *c, size_t i)
+{
+	i += c->head;
+	return c->buf + (i < c->cap ? i : i - c->cap) * c->elem_size;
+}
+
+/* chan_try_send - 0, -EPIPE, -EAGAIN; *ret_wake: sched_ready() it after the unlock, or NULL. */
+static inline int chan_try_send(struct pl_chan *c, const void *elem, struct g **ret_wake)
+{
+	struct pl_waiter *w;
+
+	*ret_wake = NULL;
+	if (unlikely(c->closed))
+		return -EPIPE;
+	w = waitq_take(&c->recvq);
+	if (w) {
+		if (w->elem)
+			chan_copy(c, w->elem, elem);
+		w->ok = true;
+		*ret_wake = w->wait->g;
+		return 0;
+	}
+	if (c->n == c->cap)
+		return -EAGAIN;
+	chan_copy(c, chan_slot(c, c->n), elem);
+	WRITE_ONCE(c->n, c->n + 1);
+	return 0;
+}
+
+/* chan_pop - the oldest of the buffer; the oldest parked sender's takes its place. */
+static inline void chan_pop(struct pl_chan *c, void *elem, struct g **ret_wake)
+{
+	struct pl_waiter *w = waitq_take(&c->sendq);
+
+	if (elem)
+		chan_copy(c, elem, chan_slot(c, 0));
+	if (w) {
+		chan_copy(c, chan_slot(c, 0), w->elem);
+		w->ok = true;
+		*ret_wake = w->wait->g;
+	} else {
+		WRITE_ONCE(c->n, c->n - 1);
+	}
+	if (++c->head == c->cap)
+		c->head = 0;
+}
+
+/* chan_try_recv - 1, 0, -EAGAIN; *ret_wake as above. */
+static inline int chan_try_recv(struct pl_chan *c, void *elem, struct g **ret_wake)
+{
+	struct pl_waiter *w;
+
+	*ret_wake = NULL;
+	if (c->n) {
+		chan_pop(c, elem, ret_wake);
+		return 1;
+	}
+	w = waitq_take(&c->sendq);
+	if (w) {
+		if (elem)
+			chan_copy(c, elem, w->elem);
+		w->ok = true;
+		*ret_wake = w->wait->g;
+		return 1;
+	}
+	if (likely(!c->closed))
+		return -EAGAIN;
+	if (elem)
+		memset(elem, 0, c->elem_size);
+	return 0;
+}
+
+/* chan_foreign - may the lane l (NULL: none) not touch c? */
+static inline bool chan_foreign(const struct pl_chan *c, const struct lane *l)
+{
+	return c->lane && c->lane != l;
+}
+
+#endif
