@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "poller/blocking.h"
 #include "poller/conn_ops.h"
 #include "poller/group.h"
 #include "poller/lane_int.h"
@@ -227,6 +228,7 @@ void lane_destroy(struct lane *l)
 		sched_yield();
 	lane_group_wait(l->group);
 	dump_lane_remove(l);
+	blocking_lane_fini(l);
 	l->ending = true;
 	conn_lane_fini(l);
 	detach(l);

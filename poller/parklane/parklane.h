@@ -3,6 +3,7 @@
 #ifndef PARKLANE_PARKLANE_H
 #define PARKLANE_PARKLANE_H
 
+#include <parklane/blocking.h>
 #include <parklane/chan.h>
 #include <parklane/conn.h>
 #include <parklane/ctx.h>
