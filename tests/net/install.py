@@ -18,6 +18,7 @@ import time
 BUILD, CC = os.path.abspath(sys.argv[1]), sys.argv[2]
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLE = os.path.join(SOURCE, 'apps/example/echo.c')
+JOB = os.path.join(SOURCE, 'apps/example/job.c')
 PORT = 7007
 
 
@@ -33,8 +34,21 @@ def readme_matches():
     with open(os.path.join(SOURCE, 'README.md')) as f:
         blocks = re.findall(r'```c\n(.*?)```', f.read(), re.S)
     with open(EXAMPLE) as f:
-        return [] if blocks and blocks[0] == f.read() else [
+        bad = [] if blocks and blocks[0] == f.read() else [
             'the first program of README.md is not apps/example/echo.c']
+    with open(JOB) as f:
+        if len(blocks) < 2 or blocks[1] not in f.read():
+            bad.append("README.md's example of channels is not in apps/example/job.c")
+    return bad
+
+
+def job_runs():
+    """README's channels: the squares of 0 to 999."""
+    run = subprocess.run([os.path.join(BUILD, 'apps/example/example_job'), '1000'],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    said = run.stdout.decode().strip()
+    return [] if run.returncode == 0 and said == '332833500' else [
+        'status %d: %s' % (run.returncode, said)]
 
 
 def install(root):
@@ -45,7 +59,7 @@ def install(root):
     names = {f for _, _, files in os.walk(root) for f in files}
     return ['%s is not installed' % f for f in (
         'libparklane.a', 'libparklane.so', 'parklane.pc', 'parklane', 'parklane.h', 'conn.h',
-        'go.h', 'run.h') if f not in names and not any(n.startswith(f + '.') for n in names)]
+        'go.h', 'run.h', 'blocking.h', 'chan.h', 'ctx.h', 'local.h', 'sync.h', 'ticker.h') if f not in names and not any(n.startswith(f + '.') for n in names)]
 
 
 def find(root, name):
@@ -146,7 +160,7 @@ def seen_by_stat(root):
 
 def main():
     with tempfile.TemporaryDirectory() as root:
-        print('TAP version 13\n1..7')
+        print('TAP version 13\n1..8')
         bad = case(1, 'test_readme_first_program_is_the_example', readme_matches())
         bad += case(2, 'test_install_puts_library_headers_pc_and_program', install(root))
         bad += case(3, 'test_install_shared_library_exports_pl_names_only', exports(root))
@@ -161,6 +175,7 @@ def main():
             print('ok 7 - %s # SKIP needs root for /run/parklane' % name)
         else:
             bad += case(7, name, seen_by_stat(root))
+        bad += case(8, 'test_readme_channels_add_up', job_runs())
     return 1 if bad else 0
 
 
