@@ -10,12 +10,14 @@
 
 #include <parklane/conn.h>
 
+#include "poller/conn_fd_int.h"
 #include "poller/conn_int.h"
 #include "poller/ctx.h"
 #include "poller/errors.h"
 #include "poller/lane_int.h"
 #include "poller/sched.h"
 #include "stack/base/bug.h"
+#include "stack/base/clock.h"
 
 #define CONN_BACKLOG 1024 /* where the caller has no wish */
 
@@ -263,17 +265,50 @@ PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
 	return err ? errtab_norm(ERRTAB_LISTEN, err) : 0;
 }
 
+/* Out of fds or memory: the first failure is told at once, and after that each call waits first,
+ * longer each time, as Go's servers do: a loop of accepts does not spin. */
+#define ACCEPT_BACKOFF_NS  (5 * NSEC_PER_MSEC)
+#define ACCEPT_BACKOFF_MAX NSEC_PER_SEC
+#define ACCEPT_SLICE_NS    (10 * NSEC_PER_MSEC) /* a close or deadline is seen so late at most */
+
+static bool is_shortage(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
+}
+
+static COLD int accept_backoff(struct pl_conn *c)
+{
+	uint64_t left = min_t(uint64_t, ACCEPT_BACKOFF_NS << min_t(unsigned, c->backoff - 1, 8),
+			      ACCEPT_BACKOFF_MAX);
+	int err = netpoll_check_err(c->pd, NETPOLL_READ);
+
+	while (left && !err) {
+		uint64_t slice = min_t(uint64_t, left, ACCEPT_SLICE_NS);
+
+		sched_sleep((int64_t)slice);
+		left -= slice;
+		err = netpoll_check_err(c->pd, NETPOLL_READ);
+		if (!err)
+			err = ctx_self_err();
+	}
+	return err;
+}
+
 static int conn_accept_locked(struct pl_conn *c, struct pl_conn **ret_conn)
 {
 	int err;
 
 	if (!(c->kind & CONN_K_LISTENER))
 		return -EINVAL;
-	err = netpoll_reset(c->pd, NETPOLL_READ);
+	err = unlikely(c->backoff) ? accept_backoff(c) : 0;
+	if (!err)
+		err = netpoll_reset(c->pd, NETPOLL_READ);
 	while (!err) {
 		err = c->ops->accept(c, ret_conn);
-		if (likely(!err))
+		if (likely(!err)) {
+			c->backoff = 0;
 			return 0;
+		}
 		if (err == -EAGAIN) {
 			err = netpoll_wait(c->pd, NETPOLL_READ);
 			continue;
@@ -281,6 +316,8 @@ static int conn_accept_locked(struct pl_conn *c, struct pl_conn **ret_conn)
 		err = errtab_norm(ERRTAB_ACCEPT, err);
 		if (err == -ECONNABORTED)
 			err = 0;
+		else if (is_shortage(err) && c->backoff < UINT8_MAX)
+			c->backoff++;
 	}
 	return err;
 }
@@ -348,6 +385,30 @@ PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadlin
 		return errtab_norm(ERRTAB_DIAL, err);
 	*ret_conn = c;
 	return 0;
+}
+
+/* ---- fds of the user's ---- */
+
+PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn)
+{
+	struct lane *l = lane_self();
+	struct netpoll_backend *nb;
+
+	if (!l)
+		return -EXDEV;
+	if (flags & ~PL_ADOPT_KEEP)
+		return -EINVAL;
+	nb = lane_epoll_backend(l);
+	if (!nb)
+		return -ENODEV;
+	if (!nb->conn_ops->shared)
+		return -EOPNOTSUPP;
+	return conn_file_adopt(nb, fd, flags, ret_conn);
+}
+
+PL_API int pl_conn_fd(const struct pl_conn *c)
+{
+	return c->ops->shared ? c->fd : -EOPNOTSUPP;
 }
 
 /* ---- the end, and the rest ---- */

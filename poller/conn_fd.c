@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "poller/conn_fd_int.h"
@@ -300,6 +301,29 @@ static ssize_t conn_fd_write(struct pl_conn *c, const void *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+static ssize_t conn_fd_readv(struct pl_conn *c, const struct iovec *iov, int nr)
+{
+	ssize_t n;
+
+	do {
+		count(lane_self(), LEDGER_EV_SYS_READ, 1);
+		n = readv(c->fd, iov, nr);
+	} while (unlikely(n < 0 && errno == EINTR));
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t conn_fd_writev(struct pl_conn *c, const struct iovec *iov, int nr)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)nr};
+	ssize_t n;
+
+	do {
+		count(lane_self(), LEDGER_EV_SYS_WRITE, 1);
+		n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+	} while (unlikely(n < 0 && errno == EINTR));
+	return n < 0 ? -errno : n;
+}
+
 int conn_fd_shutdown(struct pl_conn *c, int how)
 {
 	count(lane_self(), LEDGER_EV_SYS_OTHER, 1);
@@ -329,6 +353,8 @@ int conn_fd_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
 
 	if (err)
 		return err;
+	if (sin.sin_family != AF_INET)
+		return -EOPNOTSUPP;
 	*ret_addr = (struct pl_addr){
 		.family = PL_AF_INET,
 		.port = ntohs(sin.sin_port),
@@ -346,6 +372,8 @@ const struct conn_ops conn_fd_ops = {
 	.dial_check = conn_fd_dial_check,
 	.read = conn_fd_read,
 	.write = conn_fd_write,
+	.readv = conn_fd_readv,
+	.writev = conn_fd_writev,
 	.shutdown = conn_fd_shutdown,
 	.destroy = conn_fd_destroy,
 	.set_nodelay = conn_fd_set_nodelay,

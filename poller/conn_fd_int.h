@@ -24,6 +24,10 @@ void conn_fd_sockaddr(const struct pl_addr *a, struct sockaddr_in *ret_sin);
 /* conn_fd_check_peer - 0 connected; -ENOTCONN not yet; -ECONNREFUSED connected to itself. */
 MUST_USE int conn_fd_check_peer(struct pl_conn *c);
 
+/* conn_file_adopt - pl_adopt() for a readiness backend. */
+MUST_USE int conn_file_adopt(struct netpoll_backend *nb, int fd, unsigned flags,
+			     struct pl_conn **ret_conn);
+
 /* As in conn_ops. */
 int conn_fd_shutdown(struct pl_conn *c, int how);
 void conn_fd_destroy(struct pl_conn *c);

@@ -29,6 +29,7 @@ struct pl_conn {
 	uint8_t kind;          /* (c) since birth: CONN_K_* */
 	uint8_t rflags;        /* (r) under the read lock: CONN_F_* */
 	uint8_t wflags;        /* (w) under the write lock; (a) for readers */
+	uint8_t backoff;       /* (r) accepts in a row that lacked fds or memory */
 	uint32_t holds;        /* (a) conn_hold(); CONN_DEAD */
 	struct fd_mutex fdmu;  /* (a) R51; its queues are on line 1 */
 	struct list_head link; /* (o) lane_conns(), from birth until it is freed */
@@ -37,7 +38,12 @@ struct pl_conn {
 _Static_assert(offsetof(struct pl_conn, fdmu) + offsetof(struct fd_mutex, q) == CACHE_LINE,
 	       "a read or write that does not wait touches one line");
 
-#define CONN_K_LISTENER 0x01u
+#define CONN_K_LISTENER     0x01u
+#define CONN_K_LOOSE        0x02u /* adopted: a short read or an end proves nothing for the next */
+#define CONN_K_FILE         0x04u /* adopted, and no socket */
+#define CONN_K_PIPE         0x08u /* a write may raise SIGPIPE */
+#define CONN_K_KEEP         0x10u /* the fd stays the user's */
+#define CONN_K_WAS_BLOCKING 0x20u /* as which it is given back */
 
 #define CONN_F_RD_DRAINED 0x01u /* r: the last read was short: wait before the next try (R9) */
 #define CONN_F_EOF        0x02u /* r: a read met the end of the stream: so will all others */
@@ -87,7 +93,7 @@ struct conn_ops {
 	/* completion - a write that says -ECONNRESET was parked when the reset came; one that
 	 * came before is -EPIPE here already. */
 	bool completion;
-	/* shared - R40: any lane of the group may try, and the conn that an accept brings belongs to
+	/* shared - c->fd is a kernel's, and tries tell by -EAGAIN: raw calls work. R40: any lane of the group may try, and the conn that an accept brings belongs to
 	 * the lane that called. destroy is the owner lane's, within a goroutine or not. */
 	bool shared;
 	int (*listen)(struct lane *l, const struct pl_addr *addr, int backlog,
@@ -103,6 +109,9 @@ struct conn_ops {
 	 * backend leaves it behind at once). */
 	ssize_t (*read)(struct pl_conn *c, void *buf, size_t len);
 	ssize_t (*write)(struct pl_conn *c, const void *buf, size_t len);
+	/* readv/writev - the same for several buffers; NULL: one after the other. */
+	ssize_t (*readv)(struct pl_conn *c, const struct iovec *iov, int nr);
+	ssize_t (*writev)(struct pl_conn *c, const struct iovec *iov, int nr);
 	int (*shutdown)(struct pl_conn *c, int how);
 	/* destroy - close the fd or sock; pd is evicted and closed before. conn.c frees c. */
 	void (*destroy)(struct pl_conn *c);

@@ -41,6 +41,8 @@ struct lane {
 	struct netpoll_backend *epoll; /* (c) epoll or io_uring; NULL: virtual time */
 	uint64_t epoll_last;           /* ns of the last look at epoll */
 	uint32_t epoll_gs;             /* gs run since then */
+	uint32_t io_run;               /* calls on kernel fds without a park (conn_io.c) ... */
+	uint64_t io_parks;             /* ... since the ledger said so many */
 	uint64_t empty_since; /* ns of the first empty turn in a row; 0 = the last was busy */
 	uint64_t rnd;         /* state of lane_random() */
 	struct tsc_clock clock;

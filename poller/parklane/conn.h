@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <parklane/go.h>
 
@@ -72,22 +73,55 @@ PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size);
 PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
 		     struct pl_conn **ret_conn);
 /* pl_accept - parks until a connection is there. Goes on after -ECONNABORTED (R54).
- * 0; -EMFILE, -ENFILE, -ENOBUFS (try later); the common errors. The caller owns *ret_conn. */
+ * 0; -EMFILE, -ENFILE, -ENOBUFS: out of fds or memory, try again: after the first of them in a row
+ * each call waits first, 5 ms and twice that each time, up to 1 s; -ENOSPC as pl_adopt; -EINVAL
+ * no listener; the common errors. The caller owns *ret_conn. */
 PL_API int pl_accept(struct pl_conn *listener, struct pl_conn **ret_conn);
 /* pl_dial - connect, parks until it is done. addr 0.0.0.0 means this host, as in Linux.
  * deadline: absolute pl_now() ns, 0 none; in the past it is refused at once with -ETIME.
  * 0; -ECONNREFUSED; -ETIMEDOUT; -EHOSTUNREACH; -ENETUNREACH; -EADDRNOTAVAIL ports exhausted;
- * -EINVAL port 0, broadcast or multicast; -ENODEV as pl_listen; the common errors (R56). */
+ * -EINVAL port 0, broadcast or multicast; -ENODEV as pl_listen; -EMFILE, -ENFILE, -ENOBUFS; -ENOSPC
+ * as pl_adopt; the common errors (R56). */
 PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
 		   struct pl_conn **ret_conn);
 /* pl_read - at least one byte, at most len. Bytes; 0 end of stream; -ENOTCONN a listener;
- * the common errors. len 0 returns 0 after the lock (R54). */
+ * -EINVAL len above SSIZE_MAX; the common errors. len 0 returns 0 after the lock (R54). */
 PL_API ssize_t pl_read(struct pl_conn *c, void *buf, size_t len);
 /* pl_write - all of buf, unless an error comes: then the bytes written so far if any, else
- * -errno (R54). */
+ * -errno (R54). -EINVAL len above SSIZE_MAX. */
 PL_API ssize_t pl_write(struct pl_conn *c, const void *buf, size_t len);
+/* pl_readv, pl_writev - the same with nr buffers, which are one read or write: nobody else's bytes
+ * come between (R52). Also -EINVAL: nr < 0 or > 1024, or the lengths' sum above SSIZE_MAX. */
+PL_API ssize_t pl_readv(struct pl_conn *c, const struct iovec *iov, int nr);
+PL_API ssize_t pl_writev(struct pl_conn *c, const struct iovec *iov, int nr);
+/*
+ * pl_raw_read, pl_raw_write - R55: with that direction's lock, fn(fd, arg) is called until it
+ * returns anything but -EAGAIN, which is the result; after -EAGAIN, when the fd is ready again. For
+ * recvmsg, sendfile and the like, without MSG_WAITALL. fn neither closes fd, which is non-blocking,
+ * nor keeps it. -EOPNOTSUPP Parklane's stack, which has no fd, and io_uring, whose fds block; the
+ * common errors.
+ */
+PL_API ssize_t pl_raw_read(struct pl_conn *c, ssize_t (*fn)(int fd, void *arg), void *arg);
+PL_API ssize_t pl_raw_write(struct pl_conn *c, ssize_t (*fn)(int fd, void *arg), void *arg);
 /* pl_shutdown - how as shutdown(2): 0 read, 1 write, 2 both. 0; -ENOTCONN; -EINVAL. */
 PL_API int pl_shutdown(struct pl_conn *c, int how);
+#define PL_ADOPT_KEEP 1u /* pl_close lets the fd go, open and as it was, instead of closing it */
+
+/*
+ * pl_adopt - a conn over any fd that epoll can watch: pipe, eventfd, timerfd, terminal, Unix
+ * socket, a TCP socket made elsewhere. It becomes non-blocking, which all who share its open file
+ * see. Success: the fd is the conn's (but for PL_ADOPT_KEEP); failure: it is as it was. Reads and
+ * writes are read(2) and write(2), or recv and send; a listening socket may be accepted on.
+ * 0; -EBADF not open; -EPERM a regular file or directory, which are always ready (pl_blocking);
+ * -EEXIST this lane has adopted it already; -ENOSPC fs.epoll.max_user_watches is reached;
+ * -ENOMEM; -EINVAL flags; -ENODEV virtual time; -EOPNOTSUPP a lane on io_uring. Of the conn's calls:
+ * -ENOTSOCK pl_shutdown and addresses of what is no socket, -EOPNOTSUPP addresses that are not
+ * IPv4, -EINVAL a direction that the fd is not open for.
+ */
+PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn);
+/* pl_conn_fd - the fd below c, borrowed until pl_close; -EOPNOTSUPP as for pl_raw_read. */
+PL_API int pl_conn_fd(const struct pl_conn *c);
+
 /* pl_close - wakes whoever waits on c with -EBADF, returns when the last user is out (R53).
  * 0; -EBADF the second time, as long as somebody still uses c; the pointer is dead after
  * the first call returned. */

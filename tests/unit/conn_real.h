@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A real lane for tests of kernel-fd conns: one goroutine runs to its end, and nothing may be left
+ * behind; two conns over a socketpair.
+ */
+#ifndef TESTS_UNIT_CONN_REAL_H
+#define TESTS_UNIT_CONN_REAL_H
+
+#include <criterion/criterion.h>
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <parklane/conn.h>
+#include <parklane/go.h>
+
+#include "poller/conn_ops.h"
+#include "poller/lane_int.h"
+
+#define MS 1000000ll
+
+static struct pl_conn *a MAYBE_UNUSED, *b MAYBE_UNUSED;
+static bool done MAYBE_UNUSED;
+
+#define IS(got, want)                                                                              \
+	do {                                                                                       \
+		long long got_ = (long long)(got), want_ = (long long)(want);                      \
+		cr_expect_eq(got_, want_, "%s: %lld, not %lld", #got, got_, want_);                \
+	} while (0)
+
+/* in_lane - run fn in a goroutine until it and all it starts are done; no waiter, pd or fd left. */
+static inline void in_lane(void (*fn)(void *arg))
+{
+	struct lane_config cfg;
+	struct lane *l;
+	int fd = dup(0), fd2;
+
+	close(fd);
+	lane_config_init(&cfg);
+	cfg.max_g = 256;
+	cr_assert_eq(lane_create(&cfg, &l), 0);
+	cr_assert_eq(lane_go(l, fn, NULL, "test"), 0);
+	cr_assert_eq(lane_run(l), 0);
+	IS(netpoll_waiters(lane_epoll_backend(l)), 0);
+	IS(l->np.nr_open, 0);
+	lane_destroy(l);
+	fd2 = dup(0);
+	close(fd2);
+	IS(fd2, fd);
+}
+
+static inline void adopt_socketpair(int type)
+{
+	int fd[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd), 0);
+	cr_assert_eq(pl_adopt(fd[0], 0, &a), 0);
+	cr_assert_eq(pl_adopt(fd[1], 0, &b), 0);
+}
+
+static inline void close_both(void)
+{
+	IS(pl_close(a), 0);
+	IS(pl_close(b), 0);
+}
+
+/* g_say - so late that the other one is parked. */
+static inline void g_say(void *arg)
+{
+	pl_sleep(2 * MS);
+	IS(pl_write(b, arg, strlen(arg)), (ssize_t)strlen(arg));
+}
+
+#endif

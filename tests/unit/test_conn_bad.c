@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Bad input to the conn API, and what the kernel has no more of: the -errno that is documented. */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "conn_real.h"
+
+/* ---- shortage ---- */
+
+static struct pl_addr addr;
+
+static void g_lower_later(void *arg)
+{
+	pl_sleep(60 * MS);
+	setrlimit(RLIMIT_NOFILE, arg);
+}
+
+static void t_emfile(void *arg)
+{
+	struct rlimit rl, old;
+	struct pl_conn *l, *c;
+	unsigned tries = 0;
+	uint64_t t0;
+	int err, fd;
+
+	(void)arg;
+	addr = (struct pl_addr){.family = PL_AF_INET};
+	memcpy(&addr.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	IS(pl_listen(PL_NET_KERNEL, &addr, 0, &l), 0);
+	IS(pl_local_addr(l, &addr), 0);
+	IS(pl_dial(PL_NET_KERNEL, &addr, 0, &a), 0);
+	getrlimit(RLIMIT_NOFILE, &old);
+	rl = old;
+	fd = dup(0);
+	close(fd);
+	rl.rlim_cur = (rlim_t)fd;
+	setrlimit(RLIMIT_NOFILE, &rl);
+	IS(pl_go(g_lower_later, &old), 0);
+	t0 = pl_now();
+	while ((err = pl_accept(l, &c)) == -EMFILE)
+		tries++;
+	/* at 0, 5, 15, 35 ms: the loop of a user who does not care */
+	IS(err, 0);
+	cr_expect(tries >= 2 && tries <= 5, "%u tries", tries);
+	cr_expect_geq(pl_now() - t0, 50 * (uint64_t)MS);
+	IS(pl_close(c), 0);
+	IS(pl_close(a), 0);
+	IS(pl_close(l), 0);
+}
+
+Test(conn_bad, test_conn_accept_without_fds_backs_off, .timeout = 20)
+{
+	in_lane(t_emfile);
+}
+
+static void g_close_l(void *arg)
+{
+	pl_sleep(5 * MS);
+	IS(pl_close(arg), 0);
+}
+
+static void t_backoff_close(void *arg)
+{
+	struct rlimit rl, old;
+	struct pl_conn *l, *c;
+	int fd;
+
+	(void)arg;
+	addr = (struct pl_addr){.family = PL_AF_INET};
+	memcpy(&addr.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	IS(pl_listen(PL_NET_KERNEL, &addr, 0, &l), 0);
+	IS(pl_local_addr(l, &addr), 0);
+	IS(pl_dial(PL_NET_KERNEL, &addr, 0, &a), 0);
+	getrlimit(RLIMIT_NOFILE, &old);
+	rl = old;
+	fd = dup(0);
+	close(fd);
+	rl.rlim_cur = (rlim_t)fd;
+	setrlimit(RLIMIT_NOFILE, &rl);
+	for (int i = 0; i < 4; i++)
+		IS(pl_accept(l, &c), -EMFILE);
+	IS(pl_set_read_deadline(l, 1), 0);
+	IS(pl_accept(l, &c), -ETIME);
+	IS(pl_set_read_deadline(l, 0), 0);
+	IS(pl_go(g_close_l, l), 0);
+	IS(pl_accept(l, &c), -EBADF);
+	setrlimit(RLIMIT_NOFILE, &old);
+	pl_sleep(5 * MS);
+	IS(pl_close(a), 0);
+}
+
+Test(conn_bad, test_conn_accept_backing_off_is_closed_and_timed_out, .timeout = 20)
+{
+	in_lane(t_backoff_close);
+}
+
+static int no_watch_left(struct netpoll_backend *nb, struct poll_desc *pd)
+{
+	(void)nb;
+	(void)pd;
+	return -ENOSPC;
+}
+
+/* What epoll_ctl(2) says at fs.epoll.max_user_watches, which is not a test's to change. */
+static void t_enospc(void *arg)
+{
+	struct netpoll_backend *nb = lane_epoll_backend(lane_self());
+	const struct netpoll_ops *real = nb->ops;
+	struct netpoll_ops full = *real;
+	struct pl_conn *l, *c;
+	int fd[2];
+
+	(void)arg;
+	addr = (struct pl_addr){.family = PL_AF_INET};
+	memcpy(&addr.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	IS(pl_listen(PL_NET_KERNEL, &addr, 0, &l), 0);
+	IS(pl_local_addr(l, &addr), 0);
+	IS(pl_dial(PL_NET_KERNEL, &addr, 0, &a), 0);
+	full.open = no_watch_left;
+	nb->ops = &full;
+	cr_assert_eq(pipe2(fd, O_CLOEXEC), 0);
+	IS(pl_adopt(fd[0], 0, &c), -ENOSPC);
+	IS(fcntl(fd[0], F_GETFL) & O_NONBLOCK, 0);
+	IS(pl_listen(PL_NET_KERNEL, &addr, 0, &c), -EADDRINUSE);
+	IS(pl_dial(PL_NET_KERNEL, &addr, 0, &c), -ENOSPC);
+	IS(pl_accept(l, &c), -ENOSPC);
+	nb->ops = real;
+	/* the connection that could not be watched was closed; the second one still waits */
+	IS(pl_accept(l, &c), 0);
+	close(fd[0]);
+	close(fd[1]);
+	IS(pl_close(c), 0);
+	IS(pl_close(a), 0);
+	IS(pl_close(l), 0);
+}
+
+Test(conn_bad, test_conn_epoll_watches_used_up_say_enospc, .timeout = 20)
+{
+	in_lane(t_enospc);
+}
+
+/* ---- double use, the counters' limit ---- */
+
+static ssize_t raw_nothing(int fd, void *arg)
+{
+	(void)fd;
+	(void)arg;
+	return 0;
+}
+
+static void t_close_twice(void *arg)
+{
+	if (arg) {
+		IS(pl_read(a, &done, 1), -EBADF);
+		/* before the first close has returned: the pointer lives */
+		IS(pl_close(a), -EBADF);
+		IS(pl_read(a, &done, 1), -EBADF);
+		IS(pl_write(a, &done, 1), -EBADF);
+		IS(pl_set_deadline(a, 1), -EBADF);
+		IS(pl_shutdown(a, 2), -EBADF);
+		IS(pl_raw_read(a, raw_nothing, &done), -EBADF);
+		return;
+	}
+	adopt_socketpair(SOCK_STREAM);
+	IS(pl_go(t_close_twice, a), 0);
+	pl_yield();
+	IS(pl_close(a), 0);
+	IS(pl_close(b), 0);
+}
+
+Test(conn_bad, test_conn_close_twice_and_use_after_it_say_ebadf, .timeout = 20)
+{
+	in_lane(t_close_twice);
+}
+
+static void t_limit(void *arg)
+{
+	char c;
+
+	(void)arg;
+	adopt_socketpair(SOCK_STREAM);
+	a->fdmu.word |= FDM_REF_MASK;
+	(void)pl_read(a, &c, 1);
+}
+
+/* preset: 2^20 - 1 users. The message names R51. */
+Test(conn_bad, test_conn_R51_too_many_users_is_fatal, .timeout = 20, .signal = SIGILL)
+{
+	in_lane(t_limit);
+}
