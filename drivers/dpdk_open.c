@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "drivers/dpdk_eal.h"
@@ -419,6 +420,7 @@ static int tap_args(const char *name, const char *args, char *err, size_t errlen
 static int iface_exists(const char *name, const char *args, char *err, size_t errlen)
 {
 	char ifname[IF_NAMESIZE];
+	int fd;
 
 	iface_of(args, ifname);
 	if (!*ifname)
@@ -427,6 +429,13 @@ static int iface_exists(const char *name, const char *args, char *err, size_t er
 	if (!if_nametoindex(ifname))
 		return fail(-ENODEV, err, errlen, "%s: there is no interface %s; see: ip link",
 			    name, ifname);
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0 && (errno == EPERM || errno == EACCES))
+		return fail(-EPERM, err, errlen,
+			    "%s: not permitted to open %s: run as root or with CAP_NET_RAW", name,
+			    ifname);
+	if (fd >= 0)
+		close(fd);
 	return 0;
 }
 
