@@ -21,6 +21,8 @@ static void listen_and_serve(void *arg)
 	int *err = arg;
 
 	*err = pl_listen(PL_NET_AUTO, &addr, 0, &listener);
+	if (*err == 0)
+		fprintf(stderr, "echo: listening on port 7007\n");
 	while (*err == 0 && (*err = pl_accept(listener, &conn)) == 0)
 		if (pl_go(serve, conn) < 0)
 			pl_close(conn);
