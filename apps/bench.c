@@ -106,10 +106,9 @@ static const struct argp_option bench_options[] = {
 	{"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},
 	{0},
 };
-static const struct argp bench_argp = {
+static struct argp bench_argp = {
 	.options = bench_options,
 	.parser = bench_parse,
-	.children = lane_child,
 	.args_doc = "rr --connect HOST:PORT\npark",
 	.doc = "Request and response against an echo server; every answer is compared with what was "
 	       "sent. Ctrl-C ends it early: what was measured so far is printed, and the exit "
@@ -198,14 +197,15 @@ static int print_result(const struct bench_args *a)
 {
 	const struct rr_result *r = &a->res;
 	double rps = r->window_ns ? (double)r->requests * 1e9 / (double)r->window_ns : 0;
+	char name[64];
 
 	if (a->json)
 		return print_json(a, rps);
-	printf("rr %s: %u connection%s, %u bytes, %.2f s: %.0f req/s\n"
+	printf("rr %s over %s: %u connection%s, %u bytes, %.2f s: %.0f req/s\n"
 	       "round trip us: p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f\n",
-	       a->connect, a->cfg.conns, a->cfg.conns == 1 ? "" : "s", a->cfg.size,
-	       (double)r->window_ns / 1e9, rps, us(r, 0.5), us(r, 0.9), us(r, 0.99), us(r, 0.999),
-	       (double)r->hist.max / 1e3);
+	       a->connect, run_lane_name(&a->lane, name, sizeof(name)), a->cfg.conns,
+	       a->cfg.conns == 1 ? "" : "s", a->cfg.size, (double)r->window_ns / 1e9, rps,
+	       us(r, 0.5), us(r, 0.9), us(r, 0.99), us(r, 0.999), (double)r->hist.max / 1e3);
 	return 0;
 }
 
@@ -258,6 +258,7 @@ int cmd_bench(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "park"))
 		return cmd_bench_park(argc - 1, argv + 1);
+	bench_argp.children = cli_one_lane();
 	cli_parse(&bench_argp, "parklane bench", argc, argv, &a);
 	if (a.warmup < 0)
 		a.warmup = a.seconds > 10 ? 1 : a.seconds / 10;

@@ -154,6 +154,8 @@ int cmd_bench_park(int argc, char **argv)
 	cli_parse(&park_argp, "parklane bench park", argc, argv, &a);
 	machine_read(&r.machine);
 	r.runs = a.runs;
+	if (open_check_cpu(a.cpu))
+		cli_die("%s", pl_last_error());
 	r.cpu = a.cpu;
 	choose_cpus(&r.cpu, &r.other);
 	for (unsigned i = 0; i < PEER_MAX; i++) {

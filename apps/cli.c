@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/fault.h"
+#include "stack/base/bug.h"
+
 enum {
 	KEY_HELP = '?',
 	KEY_VERSION = 0x200,
@@ -68,8 +71,13 @@ static error_t lane_parse(int key, char *arg, struct argp_state *state)
 	struct lane_args *args = state->input;
 
 	if (key == ARGP_KEY_END) {
+		struct fault_spec faults;
+		char why[160];
+
 		if (options_end(args))
 			cli_usage("%s", pl_last_error());
+		if (args->opt.fault && fault_parse(args->opt.fault, &faults, why, sizeof(why)))
+			cli_usage("%s", why);
 		return 0;
 	}
 	for (const struct argp_option *o = lane_options; o->name; o++) {
@@ -84,6 +92,26 @@ static error_t lane_parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp lane_argp = {.options = lane_options, .parser = lane_parse};
 const struct argp_child lane_child[] = {{&lane_argp, 0, "Lane options:", 1}, {0}};
+
+const struct argp_child *cli_one_lane(void)
+{
+	static struct argp_option options[24];
+	static const struct argp argp = {.options = options, .parser = lane_parse};
+	static const struct argp_child child[] = {{&argp, 0, "Lane options:", 1}, {0}};
+	unsigned n = 0;
+
+	for (const struct argp_option *o = lane_options; o->name; o++, n++) {
+		BUG_ON(n + 1 >= ARRAY_SIZE(options));
+		options[n] = *o;
+		if (!strcmp(o->name, "lanes"))
+			options[n].flags |= OPTION_HIDDEN;
+		if (!strcmp(o->name, "cpu")) {
+			options[n].arg = "N";
+			options[n].doc = "Pin the lane to this cpu (default: not pinned)";
+		}
+	}
+	return child;
+}
 
 struct wrap {
 	const char *name;
@@ -101,6 +129,22 @@ static void print_usage(const char *name, const char *words)
 		printf("%s %s%s%.*s [OPTION...]\n", lead, name, len ? " " : "", len, w);
 		w = w[len] ? w + len + 1 : NULL;
 	}
+}
+
+/* takes_value - whether word, "--port", is an option of argp or its children that needs a value. */
+static bool takes_value(const struct argp *argp, const char *word)
+{
+	const struct argp_option *o = argp->options;
+
+	for (; o && o->name; o++) {
+		if (o->arg && !strncmp(word, "--", 2) && !strcmp(word + 2, o->name))
+			return true;
+	}
+	for (const struct argp_child *c = argp->children; c && c->argp; c++) {
+		if (takes_value(c->argp, word))
+			return true;
+	}
+	return false;
 }
 
 static error_t wrap_parse(int key, char *arg, struct argp_state *state)
@@ -125,7 +169,10 @@ static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 		/* An option was passed by already, a stray word was not. */
 		if (at > 0 && (at >= state->argc || state->argv[at - 1][0] == '-'))
 			at--;
-		cli_usage("%s: unknown, incomplete or misplaced; '%s --help' lists the options",
+		if (at == state->argc - 1 && takes_value(state->root_argp, state->argv[at]))
+			cli_usage("%s needs a value; '%s --help' says which", state->argv[at],
+				  w->name);
+		cli_usage("%s: unknown or misplaced; '%s --help' lists the options",
 			  options_shown(state->argv[at]), w->name);
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -21,6 +21,10 @@ void cli_parse(const struct argp *argp, const char *name, int argc, char **argv,
  * state->child_inputs[0] to a struct lane_args. */
 extern const struct argp_child lane_child[];
 
+/* cli_one_lane - the same for a command that runs on one lane: --lanes is not offered (but parsed,
+ * so that the command can say so), and --cpu takes one number. */
+const struct argp_child *cli_one_lane(void);
+
 /* cli_usage - "parklane: ..." on stderr, exit 2. */
 _Noreturn void cli_usage(const char *fmt, ...) PRINTF_FMT(1, 2);
 /* cli_die - "parklane: ..." on stderr, exit 1. */

@@ -34,8 +34,15 @@ static void print_help(FILE *f)
 
 static int cmd_help(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
+	char *help[] = {argv[argc > 1], "--help", NULL};
+
+	/* "help echo" is "echo --help" */
+	for (unsigned i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
+		if (commands[i].run != cmd_help && !strcmp(argv[1], commands[i].name))
+			return commands[i].run(2, help);
+	}
+	if (argc > 1 && strcmp(argv[1], "help") && argv[1][0] != '-')
+		cli_usage("unknown command '%s'; 'parklane help' lists them", argv[1]);
 	print_help(stdout);
 	return 0;
 }
@@ -47,7 +54,7 @@ int main(int argc, char **argv)
 	/* A reader that goes away (`parklane stat | head`) is an error of write, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
-		return cmd_help(argc, argv);
+		return cmd_help(1, argv);
 	if (!strcmp(name, "--version")) {
 		puts(CLI_VERSION);
 		return 0;

@@ -157,6 +157,15 @@ static int parse_idle(const char *s, enum lane_idle *ret_idle, uint64_t *ret_nap
 	return 0;
 }
 
+static bool has_cpu(const int *cpus, unsigned nr, int cpu)
+{
+	for (unsigned i = 0; i < nr; i++) {
+		if (cpus[i] == cpu)
+			return true;
+	}
+	return false;
+}
+
 /* parse_cpus - "2", "2,4", "2-5": the numbers into cpus[0..LANES_MAX). How many; -EINVAL. */
 static int parse_cpus(const char *s, int cpus[static LANES_MAX])
 {
@@ -179,15 +188,21 @@ static int parse_cpus(const char *s, int cpus[static LANES_MAX])
 		}
 		if (lo > hi || hi > CPU_MAX || hi - lo >= LANES_MAX - nr)
 			goto bad;
-		for (; lo <= hi; lo++)
+		for (; lo <= hi; lo++) {
+			if (has_cpu(cpus, nr, (int)lo))
+				return open_error(
+					-EINVAL, "--cpu %s: cpu %lu twice; each lane needs its own",
+					s, lo);
 			cpus[nr++] = (int)lo;
+		}
 	} while (*p++ == ',');
 	if (p[-1] == '\0')
 		return (int)nr;
 bad:
-	return open_error(-EINVAL,
-			  "--cpu %s: give a cpu's number from 0, or as in 2,4 or 2-5, at most %u",
-			  options_shown(s), LANES_MAX);
+	return open_error(
+		-EINVAL,
+		"--cpu %s: give a cpu's number from 0, or as in 2,4 or 2-5, for at most %u lanes",
+		options_shown(s), LANES_MAX);
 }
 
 /* plan_lanes - how many, and where. */

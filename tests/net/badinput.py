@@ -57,7 +57,12 @@ def test_bad_options():
     echo(2, ['--gw'], *PORT, *DEV, '--gw', '10.78.0.1')
     echo(2, ['1 to 64'], '--epoll', *PORT, '--lanes', '0')
     echo(2, ['1 for 2 lanes'], '--epoll', *PORT, '--lanes', '2', '--cpu', '0')
-    echo(2, ['2-5'], '--epoll', *PORT, '--cpu', '1,')
+    echo(2, ['2-5', '64 lanes'], '--epoll', *PORT, '--cpu', '1,')
+    echo(2, ['cpu 0 twice'], '--epoll', *PORT, '--cpu', '0,0')
+    echo(2, ['--port needs a value'], '--epoll', '--port')
+    echo(2, ['--idle needs a value'], '--epoll', *PORT, '--idle')
+    echo(2, ['--prot: unknown'], '--prot', '7')
+    told(['bench', 'park', '--cpu', '4000'], 1, ['cpu 4000 does not exist', '0 to'])
 
 
 def test_bad_device_unknown():
@@ -108,6 +113,11 @@ def test_bad_address_is_the_kernels():
 
 def test_bad_tun_without_permission():
     echo(1, ['/dev/net/tun', 'CAP_NET_ADMIN'], *PORT, *DEV, inside=NOBODY)
+
+
+def test_bad_interface_without_permission():
+    echo(1, ['CAP_NET_RAW', 'lo'], *PORT, '--dev', 'net_af_packet0,iface=lo', *DEV[2:],
+         inside=NOBODY)
 
 
 def test_bad_port_without_permission():
@@ -162,8 +172,8 @@ def test_bad_pcap_cannot_be_written():
 
 
 def test_bad_fault_is_unknown():
-    echo(1, ['rain'], *PORT, *DEV, '--fault', 'rain=1')
-    echo(1, ['2'], *PORT, *DEV, '--fault', 'loss=2')
+    echo(2, ['rain'], *PORT, *DEV, '--fault', 'rain=1')
+    echo(2, ['2'], *PORT, *DEV, '--fault', 'loss=2')
 
 
 def test_bad_ports_are_exhausted():

@@ -132,7 +132,7 @@ BAD = [
 ]
 BAD_DPDK = [
     (1, 'net_nosuch0', ['echo', '--port', '7', '--dev', 'net_nosuch0', '--ip', '10.1.1.1/24']),
-    (1, 'fault', ['echo', '--port', '7', '--dev', 'net_tap0,iface=plbad', '--ip', '10.1.1.1/24',
+    (2, 'fault', ['echo', '--port', '7', '--dev', 'net_tap0,iface=plbad', '--ip', '10.1.1.1/24',
                   '--fault', 'rain=1']),
     (1, "device ''", ['echo', '--port', '7', '--dev', '', '--ip', '10.1.1.1/24']),
     (1, "pcap file ''", ['echo', '--port', '7', '--dev', 'net_tap0,iface=plbad', '--ip',
@@ -165,6 +165,8 @@ def test_program_every_command_has_help_and_version():
             status, out, err = run(cmd, option)
             assert status == 0 and not err, (cmd, option, err)
             assert 'sage: parklane ' + cmd in out or out.startswith('parklane '), out
+        assert run('help', cmd)[1] == run(cmd, '--help')[1] != '', cmd
+    assert '--lanes' not in run('bench', 'rr', '--help')[1]
     assert run('help')[0] == 0 and run('--version')[1].startswith('parklane ')
 
 
