@@ -18,6 +18,7 @@ import time
 BUILD, CC = os.path.abspath(sys.argv[1]), sys.argv[2]
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLE = os.path.join(SOURCE, 'apps/example/echo.c')
+VISITS = os.path.join(SOURCE, 'apps/example/visits.c')
 JOB = os.path.join(SOURCE, 'apps/example/job.c')
 PORT = 7007
 
@@ -36,8 +37,11 @@ def readme_matches():
     with open(EXAMPLE) as f:
         bad = [] if blocks and blocks[0] == f.read() else [
             'the first program of README.md is not apps/example/echo.c']
+    with open(VISITS) as f:
+        if len(blocks) < 2 or blocks[1] != f.read():
+            bad.append('the second program of README.md is not apps/example/visits.c')
     with open(JOB) as f:
-        if len(blocks) < 2 or blocks[1] not in f.read():
+        if len(blocks) < 3 or blocks[2] not in f.read():
             bad.append("README.md's example of channels is not in apps/example/job.c")
     return bad
 
