@@ -15,6 +15,8 @@
 
 #define COLUMNS 100 /* of the whole report */
 
+#define FIRM "\037" /* a blank that put() does not fold at */
+
 /* put - one line, folded at blanks to COLUMNS; the lines that follow begin `hang` columns in. */
 static PRINTF_FMT(2, 3) void put(unsigned hang, const char *fmt, ...)
 {
@@ -35,7 +37,10 @@ static PRINTF_FMT(2, 3) void put(unsigned hang, const char *fmt, ...)
 			if (!len)
 				len = fits;
 		}
-		printf("%*s%.*s\n", (int)indent, "", (int)len, at);
+		printf("%*s", (int)indent, "");
+		for (size_t i = 0; i < len; i++)
+			putchar(at[i] == *FIRM ? ' ' : at[i]);
+		putchar('\n');
 		at += len;
 		at += strspn(at, " ");
 		indent = hang;
@@ -56,15 +61,15 @@ static const char *si(double v, char *buf, size_t size)
 	return buf;
 }
 
-/* As many digits as the largest of the three is worth. */
-static int decimals(double high)
+/* As many digits as the figure itself is worth, however wild one sample was. */
+static int decimals(double value)
 {
-	return fabs(high) >= 1000 ? 0 : fabs(high) >= 100 ? 1 : 2;
+	return fabs(value) >= 1000 ? 0 : fabs(value) >= 100 ? 1 : 2;
 }
 
 static const char *spread(struct cmp_figure f, char *buf, size_t size)
 {
-	int d = decimals(f.high);
+	int d = decimals(f.value);
 
 	if (!f.n || isnan(f.value))
 		snprintf(buf, size, "-");
@@ -132,15 +137,15 @@ static const struct {
 	double want;
 	bool headline;
 } ratio_rows[] = {
-	{"rr1_p50_kernel_awake_over_bypass", "1 connection, round trip: kernel (awake) / bypass", 8,
+	{"rr1_p50_kernel_awake_over_bypass", "1 connection, round trip: kernel-awake / bypass", 8,
 	 true},
 	{"rr1_p50_kernel_over_bypass", "1 connection, round trip: kernel / bypass", 0, false},
-	{"rr64_rps_bypass_over_kernel_awake", "64 connections, req/s: bypass / kernel (awake)", 0,
+	{"rr64_rps_bypass_over_kernel_awake", "64 connections, req/s: bypass / kernel-awake", 0,
 	 true},
-	{"rr64_cycles_kernel_awake_over_bypass", "64 connections, cycles: kernel (awake) / bypass",
-	 8, true},
-	{"rr1_p50_bypass_over_floor", "1 connection, round trip: bypass / bare link", 0, false},
-	{"rr1_p50_bypass_minus_floor_ns", "1 connection, ns that all of ours adds to it", -800,
+	{"rr64_cycles_kernel_awake_over_bypass", "64 connections, cycles: kernel-awake / bypass", 8,
+	 true},
+	{"rr1_p50_bypass_over_floor", "1 connection, round trip: bypass / floor", 0, false},
+	{"rr1_p50_bypass_minus_floor_ns", "1 connection, ns that bypass adds to floor", -800,
 	 false},
 	{"rr64_rps_epoll_over_plain", "64 connections, req/s: our epoll / plain C epoll", 0.95,
 	 false},
@@ -149,11 +154,12 @@ static const struct {
 
 static void print_figure(const char *text, struct cmp_figure f, int d, double want)
 {
-	char goal[32] = "";
+	char goal[64] = "";
+	bool met = want > 0 ? f.value >= want : f.value <= -want;
 
 	if (want)
-		snprintf(goal, sizeof(goal), "  wanted: %s %.6g",
-			 want > 0 ? ">=" : "<=", fabs(want));
+		snprintf(goal, sizeof(goal), "  wanted:" FIRM "%s" FIRM "%.6g," FIRM "%s",
+			 want > 0 ? ">=" : "<=", fabs(want), met ? "met" : "missed");
 	put(4, "  %-49s %8.*f  (%.*f-%.*f, n=%u)%s", text, d, f.value, d, f.low, d, f.high, f.n,
 	    goal);
 }
@@ -172,7 +178,7 @@ static bool print_ratios(const struct cmp *c, const char *title, bool headlines)
 			if (!any)
 				puts(title);
 			any = true;
-			print_figure(ratio_rows[k].text, r->f, decimals(r->f.high),
+			print_figure(ratio_rows[k].text, r->f, decimals(r->f.value),
 				     headlines ? 0 : ratio_rows[k].want);
 		}
 	}
@@ -187,9 +193,9 @@ static void print_micro(const struct cmp *c)
 	if (!p->runs || !c->nr_idle)
 		return;
 	printf("\nGoroutines\n");
-	print_figure("ns, park + ready through a stack connection's pd",
+	print_figure("ns, park + ready on a connection of our stack",
 		     figure_median(p->ns[PARK_READY], p->runs), 0, -40);
-	print_figure("ns, park + ready through a kernel fd's pd",
+	print_figure("ns, park + ready on a kernel socket",
 		     figure_median(p->ns[PARK_READY_FD], p->runs), 0, 0);
 	print_figure("ns, one locked compare-and-swap, for scale",
 		     figure_median(p->ns[PARK_CAS], p->runs), 0, 0);
@@ -231,7 +237,7 @@ static void print_ledger(const struct cmp *c)
 
 	if ((!b || !b->has_ledger) && (!k || !k->has_ledger))
 		return;
-	printf("\nLedger: events per request on the server's cpu, 64 connections\n"
+	printf("\nEvents per request on the server's cpu, 64 connections\n"
 	       "  %-30s %10s %12s   %s\n",
 	       "", "bypass", "kernel-awake", "sources (lane, stack: our own counts)");
 	for (unsigned i = 0; i < ROW_MAX; i++) {
@@ -247,7 +253,7 @@ static void print_ledger(const struct cmp *c)
 		    bs && ks && strcmp(bs, ks) ? " | " : "",
 		    ks && (!bs || strcmp(bs, ks)) ? short_source(ks, kf, sizeof(kf)) : "");
 	}
-	printf("\nCycles per request by step\n");
+	printf("\nCycles per request by step (timers: TCP's and the goroutines')\n");
 	for (unsigned i = 0; i < STEP_MAX; i++) {
 		double bc = b ? figure_median(b->steps[i], b->n).value : NAN;
 		double kc = k ? figure_median(k->steps[i], k->n).value : NAN;
@@ -265,10 +271,12 @@ static void print_modes(const struct cmp *c)
 	const struct cmp_meta *m = &c->meta;
 	char mode[64];
 
-	put(4, "Kernel, the best of what was tried; TSO on, congestion control %s (default %s):",
+	put(4,
+	    "Kernel, the best of what was tried; congestion control %s (default %s); RPS: packets are "
+	    "steered to a cpu, GRO: merged when received, TSO (on): cut up last when sent:",
 	    m->cc_used, m->cc_default);
 	put(4, "  1 connection: %s", kernel_mode_name(m->mode_latency, mode, sizeof(mode)));
-	put(4, "  64 connections, cycles, ledger and the pairs with plain C epoll: %s",
+	put(4, "  64 connections, cycles, events, and our epoll against plain C: %s",
 	    kernel_mode_name(m->mode_steered, mode, sizeof(mode)));
 	for (int set = 0; set < SET_MAX; set++) {
 		const struct cmp_series *s = cmp_find(c, (enum cmp_set)set, 64);
@@ -310,6 +318,23 @@ void report_print(const struct cmp *c)
 
 void report_headline(const struct cmp *c)
 {
-	(void)print_ratios(
-		c, "\nIn short: how many times bypass beats the kernel (below 1 it loses)", true);
+	bool crosses = false;
+
+	if (!print_ratios(c,
+			  "\nIn short: how many times bypass beats the kernel (below 1 it loses)",
+			  true))
+		return;
+	for (unsigned k = 0; k < ARRAY_SIZE(ratio_rows); k++) {
+		for (unsigned i = 0; ratio_rows[k].headline && i < c->nr_ratios; i++) {
+			const struct cmp_ratio *r = &c->ratio[i];
+
+			crosses |= !strcmp(r->name, ratio_rows[k].name) && r->f.low < 1 &&
+				   r->f.high > 1;
+		}
+	}
+	if (crosses)
+		puts("  Not settled: a range crosses 1. Run it again when all is quiet.");
+	else if (c->meta.loaded)
+		puts("  Other programs ran as well (see the note on load): run it again when all is "
+		     "quiet.");
 }

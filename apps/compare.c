@@ -4,11 +4,13 @@
  * does meanwhile falls on all alike), and reports. The measuring itself is in cmp_*.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "apps/cli.h"
@@ -108,6 +110,7 @@ static void fill_meta(const struct compare_plan *plan, bool quick)
 			 "(a build counts), so spreads may be wide; run it again when all is quiet",
 			 load);
 		note(busy);
+		m->loaded = true;
 	}
 	if (m->virtualised)
 		note("in a virtual machine an idle cpu takes some 50 us to wake; kernel-awake keeps "
@@ -478,6 +481,16 @@ static void check_writable(const char *path)
 		(void)unlink(path);
 }
 
+/* Two at once would measure each other. The lock is the folder's own, so that nothing is left
+ * behind; it ends with the process and its workers. */
+static void only_one(void)
+{
+	int fd = open("/run", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		cli_die("another compare is running, and they would measure each other: wait for it");
+}
+
 int cmd_compare(int argc, char **argv)
 {
 	struct compare_args args = {0};
@@ -494,6 +507,7 @@ int cmd_compare(int argc, char **argv)
 		cli_die("compare needs two cpus, one for the client and one for the server");
 	check_writable(args.json);
 	check_writable(args.html);
+	only_one();
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);

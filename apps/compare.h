@@ -143,6 +143,7 @@ struct cmp_meta {
 	struct kernel_mode mode_latency;           /* 1 connection */
 	struct kernel_mode mode_steered, mode_off; /* more: RPS on for the cycles, and off */
 	bool quick, virtualised;
+	bool loaded; /* others wanted the cpus when it began */
 };
 
 struct cmp {

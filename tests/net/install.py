@@ -118,6 +118,20 @@ def build_and_run(root):
     return [] if got == b'hello' else ['answered %r' % got]
 
 
+def static_library(root):
+    """The README's line: libparklane.a within the program, DPDK shared."""
+    with open(os.path.join(SOURCE, 'README.md')) as f:
+        line = next(k.strip() for k in f if '-l:libparklane.a' in k)
+    line = line.replace('cc echo.c -o echo', '%s %s -o %s/static' % (CC, EXAMPLE, root))
+    p = subprocess.run(['sh', '-c', line], env=environment(root), stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT)
+    if p.returncode:
+        return [line, p.stdout.decode()]
+    env = dict(environment(root), LD_LIBRARY_PATH='')
+    out = subprocess.run([root + '/static', '--help'], env=env, stdout=subprocess.PIPE).stdout
+    return [] if b'Usage: static ' in out else ['it does not run: %s' % out]
+
+
 def refused(root, status, words, *args):
     """What is wrong with how the first program ended: with one line, or --help's text."""
     p = subprocess.run([os.path.join(root, 'first'), *args], env=environment(root), timeout=20,
@@ -164,7 +178,7 @@ def seen_by_stat(root):
 
 def main():
     with tempfile.TemporaryDirectory() as root:
-        print('TAP version 13\n1..8')
+        print('TAP version 13\n1..9')
         bad = case(1, 'test_readme_first_program_is_the_example', readme_matches())
         bad += case(2, 'test_install_puts_library_headers_pc_and_program', install(root))
         bad += case(3, 'test_install_shared_library_exports_pl_names_only', exports(root))
@@ -180,6 +194,8 @@ def main():
         else:
             bad += case(7, name, seen_by_stat(root))
         bad += case(8, 'test_readme_channels_add_up', job_runs())
+        bad += case(9, 'test_install_static_library_links_as_the_readme_says',
+                    static_library(root))
     return 1 if bad else 0
 
 

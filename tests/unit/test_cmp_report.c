@@ -120,7 +120,7 @@ Test(cmp_report, test_report_words_are_explained_where_they_stand)
 	ratios = strstr(text, "\nRatios");
 	cr_assert(table && ratios && strstr(text, "\n  TOO IDLE: the server's cpu") < ratios);
 	cr_assert(strstr(text, "\n  Note: nnn") && strstr(text, "\n  Note: nnn") < ratios);
-	cr_assert(strstr(ratios, "wanted: <= 10240\n"));
+	cr_assert(strstr(ratios, "wanted: <= 10240, missed\n"));
 	cr_assert(strstr(ratios, "wanted: >= 8") < strstr(ratios, "\n  wanted: what"));
 	fill(58.75, 0.97);
 	cr_assert(!strstr(printed(), "TOO IDLE"));
@@ -138,7 +138,21 @@ Test(cmp_report, test_report_ends_with_the_ratios_that_matter)
 	for (; *end; end++)
 		lines += *end == '\n';
 	cr_assert_eq(lines, 5);
+	/* a range that says nothing is told there again, and so is company */
+	c.meta.loaded = true;
+	cr_assert(strstr(strstr(printed(), "\nIn short: "), "  Other programs ran"));
+	c.ratio[2].f.low = 0.9;
+	cr_assert(strstr(strstr(printed(), "\nIn short: "), "  Not settled: a range crosses 1."));
 	/* without bypass there is nothing to compare */
 	c.nr_ratios = 0;
 	cr_assert(!strstr(printed(), "In short"));
+}
+
+Test(cmp_report, test_report_decimals_are_the_medians_not_the_wildest_samples)
+{
+	fill(0.82, 0.97);
+	c.ratio[0].f = (struct cmp_figure){0.82, 0.5, 12345, 15};
+	c.series[0].p50[4] = 98765;
+	cr_assert(strstr(printed(), "    0.82  (0.50-12345.00, n=15)"));
+	cr_assert(strstr(printed(), "2.46 (0.82-98765.00)"));
 }
