@@ -34,6 +34,8 @@ static PRINTF_FMT(2, 3) void put(unsigned hang, const char *fmt, ...)
 		if (len > fits) {
 			for (len = fits; len && at[len] != ' ';)
 				len--;
+			while (len && at[len - 1] == ' ')
+				len--;
 			if (!len)
 				len = fits;
 		}

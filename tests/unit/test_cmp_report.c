@@ -95,6 +95,7 @@ static void assert_width(const char *text)
 {
 	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
 		cr_assert_leq(strcspn(line, "\n"), 100, "%.*s", (int)strcspn(line, "\n"), line);
+	cr_assert(!strstr(text, ") \n"), "a blank where it is folded");
 }
 
 Test(cmp_report, test_report_is_never_wider_than_100_columns)
