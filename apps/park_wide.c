@@ -15,6 +15,7 @@
 #include "apps/park_int.h"
 #include "poller/gtimer.h"
 #include "poller/netpoll.h"
+#include "poller/parklane/chan.h"
 #include "poller/parklane/go.h"
 #include "poller/tsc.h"
 #include "stack/base/bug.h"
@@ -24,6 +25,7 @@
 #define SPAWN_PART 100000u
 #define SPAWN_WARM 1008u /* before the first part: stacks carved, touched, in rotation */
 #define BATCH      63u
+#define CHAN_OPS   (1u << 18)
 #define PIPE_OPS   (1u << 15)
 #define TIMERS     1000000u
 #define MOVES      10u
@@ -100,6 +102,35 @@ static double spawn_ratio(struct lane *l)
 	BUG_ON(lane_go(l, spawn_million, &s, "spawner") != 0);
 	BUG_ON(lane_run(l) != 0);
 	return (double)s.last / (double)s.first;
+}
+
+/* ---- an int through an unbuffered channel: one way, as the peers measure it ---- */
+
+static void sender(void *arg)
+{
+	for (int n = 0; n < (int)CHAN_OPS; n++)
+		BUG_ON(pl_chan_send(arg, &n) != 0);
+	BUG_ON(pl_chan_close(arg) != 0);
+}
+
+static void receiver(void *arg)
+{
+	struct pl_chan *c;
+	uint64_t t0;
+	int got, n = 0;
+
+	BUG_ON(pl_chan_make(sizeof(int), 0, 0, &c) != 0 || pl_go(sender, c) != 0);
+	t0 = tsc_mono_ns();
+	while (pl_chan_recv(c, &got) == 1)
+		BUG_ON(got != n++);
+	*(double *)arg = (double)(tsc_mono_ns() - t0) / CHAN_OPS;
+	pl_chan_put(c);
+}
+
+static int chan_way(struct lane *l, double *ret_ns)
+{
+	BUG_ON(lane_go(l, receiver, ret_ns, "receiver") != 0);
+	return lane_run(l);
 }
 
 /* ---- a byte through a pipe ---- */
@@ -357,7 +388,9 @@ int park_wide_sample(int cpu, int other, double ns[PARK_ALL])
 	if (err)
 		return err;
 	ns[PARK_SPAWN_RATIO] = spawn_ratio(l);
-	err = pipe_way(l, &ns[PARK_PIPE]);
+	err = chan_way(l, &ns[PARK_CHAN]);
+	if (!err)
+		err = pipe_way(l, &ns[PARK_PIPE]);
 	lane_destroy(l);
 	if (!err)
 		err = timer_way(&ns[PARK_TIMER]);
