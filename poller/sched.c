@@ -97,7 +97,8 @@ static struct g *pick(struct sched *s)
 
 	if (g) {
 		s->run_next = NULL;
-		if (s->chain < SCHED_CHAIN_MAX && s->budget > 0) {
+		/* Where nobody else waits in the queue the chain may take the whole turn. */
+		if ((s->chain < SCHED_CHAIN_MAX || runq_len(&s->q) == 0) && s->budget > 0) {
 			s->chain++;
 			s->budget--;
 			return g;
