@@ -289,24 +289,23 @@ static inline struct g *user(const struct poll_desc *pd)
 }
 
 /* bind_user - the g that uses a pd of one lane stays on that lane (house rule 1). */
-static inline void bind_user(const struct poll_desc *pd)
+static inline void bind_user(struct g *g)
 {
-	struct g *g = pd->lane->sched.cur;
-
-	if (unlikely(g && g->movable))
+	if (unlikely(g->movable))
 		movable_bind(g);
 }
 
 int netpoll_reset(struct poll_desc *pd, unsigned mode)
 {
 	int err = netpoll_check_err(pd, mode);
+	struct g *g = user(pd);
 
 	if (likely(!err))
-		err = ctx_pending(user(pd));
+		err = ctx_pending(g);
 	if (unlikely(err))
 		return err;
 	if (pd->local) {
-		bind_user(pd);
+		bind_user(g);
 		*pd_word(pd, mode) = PD_NIL;
 	} else if (__atomic_load_n(pd_word(pd, mode), __ATOMIC_SEQ_CST) != PD_NIL) {
 		__atomic_store_n(pd_word(pd, mode), PD_NIL, __ATOMIC_SEQ_CST);
@@ -321,21 +320,20 @@ static enum wait_reason why_of(unsigned mode)
 
 #define DOUBLE_WAIT "netpoll: R1: double wait: a second goroutine waits in one direction of a pd"
 
-static bool block_local(struct poll_desc *pd, unsigned mode)
+static bool block_local(struct poll_desc *pd, unsigned mode, struct g *g)
 {
-	struct sched *s = &pd->lane->sched;
 	uintptr_t *w = pd_word(pd, mode), old = *w;
 
-	bind_user(pd);
+	bind_user(g);
 	if (old == PD_READY) {
 		*w = PD_NIL;
 		return true;
 	}
 	if (unlikely(old != PD_NIL))
 		BUG(DOUBLE_WAIT);
-	*w = (uintptr_t)s->cur;
+	*w = (uintptr_t)g;
 	add_waiters(pd->backend, pd->lane, 1);
-	__sched_park(s, NULL, NULL, why_of(mode));
+	__sched_park(g->sched, NULL, NULL, why_of(mode));
 	old = *w;
 	*w = PD_NIL;
 	BUG_ON(old > PD_WAIT);
@@ -367,9 +365,10 @@ static bool block_commit(struct g *g, void *arg)
 }
 
 /* block_locked - waitio: park whatever the error word says (R11). */
-static bool block_locked(struct poll_desc *pd, unsigned mode, bool waitio)
+static bool block_locked(struct poll_desc *pd, unsigned mode, struct g *g, bool waitio)
 {
-	struct block_arg b = {.pd = pd, .w = pd_word(pd, mode), .self = lane_self()};
+	/* of now: a movable g may wait elsewhere the next time */
+	struct block_arg b = {.pd = pd, .w = pd_word(pd, mode), .self = g->sched->lane};
 	uintptr_t old;
 
 	old = __atomic_load_n(b.w, __ATOMIC_SEQ_CST);
@@ -408,9 +407,8 @@ static void pd_cut(struct g_intr *in)
 	netpoll_wake(pi->pd, netpoll_unblock(pi->pd, pi->mode, false));
 }
 
-static NOINLINE int wait_in_ctx(struct poll_desc *pd, unsigned mode)
+static NOINLINE int wait_in_ctx(struct poll_desc *pd, unsigned mode, struct g *g)
 {
-	struct g *g = user(pd);
 	struct pd_intr pi = {{.cut = pd_cut}, pd, mode};
 	bool ready;
 	int err;
@@ -422,7 +420,7 @@ static NOINLINE int wait_in_ctx(struct poll_desc *pd, unsigned mode)
 		if (err)
 			return err;
 		g->intr = &pi.in;
-		ready = pd->local ? block_local(pd, mode) : block_locked(pd, mode, false);
+		ready = pd->local ? block_local(pd, mode, g) : block_locked(pd, mode, g, false);
 		g->intr = NULL;
 	} while (!ready);
 	return 0;
@@ -431,13 +429,14 @@ static NOINLINE int wait_in_ctx(struct poll_desc *pd, unsigned mode)
 int netpoll_wait(struct poll_desc *pd, unsigned mode)
 {
 	int err = netpoll_check_err(pd, mode);
+	struct g *g = user(pd);
 
 	if (unlikely(err))
 		return err;
-	if (unlikely(user(pd)->ctx))
-		return wait_in_ctx(pd, mode);
+	if (unlikely(g->ctx))
+		return wait_in_ctx(pd, mode, g);
 	/* R10: woken without readiness and without an error, a deadline fired and was moved. */
-	while (!(pd->local ? block_local(pd, mode) : block_locked(pd, mode, false))) {
+	while (!(pd->local ? block_local(pd, mode, g) : block_locked(pd, mode, g, false))) {
 		err = netpoll_check_err(pd, mode);
 		if (err)
 			return err;
@@ -447,7 +446,9 @@ int netpoll_wait(struct poll_desc *pd, unsigned mode)
 
 void netpoll_wait_canceled(struct poll_desc *pd, unsigned mode)
 {
-	while (!(pd->local ? block_local(pd, mode) : block_locked(pd, mode, true)))
+	struct g *g = user(pd);
+
+	while (!(pd->local ? block_local(pd, mode, g) : block_locked(pd, mode, g, true)))
 		;
 }
 
