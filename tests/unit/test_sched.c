@@ -154,7 +154,30 @@ static void plays(void *arg)
 	}
 }
 
-Test(sched, test_sched_run_next_chain_ends_after_16)
+static void yields_on(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pl_yield();
+}
+
+Test(sched, test_sched_run_next_chain_ends_after_16_if_others_wait)
+{
+	struct env e;
+
+	env_init(&e, true);
+	env_go(&e, plays, (void *)0);
+	env_turns(&e, 1);
+	env_go(&e, plays, (void *)1);
+	env_go(&e, yields_on, NULL);
+	hops = 0;
+	cr_assert_eq(env_turns(&e, 1), 1 + SCHED_CHAIN_MAX + 1);
+	cr_assert_eq(hops, 1 + SCHED_CHAIN_MAX);
+	cr_assert_eq(env_turns(&e, 1), 1 + SCHED_CHAIN_MAX + 1, "and goes on in the next turn");
+	env_fini(&e);
+}
+
+Test(sched, test_sched_run_next_chain_alone_takes_the_turn_and_no_more)
 {
 	struct env e;
 
@@ -163,9 +186,8 @@ Test(sched, test_sched_run_next_chain_ends_after_16)
 	env_turns(&e, 1);
 	env_go(&e, plays, (void *)1);
 	hops = 0;
-	cr_assert_eq(env_turns(&e, 1), 1 + SCHED_CHAIN_MAX);
-	cr_assert_eq(hops, 1 + SCHED_CHAIN_MAX);
-	cr_assert_eq(env_turns(&e, 1), 1 + SCHED_CHAIN_MAX, "and goes on in the next turn");
+	cr_assert_eq(env_turns(&e, 1), SCHED_TURN_BUDGET);
+	cr_assert_eq(hops, SCHED_TURN_BUDGET);
 	env_fini(&e);
 }
 
