@@ -25,8 +25,8 @@
 #define HOLD_MAX_NS 20000000u
 #define HOLD_MIN_NS 10000000u
 
-#define BACKOFF_MIN_NS 5000000
-#define BACKOFF_MAX_NS 1000000000
+/* No room for one more goroutine: the next client is looked at so much later. */
+#define NO_ROOM_NS 5000000
 
 struct echo_conn {
 	struct echo_server *srv;
@@ -170,29 +170,23 @@ static bool is_shortage(int err)
 	return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
 }
 
+/* pl_accept waits by itself while fds or memory lack (conn.h). */
 void echo_accept_loop(void *arg)
 {
 	struct echo_server *srv = arg;
-	int64_t backoff = BACKOFF_MIN_NS;
 	struct pl_conn *c;
 	int err;
 
-	for (;;) {
+	do {
 		err = pl_accept(srv->listener, &c);
 		if (!err) {
 			stat_inc(&srv->accepted);
-			if (!serve(srv, c))
+			if (!serve(srv, c)) {
 				err = -ENOMEM;
+				pl_sleep(NO_ROOM_NS);
+			}
 		}
-		if (!err) {
-			backoff = BACKOFF_MIN_NS;
-		} else if (is_shortage(err)) {
+		if (err)
 			srv->last_err = err;
-			pl_sleep(backoff);
-			backoff = backoff * 2 > BACKOFF_MAX_NS ? BACKOFF_MAX_NS : backoff * 2;
-		} else {
-			srv->last_err = err;
-			return;
-		}
-	}
+	} while (!err || is_shortage(err));
 }
