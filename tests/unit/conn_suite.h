@@ -51,6 +51,8 @@ struct conn_env {
 	X(R53_close_wakes_accepter)                                                                \
 	X(R53_close_wakes_queue_of_readers)                                                        \
 	X(R52_two_readers_take_turns)                                                              \
+	X(vectors_of_buffers)                                                                      \
+	X(R55_raw_needs_a_kernel_fd_by_readiness)                                                  \
 	X(R54_zero_length_read)                                                                    \
 	X(R54_write_8_mib_to_slow_reader)                                                          \
 	X(thousand_connections)                                                                    \

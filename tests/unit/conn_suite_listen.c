@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The conn suite: a thousand connections, the backlog, addresses that cannot be had. */
+/* The conn suite: a thousand connections, the backlog, addresses that cannot be had;
+ * vectors and raw calls. */
 #include "conn_suite_int.h"
 
 #include <errno.h>
@@ -198,4 +199,85 @@ void conn_case_bad_addresses(struct conn_env *e)
 {
 	EQ(e, lane_go(e->srv, g_bad_addresses, e, "bad_addresses"), 0);
 	run(e);
+}
+
+/* ---- vectors, raw ---- */
+
+#define VEC_BYTES (300u * 1000u)
+
+static uint8_t vec_byte(size_t i)
+{
+	return (uint8_t)(i * 7 + i / 251);
+}
+
+static void srv_vectors(struct pair *p)
+{
+	static uint8_t out[VEC_BYTES];
+	struct iovec iov[20] = {{out, 1}, {NULL, 0}, {out + 1, VEC_BYTES - 18}};
+
+	for (size_t i = 0; i < VEC_BYTES; i++)
+		out[i] = vec_byte(i);
+	for (int i = 3; i < 20; i++)
+		iov[i] = (struct iovec){out + VEC_BYTES - 20 + i, 1};
+	EQ(p->e, pl_writev(p->s, iov, 20), VEC_BYTES);
+	EQ(p->e, pl_writev(p->s, iov, -1), -EINVAL);
+	EQ(p->e, pl_writev(p->s, iov, 0), 0);
+	EQ(p->e, pl_shutdown(p->s, 1), 0);
+	/* half closed: the other direction goes on */
+	EQ(p->e, pl_read(p->s, out, 10), 3);
+}
+
+static void cli_vectors(struct pair *p)
+{
+	static uint8_t in[3][700];
+	struct iovec iov[4] = {{in[0], 5}, {NULL, 0}, {in[1], 700}, {in[2], 31}};
+	size_t got = 0, bad = 0;
+	ssize_t n;
+
+	while ((n = pl_readv(p->c, iov, 4)) > 0) {
+		size_t at = 0;
+
+		for (int v = 0; v < 4; v++)
+			for (size_t i = 0; i < iov[v].iov_len && at < (size_t)n; i++, at++)
+				bad += ((uint8_t *)iov[v].iov_base)[i] != vec_byte(got + at);
+		got += (size_t)n;
+	}
+	EQ(p->e, n, 0);
+	EQ(p->e, got, VEC_BYTES);
+	EQ(p->e, bad, 0);
+	EQ(p->e, pl_readv(p->c, iov, -1), -EINVAL);
+	EQ(p->e, pl_write(p->c, "end", 3), 3);
+}
+
+void conn_case_vectors_of_buffers(struct conn_env *e)
+{
+	run_pair(e, srv_vectors, cli_vectors);
+}
+
+static ssize_t raw_done(int fd, void *arg)
+{
+	*(int *)arg = fd;
+	return 42;
+}
+
+static void cli_raw(struct pair *p)
+{
+	int fd = pl_conn_fd(p->c), seen = -1;
+
+	if (fd < 0) {
+		EQ(p->e, fd, -EOPNOTSUPP);
+		EQ(p->e, pl_raw_read(p->c, raw_done, &seen), -EOPNOTSUPP);
+		EQ(p->e, pl_raw_write(p->c, raw_done, &seen), -EOPNOTSUPP);
+		EQ(p->e, seen, -1);
+	} else {
+		EQ(p->e, pl_raw_read(p->c, raw_done, &seen), 42);
+		EQ(p->e, seen, fd);
+		EQ(p->e, pl_raw_write(p->c, raw_done, &seen), 42);
+	}
+	cli_echo(p);
+}
+
+void conn_case_R55_raw_needs_a_kernel_fd_by_readiness(struct conn_env *e)
+{
+	run_pair(e, srv_echo, cli_raw);
 }
