@@ -236,14 +236,15 @@ int64_t netpoll_waiters(const struct netpoll_backend *nb)
 	return READ_ONCE(nb->waiters) + READ_ONCE(nb->waiters_far);
 }
 
-/* netpoll_wake - R31: first runnable, then no longer counted. g may be NULL, and of any lane. */
-void netpoll_wake(struct poll_desc *pd, struct g *g)
+/* wake - R31: first runnable, then no longer counted. g may be of any lane; self is the current
+ * one, which is pd's if that is local. */
+static ALWAYS_INLINE void wake(struct lane *self, struct poll_desc *pd, struct g *g)
 {
 	struct netpoll_backend *nb = pd->backend; /* once g is ready, pd may be anyone's */
 	bool movable;
 
 	/* No g runs any more on a lane that is taken down, and its stack may be gone. */
-	if (!g || pd->lane->ending)
+	if (pd->lane->ending)
 		return;
 	if (pd->local) {
 		__sched_ready(&nb->lane->sched, g);
@@ -251,19 +252,34 @@ void netpoll_wake(struct poll_desc *pd, struct g *g)
 		return;
 	}
 	movable = g->movable;
-	sched_ready(g);
-	add_waiters(nb, lane_self(), -1);
+	if (likely(!movable && g->sched->lane == self))
+		__sched_ready(&self->sched, g);
+	else
+		sched_ready(g);
+	add_waiters(nb, self, -1);
 	if (unlikely(movable))
 		(void)__atomic_fetch_sub(&nb->waiters_movable, 1, __ATOMIC_SEQ_CST);
 }
 
+static struct lane *self_of(const struct poll_desc *pd)
+{
+	return pd->local ? pd->lane : lane_self();
+}
+
+/* netpoll_wake - g may be NULL. */
+void netpoll_wake(struct poll_desc *pd, struct g *g)
+{
+	if (g)
+		wake(self_of(pd), pd, g);
+}
+
 static void wake_by_event(struct poll_desc *pd, struct g *g)
 {
-	struct lane *self = pd->local ? pd->lane : lane_self();
+	struct lane *self = self_of(pd);
 
 	if (likely(self))
 		ledger_count(&self->led, LEDGER_EV_WAKEUPS, 1);
-	netpoll_wake(pd, g);
+	wake(self, pd, g);
 }
 
 void netpoll_ready(struct poll_desc *pd, unsigned mode)
