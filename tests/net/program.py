@@ -404,9 +404,13 @@ def test_bench_with_faults_tells_what_they_did():
 
 
 def test_bench_park_json_has_the_promised_keys():
-    status, out, err = run('bench', 'park', '--runs', '1', '--json')
+    status, out, err = run('bench', 'park', '--runs', '1', '--gs', '10000', '--no-peers', '--json',
+                           timeout=120)
     assert status == 0, err
     c = json.loads(out)
+    for key in ('yield_ns', 'park_ready_ns', 'park_ready_fd_ns', 'chan_ns', 'spawn_ns',
+                'cross_lane_ready_ns', 'bytes_per_parked_g', 'timer_move_ns', 'cas_ns', 'hop_ns'):
+        assert {key, key + '_low', key + '_high'} <= set(c), key
     assert set(c['meta']) == {'machine', 'kernel', 'commit', 'cpus', 'date', 'seed', 'n'}
     assert c['runs'][0]['test'] == 'park' and c['ratios'] == {}, c
 

@@ -10,17 +10,11 @@
 
 #include <signal.h>
 
+#include "bug_signal.h"
 #include "poller/lane.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll.h"
 #include "poller/sched.h"
-
-/* What the trap at the end of bug_fatal() raises. */
-#if defined(__aarch64__)
-#define BUG_SIGNAL SIGTRAP
-#else
-#define BUG_SIGNAL SIGILL
-#endif
 
 struct env {
 	struct lane *lane;

@@ -319,7 +319,7 @@ BOTH(signals_without_content)
 	pl_chan_put(c);
 }
 
-Test(chan_local, test_chan_put_with_a_waiter_is_fatal, .signal = SIGILL)
+Test(chan_local, test_chan_put_with_a_waiter_is_fatal, .signal = BUG_SIGNAL)
 {
 	struct env e;
 	struct call r = {.v = 0};

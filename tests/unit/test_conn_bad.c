@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "bug_signal.h"
 #include "conn_real.h"
 
 /* ---- shortage ---- */
@@ -189,7 +190,7 @@ static void t_limit(void *arg)
 }
 
 /* preset: 2^20 - 1 users. The message names R51. */
-Test(conn_bad, test_conn_R51_too_many_users_is_fatal, .timeout = 20, .signal = SIGILL)
+Test(conn_bad, test_conn_R51_too_many_users_is_fatal, .timeout = 20, .signal = BUG_SIGNAL)
 {
 	in_lane(t_limit);
 }

@@ -48,7 +48,7 @@ Test(sync, test_mutex_lock_and_unlock_alone)
 	cr_assert_eq(m.word, 0);
 }
 
-Test(sync, test_mutex_unlock_of_an_unlocked_one_is_fatal, .signal = SIGILL)
+Test(sync, test_mutex_unlock_of_an_unlocked_one_is_fatal, .signal = BUG_SIGNAL)
 {
 	pl_mutex_unlock(&m);
 }

@@ -118,12 +118,12 @@ Test(sync_rw, test_rwmutex_outside_of_gs)
 	cr_assert_eq(rw.word, 0);
 }
 
-Test(sync_rw, test_rwmutex_runlock_of_an_unlocked_one_is_fatal, .signal = SIGILL)
+Test(sync_rw, test_rwmutex_runlock_of_an_unlocked_one_is_fatal, .signal = BUG_SIGNAL)
 {
 	pl_rwmutex_runlock(&rw);
 }
 
-Test(sync_rw, test_rwmutex_unlock_of_an_unlocked_one_is_fatal, .signal = SIGILL)
+Test(sync_rw, test_rwmutex_unlock_of_an_unlocked_one_is_fatal, .signal = BUG_SIGNAL)
 {
 	pl_rwmutex_unlock(&rw);
 }
