@@ -378,6 +378,19 @@ static bool lane_wanted(const struct lane *l)
 	return l->group || lane_nr_g(l) != 0;
 }
 
+/* share - a lane with nothing of its own takes what others have too much of (R39, R49), and runs it
+ * at once, or the next thief might have it back before. Returns gs run. */
+static unsigned share(struct lane *l, bool nothing)
+{
+	if (likely(!nothing)) {
+		if (unlikely(l->called))
+			movable_pass_on(l);
+		return 0;
+	}
+	l->called = false;
+	return movable_search(l) ? sched_run(&l->sched) : 0;
+}
+
 static unsigned __lane_turn(struct lane *l, bool may_sleep)
 {
 	unsigned found, ran;
@@ -390,10 +403,8 @@ static unsigned __lane_turn(struct lane *l, bool may_sleep)
 		found += messages(l);
 	ledger_mark(&l->led, LEDGER_APP);
 	ran = sched_run(&l->sched);
-	/* Nothing of one's own: what others have too much of is taken (R39, R49), and run at once, or
-	 * the next thief might have it back before. */
-	if (l->group && found + ran == 0 && movable_search(l))
-		ran = sched_run(&l->sched);
+	if (l->group)
+		ran += share(l, found + ran == 0);
 	if (ran) {
 		ledger_count(&l->led, LEDGER_EV_SWITCHES, ran);
 		l->now = lane_clock(l);
@@ -423,6 +434,8 @@ unsigned lane_turn(struct lane *l, bool may_sleep)
 
 	BUG_ON(!l->thr.attached && attach(l) != 0);
 	__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
+	if (l->group)
+		movable_awake(l); /* from lane_prepare_sleep() */
 	ran = __lane_turn(l, may_sleep);
 	if (!l->in_run)
 		close_account(l);

@@ -55,7 +55,7 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 	 * clear it in between, and the lane would sleep where no later push looks for it. */
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (l->group)
-		movable_idle(l, true);
+		movable_sleep(l);
 	if (lane_called(l))
 		delay = 0;
 	if (l->led.cycles) {
@@ -72,7 +72,7 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 	}
 	__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
 	if (l->group)
-		movable_idle(l, false);
+		movable_awake(l);
 	__atomic_store_n(&l->poll_until, 0, __ATOMIC_RELAXED);
 	l->now = lane_clock(l);
 	l->epoll_last = l->now; /* R41 */
@@ -123,8 +123,12 @@ int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns)
 	if (l->epoll && l->epoll->ops->prepare(l->epoll) > 0)
 		return -EAGAIN;
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
+	if (l->group)
+		movable_sleep(l); /* until the next lane_turn() */
 	if (lane_called(l)) {
 		__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
+		if (l->group)
+			movable_awake(l);
 		return -EAGAIN;
 	}
 	next = lane_next_event(l);

@@ -37,6 +37,8 @@ struct lane {
 	bool in_run;  /* lane_run() goes on; else the turns have gaps between them */
 	bool virt;    /* (c) */
 	bool ending;  /* (o) lane_destroy() is at it */
+	bool in_idle; /* (o) movable_sleep() was called last, not movable_awake() */
+	bool called;  /* (o) woken to search, and has not yet */
 	struct netpoll_backend *stack; /* (c) NULL: no device */
 	struct netpoll_backend *epoll; /* (c) epoll or io_uring; NULL: virtual time */
 	uint64_t epoll_last;           /* ns of the last look at epoll */

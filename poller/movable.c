@@ -5,8 +5,8 @@
  * last look at the queues (R48). All of these are sequentially consistent, so one of the two sees
  * the other. tests/models/lane_search.pml has the same steps.
  *
- * Other than in Go: the run-next slot is never stolen, since what stands there is run in this very
- * turn; ready gs come one by one from the backends, so "as many as there are idle lanes" (R47) is
+ * Other than in Go: the run-next slot is never stolen, since a movable g stands there only while no
+ * lane sleeps; ready gs come one by one from the backends, so "as many as there are idle lanes" (R47) is
  * one wake-up per push; timers stay where they are (R50).
  */
 #include "poller/movable.h"
@@ -164,10 +164,10 @@ static struct g *from_global(struct sched *s)
 }
 
 /* make_room - a movable g may come to be bound here, or to sleep: neither may need memory then.
- * False: there is none, so none is taken over. */
+ * Those that were bound here keep their place. False: there is none, so none is taken over. */
 static bool make_room(struct sched *s)
 {
-	uint32_t want = READ_ONCE(grp_of(s)->nr_movable);
+	uint32_t want = READ_ONCE(grp_of(s)->nr_movable) + s->guests;
 
 	while (s->room < want) {
 		if (runq_reserve(&s->q, s->arena.nr_carved + s->room + ROOM_STEP) ||
@@ -297,14 +297,29 @@ bool movable_waiting(struct lane_group *grp)
 	return false;
 }
 
-void movable_idle(struct lane *l, bool sleeps)
+void movable_sleep(struct lane *l)
+{
+	__atomic_fetch_or(&l->group->idle, 1ull << l->index, __ATOMIC_SEQ_CST);
+	l->in_idle = true;
+}
+
+void movable_awake(struct lane *l)
 {
 	uint64_t bit = 1ull << l->index;
 
-	if (sleeps)
-		__atomic_fetch_or(&l->group->idle, bit, __ATOMIC_SEQ_CST);
-	else if (READ_ONCE(l->group->idle) & bit)
-		__atomic_fetch_and(&l->group->idle, ~bit, __ATOMIC_SEQ_CST);
+	if (!l->in_idle)
+		return;
+	l->in_idle = false;
+	/* Somebody has cleared it: to have us search. */
+	if (!(__atomic_fetch_and(&l->group->idle, ~bit, __ATOMIC_SEQ_CST) & bit))
+		l->called = true;
+}
+
+void movable_pass_on(struct lane *l)
+{
+	l->called = false;
+	if (movable_waiting(l->group))
+		wake_one(l->group);
 }
 
 /* ---- park and ready ---- */
@@ -353,7 +368,8 @@ void movable_ready(struct g *g)
 		return;
 	}
 	ledger_count(&self->led, LEDGER_EV_READIES, 1);
-	if (self->sched.cur && !self->sched.run_next) {
+	/* Next here, unless a lane that sleeps could have it at once: who runs may do so for long. */
+	if (self->sched.cur && !self->sched.run_next && READ_ONCE(self->group->idle) == 0) {
 		g->sched = &self->sched;
 		self->sched.run_next = g;
 	} else {
@@ -380,5 +396,7 @@ void movable_bind(struct g *g)
 {
 	BUG_ON(g->sched->cur != g);
 	g->movable = false;
+	if (g->home != g->sched)
+		g->sched->guests++;
 	movable_died(g->sched);
 }

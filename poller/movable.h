@@ -64,7 +64,11 @@ void movable_died(struct sched *s);
 bool movable_any(const struct lane_group *grp);
 /* movable_bind - the running g belongs to its lane for life. Owner lane. */
 void movable_bind(struct g *g);
-/* movable_idle - l is about to sleep (true), or awake again. Owner lane. */
-void movable_idle(struct lane *l, bool sleeps);
+/* movable_sleep - l, whose `sleeping` is set, is about to sleep: a pusher may choose it to search.
+ * movable_awake - it does not sleep (any more). movable_pass_on - it was chosen, and has work of
+ * its own instead: another one is to search. Owner lane. */
+void movable_sleep(struct lane *l);
+void movable_awake(struct lane *l);
+void movable_pass_on(struct lane *l);
 
 #endif

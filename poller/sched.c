@@ -98,14 +98,14 @@ static struct g *pick(struct sched *s)
 	if (g) {
 		s->run_next = NULL;
 		/* Where nobody else waits in the queue the chain may take the whole turn. */
-		if ((s->chain < SCHED_CHAIN_MAX || runq_len(&s->q) == 0) && s->budget > 0) {
+		if ((s->chain < SCHED_CHAIN_MAX || runq_len(&s->q) == 0) && s->budget > s->floor) {
 			s->chain++;
 			s->budget--;
 			return g;
 		}
 		runq_push(&s->q, g);
 	}
-	if (s->from_q == 0 || s->budget == 0)
+	if (s->from_q == 0 || s->budget <= s->floor)
 		return unlikely(s->sharing) ? pick_movable(s) : NULL;
 	s->from_q--;
 	s->budget--;
@@ -182,10 +182,14 @@ static NOINLINE void landed(struct sched *s)
 	if (g->state == G_DEAD) {
 		if (g->movable)
 			movable_died(s);
-		if (likely(g->home == s))
+		if (likely(g->home == s)) {
 			bury(s, g);
-		else /* its stack is of another lane's arena */
-			(void)mlist_push(&g->home->came_home, &g->remote.node);
+			return;
+		}
+		if (!g->movable)
+			s->guests--;
+		/* its stack is of another lane's arena */
+		(void)mlist_push(&g->home->came_home, &g->remote.node);
 		return;
 	}
 	if (unlikely(g->movable)) {
@@ -315,8 +319,8 @@ unsigned sched_run(struct sched *s)
 	struct g *g;
 
 	s->sharing = lane_group(s->lane) && movable_any(lane_group(s->lane));
-	s->from_q = min_t(uint32_t, runq_len(&s->q),
-			  SCHED_TURN_BUDGET - (s->sharing ? SCHED_MOVABLE_MIN : 0));
+	s->floor = s->sharing ? SCHED_MOVABLE_MIN : 0;
+	s->from_q = min_t(uint32_t, runq_len(&s->q), SCHED_TURN_BUDGET - s->floor);
 	s->budget = SCHED_TURN_BUDGET;
 	if (unlikely(!mlist_empty(&s->came_home)))
 		bury_homecomers(s);

@@ -97,6 +97,7 @@ struct sched {
 	struct g *run_next; /* (o) jumps the queue, see SCHED_CHAIN_MAX */
 	struct runq q;
 	bool sharing;    /* (o) movable gs may be there: as of this turn */
+	uint32_t floor;  /* (o) what of the budget is theirs */
 	uint32_t from_q; /* (o) gs of q that still belong to this turn */
 	uint32_t budget; /* (o) gs that may still run in this turn */
 	uint32_t chain;  /* (o) run-next hops since the last g taken from q */
@@ -115,6 +116,7 @@ struct sched {
 	uint32_t tick;          /* (o) picks of movable gs */
 	uint32_t rnd;           /* (o) where stealing starts */
 	uint32_t room;          /* (o) so many gs of others fit into q and the timers */
+	uint32_t guests;        /* (o) gs of others that are bound here, and keep a place */
 	/* cold */
 	struct lane *lane;          /* (c) */
 	struct gtimer_heap *timers; /* (c) the lane's */

@@ -26,7 +26,7 @@ static bool take_stack(struct sched *s, struct coro_stack *ret_stack)
 		return true;
 	}
 	/* Room for it wherever it may stand one day. */
-	if (runq_reserve(&s->q, s->arena.nr_carved + 1) || gtimer_reserve(s->timers, 1))
+	if (runq_reserve(&s->q, s->arena.nr_carved + s->room + 1) || gtimer_reserve(s->timers, 1))
 		return false;
 	return coro_arena_carve(&s->arena, ret_stack) == 0;
 }

@@ -218,6 +218,129 @@ Test(movable, test_movable_bound_at_last_stays, .init = setup, .fini = teardown)
 	both_turn(2);
 }
 
+/* ---- gs of another lane that are bound here ---- */
+
+#define GUESTS 700u
+
+static struct g *guests[GUESTS];
+static unsigned nr_guests, guests_back;
+
+static bool note_guest(struct g *g, void *arg)
+{
+	(void)arg;
+	guests[nr_guests++] = g;
+	return true;
+}
+
+static void be_guest(void *arg)
+{
+	(void)arg;
+	movable_bind(sched_self());
+	sched_park(note_guest, NULL, WAIT_SEMA);
+	guests_back++;
+}
+
+static void wake_guests(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < nr_guests; i++)
+		sched_ready(guests[i]);
+}
+
+Test(movable, test_movable_bound_guests_keep_their_place_in_the_queue, .init = setup,
+     .fini = teardown)
+{
+	for (unsigned i = 0; i < GUESTS; i++)
+		go_movable(0, be_guest, NULL);
+	env_turns(&d.e[1], 60);
+	cr_assert_eq(nr_guests, GUESTS);
+	cr_assert_eq(d.e[1].lane->sched.guests, GUESTS);
+	env_go(&d.e[1], wake_guests, NULL);
+	env_turns(&d.e[1], 40);
+	cr_assert_eq(guests_back, GUESTS);
+	cr_assert_eq(d.e[1].lane->sched.guests, 0);
+}
+
+/* ---- two gs that wake each other for ever leave the movable ones their share ---- */
+
+static struct g *players[2];
+
+static bool note_player(struct g *g, void *arg)
+{
+	players[(uintptr_t)arg] = g;
+	return true;
+}
+
+static void plays(void *arg)
+{
+	uintptr_t me = (uintptr_t)arg;
+
+	while (!stop_yield) {
+		struct g *other = players[1 - me];
+
+		players[1 - me] = NULL;
+		if (other)
+			sched_ready(other);
+		sched_park(note_player, arg, WAIT_SEMA);
+	}
+}
+
+Test(movable, test_movable_R39_chain_of_two_does_not_starve_it, .init = setup, .fini = teardown)
+{
+	env_go(&d.e[0], plays, (void *)0);
+	env_turns(&d.e[0], 1);
+	env_go(&d.e[0], plays, (void *)1);
+	go_movable(0, note_lane, NULL);
+	env_turns(&d.e[0], 2);
+	cr_assert_eq(ran, 1);
+}
+
+/* ---- who is woken, and whom it leaves the search to ---- */
+
+Test(movable, test_movable_R48_ready_goes_to_a_sleeper_not_behind_who_runs, .init = setup,
+     .fini = teardown)
+{
+	go_movable(0, park_once, NULL);
+	env_turns(&d.e[0], 1);
+	movable_sleep(d.e[1].lane);
+	env_go(&d.e[0], wake_parked, NULL);
+	env_turns(&d.e[0], 1);
+	cr_assert_eq(d.grp->idle, 0, "the lane that slept is to look");
+	movable_awake(d.e[1].lane);
+	cr_assert(d.e[1].lane->called);
+	both_turn(2);
+	cr_assert_neq(woke_on, 9);
+	cr_assert_not(d.e[1].lane->called);
+}
+
+Test(movable, test_movable_R48_woken_lane_with_own_work_passes_on, .init = setup, .fini = teardown)
+{
+	/* As if a third lane slept: its bit alone is looked at. */
+	movable_sleep(d.e[1].lane);
+	env_go(&d.e[1], note_lane, NULL);
+	go_movable(0, nap, NULL);
+	movable_awake(d.e[1].lane);
+	cr_assert(d.e[1].lane->called);
+	__atomic_fetch_or(&d.grp->idle, 1ull, __ATOMIC_SEQ_CST);
+	env_turns(&d.e[1], 1);
+	cr_assert_eq(d.grp->idle, 0, "it had work of its own, and woke another");
+}
+
+Test(movable, test_lane_prepare_sleep_is_found_by_a_push, .init = setup, .fini = teardown)
+{
+	int64_t timeout;
+
+	cr_assert_eq(lane_prepare_sleep(d.e[1].lane, &timeout), 0);
+	cr_assert_eq(d.grp->idle, 2);
+	go_movable(0, note_lane, NULL);
+	cr_assert_eq(d.grp->idle, 0);
+	env_turns(&d.e[1], 1);
+	cr_assert_eq(ran_on[1], 1);
+	cr_assert_eq(lane_prepare_sleep(d.e[1].lane, &timeout), 0);
+	env_turns(&d.e[1], 1);
+	cr_assert_eq(d.grp->idle, 0, "its next turn is awake");
+}
+
 static void alone(void *arg)
 {
 	(void)arg;
