@@ -113,11 +113,20 @@ static int chan_woken(struct chan_wait *cw)
 /* chan_wait_local - nothing comes between the try before and this park. */
 static NOINLINE int chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send)
 {
-	struct chan_wait cw = {.c = c, .send = send, .w = {.wait = &cw.wt, .elem = elem}};
+	struct chan_wait cw; /* field by field: clearing all of it first is seen in bench park */
 
 	if (unlikely(g->movable))
 		movable_bind(g);
-	wait_init(&cw.wt, g, false);
+	cw.c = c;
+	cw.send = send;
+	cw.w.wait = &cw.wt;
+	cw.w.elem = elem;
+	cw.w.ok = false;
+	cw.wt.g = g;
+	cw.wt.won = NULL;
+	cw.wt.claimed = 0;
+	cw.wt.shared = false;
+	cw.wt.intr.cut = wait_cut;
 	cw.wt.intr.drop = chan_drop;
 	waitq_push(chan_queue(c, send), &cw.w);
 	wait_park(&cw.wt, NULL, NULL, send ? WAIT_CHAN_SEND : WAIT_CHAN_RECV);
