@@ -62,7 +62,7 @@ void netpoll_fini(struct netpoll *np)
 	}
 }
 
-static int carve_block(struct netpoll *np)
+static int carve_block(struct netpoll *np, bool local)
 {
 	struct pd_block *b;
 
@@ -75,22 +75,23 @@ static int carve_block(struct netpoll *np)
 	b->next = np->blocks;
 	np->blocks = b;
 	for (size_t i = PDS_PER_BLOCK; i-- > 0;) {
+		b->pd[i].local = local;
 		b->pd[i].fdseq = 1;
-		b->pd[i].free_next = np->free;
-		np->free = &b->pd[i];
+		b->pd[i].free_next = np->free[local];
+		np->free[local] = &b->pd[i];
 	}
 	np->nr_pds += PDS_PER_BLOCK;
 	return 0;
 }
 
-static struct poll_desc *pd_get(struct netpoll *np)
+static struct poll_desc *pd_get(struct netpoll *np, bool local)
 {
 	struct poll_desc *pd;
 
-	if (!np->free && carve_block(np))
+	if (!np->free[local] && carve_block(np, local))
 		return NULL;
-	pd = np->free;
-	np->free = pd->free_next;
+	pd = np->free[local];
+	np->free[local] = pd->free_next;
 	np->nr_open++;
 	return pd;
 }
@@ -104,8 +105,8 @@ static void pd_put(struct netpoll *np, struct poll_desc *pd)
 		pd->fdseq = 1;
 	netpoll_publish_info(pd);
 	netpoll_unlock(pd);
-	pd->free_next = np->free;
-	np->free = pd;
+	pd->free_next = np->free[pd->local];
+	np->free[pd->local] = pd;
 	np->nr_open--;
 }
 
@@ -473,13 +474,12 @@ void netpoll_wait_canceled(struct poll_desc *pd, unsigned mode)
 int netpoll_open(struct netpoll_backend *nb, int fd, struct sock *sk, struct poll_desc **ret_pd)
 {
 	struct netpoll *np = &nb->lane->np;
-	struct poll_desc *pd = pd_get(np);
+	struct poll_desc *pd = pd_get(np, nb->local);
 	int err;
 
 	if (!pd)
 		return -ENOMEM;
 	BUG_ON(pd->rg > PD_READY || pd->wg > PD_READY);
-	pd->local = nb->local;
 	netpoll_lock(pd);
 	pd->lane = nb->lane;
 	pd->backend = nb;

@@ -60,7 +60,7 @@ struct poll_desc {
 	/* cache line 0: what an event and a waiter touch */
 	uintptr_t rg, wg;  /* (a) R1 */
 	uint32_t info;     /* (a) R18, lock-free readers read only this */
-	bool local;        /* (c) since open: only the owner lane touches it */
+	bool local;        /* (c) since it was carved: only the owner lane touches it */
 	bool closing;      /* (l) */
 	bool hup;          /* (a) since open: a FIN, hang-up, error or urgent mark came, so that a
 			       * short read does not prove the stream empty (R9). The backend

@@ -60,6 +60,7 @@ MODELS = {
         ('R20: an error without a look at the seq', ('NO_SEQ_IN_ERR',)),
         ('R21: fdseq does not grow', ('NO_BUMP',)),
         ('R21: an event without a tag', ('NO_TAG', 'SAME_LANE')),
+        ('R21: a pd serves a sock and then an fd', ('MIXED_KINDS',)),
     )),
     'lane_sleep': ((
         ('two lanes post, a third thread stops, a monitor looks', ()),

@@ -21,6 +21,7 @@ byte fdseq = 1;   /* pd->fdseq */
 byte i_seq = 1;   /* pd->info: its 20 bits of fdseq */
 bool i_everr;     /* pd->info: PD_INFO_EVENT_ERR */
 bool open;        /* between netpoll_open and netpoll_close */
+bool is_local;    /* pd->local: plain accesses, the owner lane's alone */
 bool turn;        /* -DSAME_LANE: the lane is inside poll() */
 
 /* What the kernel holds: the event's tag, and whether its mask is exactly EPOLLERR. */
@@ -33,6 +34,9 @@ bool edge_happened;
 inline netpoll_open()
 {
 	assert(word <= READY);
+#ifdef MIXED_KINDS
+	is_local = n % 2 == 0; /* one list of free pds for both kinds: a sock's may be an fd's again */
+#endif
 	word = NIL; /* netpoll_open, under the lock, but an event takes none */
 #ifndef ERR_IS_KEPT
 	i_everr = false; /* netpoll_set_event_err(false, 0) */
@@ -95,7 +99,7 @@ proctype kernel()
 end:
 	do
 	:: atomic {
-		open && nfull(epoll) ->
+		open && !is_local && nfull(epoll) ->
 		if
 		:: err = true; err_happened = true
 		:: err = false
@@ -149,6 +153,7 @@ end:
 	   :: i_seq == seq -> /* R21 */
 #endif
 		netpoll_set_event_err(e, seq);
+		assert(!is_local);
 		atomic { word = READY; printf("poller: netpoll_ready\n") }
 #ifndef NO_TAG
 	   :: else -> atomic { printf("poller: another tag\n") }

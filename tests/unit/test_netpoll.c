@@ -387,6 +387,44 @@ BOTH(R21_fdseq_grows_when_freed_and_skips_zero)
 	cr_assert_eq(first->fdseq, 1);
 }
 
+static int paper_open(struct netpoll_backend *nb, struct poll_desc *p)
+{
+	(void)nb, (void)p;
+	return 0;
+}
+
+static void paper_close(struct netpoll_backend *nb, struct poll_desc *p)
+{
+	(void)nb, (void)p;
+}
+
+static const struct netpoll_ops paper_ops = {
+	.name = "paper",
+	.open = paper_open,
+	.close = paper_close,
+};
+
+/* The monitor may be between its look at the tag and the delivery while the lane closes that pd
+ * and opens another one (R44): with plain accesses that event would be a race. */
+BOTH(R21_pds_of_one_kind_are_never_used_for_the_other)
+{
+	bool kind = e->fake.local;
+	struct netpoll_backend other = {.ops = &paper_ops, .lane = e->lane, .local = !kind};
+	struct poll_desc *first, *p;
+
+	first = open_pd(e);
+	cr_assert_eq(first->local, kind);
+	close_pd(first);
+	cr_assert_eq(netpoll_open(&other, 7, NULL, &p), 0);
+	cr_assert_neq(p, first);
+	cr_assert_eq(p->local, !kind);
+	cr_assert_eq(first->local, kind);
+	pd = open_pd(e);
+	cr_assert_eq(pd, first, "the newest of its own kind");
+	close_pd(p);
+	close_pd(pd);
+}
+
 BOTH(R30_R31_waiters_return_to_zero_after_many_parks)
 {
 	static struct wait w[200];
