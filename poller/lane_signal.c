@@ -120,14 +120,17 @@ static int altstack_put(struct lane_thread *t)
 	return 0;
 }
 
-/* What stays open: faults of the code itself, and a user's end, stop and continue. */
-static const int open_signals[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGABRT,
-				   SIGSYS,  SIGINT,  SIGTERM, SIGQUIT, SIGHUP,  SIGTSTP,
-				   SIGCONT, SIGTTIN, SIGTTOU, SIGPIPE};
+/* Faults of the code itself. Open on every lane, whatever the thread inherited: the kernel ends a
+ * program that faults while the fault is blocked, without a line and past the user's handler. */
+static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+
+/* A user's end, stop and continue: as the thread has them. */
+static const int user_signals[] = {SIGABRT, SIGINT,  SIGTERM, SIGQUIT, SIGHUP,
+				   SIGTSTP, SIGCONT, SIGTTIN, SIGTTOU, SIGPIPE};
 
 int lane_signals_attach(struct lane_thread *t)
 {
-	sigset_t set;
+	sigset_t set, faults;
 	int err;
 
 	err = altstack_put(t);
@@ -135,9 +138,15 @@ int lane_signals_attach(struct lane_thread *t)
 		return err;
 	pthread_once(&segv_once, install_segv);
 	sigfillset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(open_signals); i++)
-		sigdelset(&set, open_signals[i]);
+	sigemptyset(&faults);
+	for (size_t i = 0; i < ARRAY_SIZE(fault_signals); i++) {
+		sigdelset(&set, fault_signals[i]);
+		sigaddset(&faults, fault_signals[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(user_signals); i++)
+		sigdelset(&set, user_signals[i]);
 	pthread_sigmask(SIG_BLOCK, &set, &t->old_mask);
+	pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
 	return 0;
 }
 

@@ -395,9 +395,14 @@ static void prev_handler(int sig)
 	_exit(7);
 }
 
+/* What the child's thread starts with: pl_run() starts those of all lanes but the first with all
+ * signals blocked. */
+static bool child_blocks;
+
 /* Runs fn as a g in a child; fills out[] with its stderr; returns the wait status. */
 static int run_child(void (*fn)(void *), void (*handler)(int), char *out, size_t size)
 {
+	sigset_t every;
 	struct rlimit no_core = {0, 0};
 	struct lane_config cfg;
 	struct lane *l;
@@ -411,6 +416,9 @@ static int run_child(void (*fn)(void *), void (*handler)(int), char *out, size_t
 		dup2(fd[1], 2);
 		setrlimit(RLIMIT_CORE, &no_core);
 		signal(SIGSEGV, handler);
+		sigfillset(&every);
+		if (child_blocks)
+			pthread_sigmask(SIG_BLOCK, &every, NULL);
 		lane_config_init(&cfg);
 		cfg.max_g = 16;
 		if (lane_create(&cfg, &l) || lane_go(l, fn, NULL, "deep_one"))
@@ -434,6 +442,28 @@ Test(coro, test_coro_overflow_names_the_goroutine_and_dies)
 
 	cr_assert(strstr(out, "deep_one") && strstr(out, "stack overflow"), "said: %s", out);
 	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "status %x", status);
+}
+
+Test(coro, test_coro_overflow_on_a_thread_that_blocks_signals_names_the_goroutine)
+{
+	char out[4096];
+	int status;
+
+	child_blocks = true;
+	status = run_child(overflows, SIG_DFL, out, sizeof(out));
+	cr_assert(strstr(out, "deep_one") && strstr(out, "stack overflow"), "said: %s", out);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "status %x", status);
+}
+
+Test(coro, test_coro_fault_on_a_thread_that_blocks_signals_goes_to_previous_handler)
+{
+	char out[4096];
+	int status;
+
+	child_blocks = true;
+	status = run_child(null_write, prev_handler, out, sizeof(out));
+	cr_assert_str_eq(out, "previous handler\n");
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 }
 
 Test(coro, test_coro_overflow_by_a_big_frame_names_the_goroutine)
