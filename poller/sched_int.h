@@ -63,7 +63,7 @@ struct g {
 	void *arg;
 	struct sched *home; /* (c) whose arena its stack is of */
 	uint32_t index;     /* (c) slot of its stack */
-	const char *name;   /* (c) since birth; borrowed for the g's whole life */
+	const char *name;   /* (c) since birth; borrowed as long as lanes run (go.h) */
 	struct g *next;     /* list of dead gs (o home), or the global queue */
 	void **locals;      /* (o) values by key, local.h; NULL: never set one */
 	struct gtimer sleep;

@@ -24,6 +24,8 @@ extern "C" {
 #endif
 
 /* pl_go - start fn(arg) as a goroutine of the current lane; it runs from the next turn on.
+ * name, of all pl_go*_named(), is borrowed for as long as the program's lanes run, not only while
+ * the goroutine lives: stat and dumps tell of it afterwards. A literal, most simply.
  * 0; -ENOMEM no stack or memory (never silent). */
 #define pl_go(fn, arg) pl_go_named((fn), (arg), #fn)
 PL_API int pl_go_named(void (*fn)(void *arg), void *arg, const char *name);
