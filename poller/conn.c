@@ -153,6 +153,19 @@ static int __conn_close(struct pl_conn *c)
 	return err;
 }
 
+int conn_close_for(struct pl_conn *c, struct fdm_closer *closer, struct g *g)
+{
+	int err = fd_mutex_close(&c->fdmu);
+
+	if (err)
+		return err;
+	netpoll_evict(c->pd);
+	fd_mutex_set_closer(&c->fdmu, closer, g);
+	if (fd_mutex_decref(&c->fdmu))
+		__conn_destroy(c);
+	return 0;
+}
+
 void conn_drop(struct pl_conn *c)
 {
 	BUG_ON(__conn_close(c) != 0);
@@ -428,17 +441,11 @@ PL_API int pl_shutdown(struct pl_conn *c, int how)
 	return err ? errtab_norm(ERRTAB_OTHER, err) : 0;
 }
 
-static int do_close(struct pl_conn *c, void *arg)
-{
-	(void)arg;
-	return __conn_close(c);
-}
-
 PL_API int pl_close(struct pl_conn *c)
 {
 	if (likely(conn_usable(c)))
 		return __conn_close(c);
-	return conn_kin(c, lane_self()) ? conn_far(c, do_close, NULL) : -EXDEV;
+	return conn_kin(c, lane_self()) ? conn_far_close(c) : -EXDEV;
 }
 
 struct deadline_arg {

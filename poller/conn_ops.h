@@ -75,11 +75,17 @@ void conn_put(struct pl_conn *c);
 /* conn_kin - may self (NULL: no lane) call the owner of c, another lane? */
 bool conn_kin(const struct pl_conn *c, const struct lane *self);
 /*
- * conn_far - fn(c, arg) in a goroutine of c's lane, which is another one of the caller's group;
- * parks until it is done. c may be closed meanwhile. What fn returns; -ENOMEM that lane has no
- * room for a goroutine.
+ * conn_far - fn(c, arg) on the thread of c's lane, which is another one of the caller's group,
+ * between goroutines: fn may not park. The caller does until it is done. c may be closed
+ * meanwhile. What fn returns.
  */
 MUST_USE int conn_far(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg);
+/* conn_far_close - pl_close() there. 0; -EBADF. */
+MUST_USE int conn_far_close(struct pl_conn *c);
+/* conn_close_for - the owner lane's half of it: close c for g, which is parked on another lane.
+ * 0, and g is made ready once the last user is out and c destroyed, be it at once; *closer stays
+ * until then. -EBADF closed already: g is still the caller's to wake. */
+MUST_USE int conn_close_for(struct pl_conn *c, struct fdm_closer *closer, struct g *g);
 
 /* conn_drop - the end of a conn that no user has seen. */
 void conn_drop(struct pl_conn *c);

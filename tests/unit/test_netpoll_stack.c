@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What lanes hand to each other's shard of the stack: calls on conns that only their own lane may
+ * touch. Two lanes of a group in virtual time, each
+ * with one end of a loop pair.
+ */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include <parklane/conn.h>
+#include <parklane/go.h>
+
+#include "drivers/loop.h"
+#include "poller/group.h"
+#include "poller/lane_int.h"
+#include "poller/netpoll_stack.h"
+#include "stack/stack_int.h"
+
+#define NR_SKBS 8192u
+#define MAX_G   8u
+
+struct end {
+	struct skb_pool *pool;
+	struct netdev *dev;
+	struct stack *st;
+	struct lane *lane;
+	struct netpoll_backend *nb;
+};
+
+static struct end end[2];
+static struct lane_group *grp;
+static uint64_t now = NSEC_PER_SEC;
+
+static uint64_t the_clock(void *ctx)
+{
+	return *(uint64_t *)ctx;
+}
+
+static void open_end(unsigned i)
+{
+	struct end *n = &end[i];
+	struct stack_config scfg;
+	struct lane_config cfg;
+	uint32_t ip;
+
+	memcpy(&ip, (uint8_t[]){10, 0, 0, (uint8_t)(1 + i)}, 4);
+	lane_config_init(&cfg);
+	cfg.virt = true;
+	cfg.clock = the_clock;
+	cfg.clock_ctx = &now;
+	cfg.max_g = MAX_G;
+	n->pool = skb_heap_pool_create(NR_SKBS, 2048);
+	cr_assert_not_null(n->pool);
+	stack_config_init(&scfg);
+	scfg.seed[0] = (uint8_t)i;
+	cr_assert_eq(stack_create(&scfg, n->pool, &n->st), 0);
+	cr_assert_eq(stack_attach(n->st, n->dev, 0, ip, 24, 0), 0);
+	cr_assert_eq(lane_create(&cfg, &n->lane), 0);
+	cr_assert_eq(netpoll_stack_create(n->lane, n->st, 0, &n->nb), 0);
+	cr_assert_eq(lane_add_backend(n->lane, n->nb), 0);
+	lane_join(n->lane, grp, i);
+}
+
+static void both_open(void)
+{
+	cr_assert_eq(loop_pair(NULL, &end[0].dev, &end[1].dev), 0);
+	cr_assert_eq(lane_group_create(2, &grp), 0);
+	for (unsigned i = 0; i < 2; i++)
+		open_end(i);
+}
+
+static void turns(unsigned n)
+{
+	while (n--) {
+		(void)lane_turn(end[0].lane, false);
+		(void)lane_turn(end[1].lane, false);
+		now += 1000;
+	}
+}
+
+/* both_close - and not one buffer is missing. */
+static void both_close(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		lane_destroy(end[i].lane);
+		netpoll_stack_destroy(end[i].nb);
+		stack_destroy(end[i].st);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		end[i].dev->ops->close(end[i].dev);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(end[i].pool->ops->avail(end[i].pool), NR_SKBS);
+		skb_pool_destroy(end[i].pool);
+	}
+	lane_group_destroy(grp);
+}
+
+/* ---- calls, where the owner has no room for one more goroutine ---- */
+
+static struct pl_conn *lis;
+static int accepted = 1, deadline = 1, closed = 1, again = 1;
+static bool fill;
+
+static void g_sleeps(void *arg)
+{
+	(void)arg;
+	pl_sleep(INT64_MAX);
+}
+
+static void g_accepts(void *arg)
+{
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7};
+	struct pl_conn *c;
+
+	(void)arg;
+	cr_assert_eq(pl_listen(PL_NET_STACK, &a, 0, &lis), 0);
+	while (fill && pl_go(g_sleeps, NULL) == 0)
+		;
+	accepted = pl_accept(lis, &c);
+}
+
+static void g_listens(void *arg)
+{
+	struct pl_addr a = {.family = PL_AF_INET, .port = 7};
+
+	(void)arg;
+	cr_assert_eq(pl_listen(PL_NET_STACK, &a, 0, &lis), 0);
+}
+
+static void g_far_addr(void *arg)
+{
+	struct pl_addr a;
+
+	(void)arg;
+	again = pl_local_addr(lis, &a);
+}
+
+static void g_closes(void *arg)
+{
+	(void)arg;
+	deadline = pl_set_deadline(lis, pl_now() + NSEC_PER_SEC);
+	cr_assert_eq(pl_go(g_far_addr, NULL), 0);
+	closed = pl_close(lis);
+}
+
+Test(netpoll_stack, test_netpoll_stack_far_calls_need_no_goroutine_of_the_owner)
+{
+	both_open();
+	fill = true;
+	cr_assert_eq(lane_go(end[0].lane, g_accepts, NULL, "accepts"), 0);
+	turns(4);
+	cr_assert_eq(lane_go(end[0].lane, g_sleeps, NULL, "one more"), -ENOMEM);
+	cr_assert_eq(lane_go(end[1].lane, g_closes, NULL, "closes"), 0);
+	turns(20);
+	cr_assert_eq(deadline, 0);
+	cr_assert_eq(accepted, -EBADF);
+	cr_assert_eq(closed, 0);
+	cr_assert_eq(again, -EBADF, "sent before the close was over, made after it");
+	cr_assert_eq(end[0].lane->np.nr_open, 0);
+	cr_assert_eq(lane_nr_g(end[1].lane), 0);
+	both_close();
+}
+
+Test(netpoll_stack, test_netpoll_stack_far_close_of_a_conn_that_nobody_uses)
+{
+	both_open();
+	cr_assert_eq(lane_go(end[0].lane, g_listens, NULL, "listens"), 0);
+	turns(4);
+	cr_assert_eq(lane_nr_g(end[0].lane), 0);
+	cr_assert_eq(lane_go(end[1].lane, g_closes, NULL, "closes"), 0);
+	turns(20);
+	cr_assert_eq(closed, 0);
+	cr_assert_eq(again, -EBADF);
+	cr_assert_eq(end[0].lane->np.nr_open, 0);
+	cr_assert_eq(lane_nr_g(end[1].lane), 0);
+	both_close();
+}
