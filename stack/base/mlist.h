@@ -6,7 +6,8 @@
  * such a list, its llist.) What may not grow without bound is counted by its owner.
  *
  * A push is sequentially consistent: a sender that looks whether the consumer sleeps needs no
- * fence behind it (lane_post()).
+ * fence behind it (lane_post()). So is a take: a consumer that stored before it that it will look
+ * sees every push whose sender did not see that store yet (take_forwarded()).
  */
 #ifndef STACK_BASE_MLIST_H
 #define STACK_BASE_MLIST_H
@@ -48,7 +49,7 @@ static inline bool mlist_empty(const struct mlist *l)
  * there is nothing. */
 static inline struct mnode *mlist_take(struct mlist *l)
 {
-	struct mnode *n = __atomic_exchange_n(&l->head, NULL, __ATOMIC_ACQUIRE), *first = NULL;
+	struct mnode *n = __atomic_exchange_n(&l->head, NULL, __ATOMIC_SEQ_CST), *first = NULL;
 
 	while (n) {
 		struct mnode *next = n->next;
