@@ -15,9 +15,9 @@
 #include "stack/sock.h"
 #include "stack/stack.h"
 
-/* Frames that one turn takes in before goroutines run. A count, never cycles (replay); four
- * bursts drain what a client with 64 requests in flight can send in a turn, and keep the time
- * to the first answer below some 20 us. */
+/* Frames of the device that one turn takes in before goroutines run, and as many forwarded ones.
+ * A count, never cycles (replay); four bursts drain what a client with 64 requests in flight can
+ * send in a turn, and keep the time to the first answer below some 20 us. */
 #define STACK_POLL_BUDGET (4 * NETDEV_BURST)
 
 struct netpoll_stack {
@@ -27,9 +27,11 @@ struct netpoll_stack {
 	uint16_t queue;     /* (c) of the device */
 	/* (a) any lane: what other shards forwarded */
 	struct mlist inbox ALIGNED(CACHE_LINE); /* struct sk_buff */
-	uint32_t inbox_nr;                      /* (a) in it */
+	uint32_t inbox_nr;                      /* (a) in it and in `taken` */
+	uint32_t inbox_arp;                     /* (a) of them ARP's */
 	bool kicked;                            /* (a) `kick` is under way */
 	struct lane_msg kick;
+	struct mnode *taken; /* (o) out of the inbox, for the next turn */
 };
 
 static struct netpoll_stack *to_ns(const struct netpoll_backend *nb)
@@ -163,12 +165,25 @@ static int netpoll_stack_sleep_fd(struct netpoll_backend *nb)
 
 /* ---- what other shards forward ---- */
 
+/* inbox_enter - one more of those that *nr counts; false: they are `max`. */
+static bool inbox_enter(uint32_t *nr, uint32_t max)
+{
+	if (likely(__atomic_fetch_add(nr, 1, __ATOMIC_RELAXED) < max))
+		return true;
+	(void)__atomic_fetch_sub(nr, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
 bool netpoll_stack_forward(struct netpoll_backend *nb, struct sk_buff *skb)
 {
 	struct netpoll_stack *ns = to_ns(nb);
+	bool arp = skb->steer == SKB_STEER_ARP;
 
-	if (__atomic_fetch_add(&ns->inbox_nr, 1, __ATOMIC_RELAXED) >= NETPOLL_STACK_INBOX) {
-		__atomic_fetch_sub(&ns->inbox_nr, 1, __ATOMIC_RELAXED);
+	if (unlikely(arp) && !inbox_enter(&ns->inbox_arp, NETPOLL_STACK_INBOX_ARP))
+		return false;
+	if (!inbox_enter(&ns->inbox_nr, NETPOLL_STACK_INBOX)) {
+		if (arp)
+			(void)__atomic_fetch_sub(&ns->inbox_arp, 1, __ATOMIC_RELAXED);
 		return false;
 	}
 	(void)mlist_push(&ns->inbox, &skb->xlane);
@@ -178,23 +193,40 @@ bool netpoll_stack_forward(struct netpoll_backend *nb, struct sk_buff *skb)
 	return true;
 }
 
+static bool more_forwarded(struct netpoll_stack *ns)
+{
+	if (!ns->taken)
+		ns->taken = mlist_take(&ns->inbox);
+	return ns->taken;
+}
+
+static struct sk_buff *next_forwarded(struct netpoll_stack *ns)
+{
+	struct sk_buff *skb = container_of(ns->taken, struct sk_buff, xlane);
+
+	ns->taken = ns->taken->next;
+	return skb;
+}
+
 static void take_forwarded(struct lane *l, struct lane_msg *m)
 {
 	struct netpoll_stack *ns = container_of(m, struct netpoll_stack, kick);
-	struct mnode *n;
-	uint32_t nr = 0;
+	uint32_t nr, arp = 0;
 
-	(void)l;
 	/* First the flag, then the list: who pushes after the take kicks again. */
 	__atomic_store_n(&ns->kicked, false, __ATOMIC_SEQ_CST);
-	n = mlist_take(&ns->inbox);
-	for (; n; nr++) {
-		struct sk_buff *skb = container_of(n, struct sk_buff, xlane);
+	for (nr = 0; more_forwarded(ns) && nr < STACK_POLL_BUDGET; nr++) {
+		struct sk_buff *skb = next_forwarded(ns);
 
-		n = n->next;
+		arp += skb->steer == SKB_STEER_ARP;
 		stack_forwarded(ns->st, skb);
 	}
-	__atomic_fetch_sub(&ns->inbox_nr, nr, __ATOMIC_RELAXED);
+	(void)__atomic_fetch_sub(&ns->inbox_nr, nr, __ATOMIC_RELAXED);
+	if (unlikely(arp))
+		(void)__atomic_fetch_sub(&ns->inbox_arp, arp, __ATOMIC_RELAXED);
+	/* As the device's frames: goroutines run in between. */
+	if (ns->taken && !__atomic_exchange_n(&ns->kicked, true, __ATOMIC_SEQ_CST))
+		lane_post(l, m);
 }
 
 static const struct netpoll_ops netpoll_stack_ops = {
@@ -239,11 +271,7 @@ void netpoll_stack_destroy(struct netpoll_backend *nb)
 {
 	struct netpoll_stack *ns = to_ns(nb);
 
-	for (struct mnode *n = mlist_take(&ns->inbox); n;) {
-		struct sk_buff *skb = container_of(n, struct sk_buff, xlane);
-
-		n = n->next;
-		stack_forwarded_drop(ns->st, skb);
-	}
+	while (more_forwarded(ns))
+		stack_forwarded_drop(ns->st, next_forwarded(ns));
 	free(ns);
 }

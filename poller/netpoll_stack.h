@@ -21,11 +21,13 @@ MUST_USE int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t que
 				  struct netpoll_backend **ret_nb);
 /*
  * netpoll_stack_forward - bring skb to nb's shard (stack_steer_ops): it goes on in that lane's
- * next turn. Any thread, while the lane turns. False, and skb is still the caller's: the lane is
- * behind by NETPOLL_STACK_INBOX frames.
+ * next turn, or a later one behind what came before it. Any thread, while the lane turns. False,
+ * and skb is still the caller's: the lane is behind by NETPOLL_STACK_INBOX frames.
  */
 MUST_USE bool netpoll_stack_forward(struct netpoll_backend *nb, struct sk_buff *skb);
 #define NETPOLL_STACK_INBOX 4096u
+/* Of them ARP's at most, which anybody on the link can make: the rest is left to connections. */
+#define NETPOLL_STACK_INBOX_ARP (NETPOLL_STACK_INBOX / 16)
 
 /* netpoll_stack_destroy - after lane_destroy; what was forwarded and not run goes back to the
  * pool. */

@@ -479,10 +479,13 @@ static void arp_handle(struct stack *st, const struct arphdr_ *arp, bool mcast)
 		arp_xmit(st, ARP_OP_REPLY, arp->sha, arp->sha, arp->spa);
 }
 
-/* arp_is_news - an answer or an announcement, of another host: what other lanes want as well. */
+/* arp_is_news - an answer to us or an announcement, of a neighbour: what other lanes want as well.
+ * All else arp_handle() would make nothing of there. */
 static bool arp_is_news(const struct stack *st, const struct arphdr_ *arp)
 {
-	return arp->spa != st->ip && (arp->op == be16(ARP_OP_REPLY) || arp->spa == arp->tpa);
+	if (arp->spa == st->ip || !is_neighbour(st, arp->spa))
+		return false;
+	return arp->spa == arp->tpa || (arp->op == be16(ARP_OP_REPLY) && arp->tpa == st->ip);
 }
 
 void arp_input(struct stack *st, struct sk_buff *skb)

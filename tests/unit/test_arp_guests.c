@@ -189,3 +189,42 @@ Test(arp_guests, test_arp_strangers_packets_leave_waiting_room_to_sockets)
 	cr_assert_eq(l.f->out[0].len, ETH_HLEN + IP_HLEN + 33, "the socket's was not pushed out");
 	lab_end(&l);
 }
+
+/* ---- several lanes: what is handed to the others ---- */
+
+static unsigned nr_handed;
+
+static bool hand(void *ctx, uint16_t lane, struct sk_buff *skb)
+{
+	(void)ctx, (void)lane, (void)skb;
+	nr_handed++;
+	return false; /* and dropped */
+}
+
+static unsigned handed(struct lab *l, const uint8_t *dst, uint16_t op, uint32_t spa, uint32_t tpa)
+{
+	uint8_t b[FAKE_FRAME_MAX];
+
+	nr_handed = 0;
+	lab_rx(l, b, frame_arp(b, dst, op, fake_peer_mac, spa, fake_mac, tpa));
+	return nr_handed;
+}
+
+Test(arp_guests, test_arp_other_lanes_get_neighbours_answers_and_news_only)
+{
+	struct lab l = lab_begin();
+
+	l.st->cfg.nr_lanes = 2;
+	l.st->cfg.steer.forward = hand;
+	cr_expect_eq(handed(&l, fake_mac, 2, LAB_PEER, LAB_OUR), 1, "an answer to us");
+	cr_expect_eq(handed(&l, fake_bcast_mac, 1, LAB_PEER, LAB_PEER), 1, "an announcement");
+	cr_expect_eq(handed(&l, fake_bcast_mac, 2, LAB_PEER, LAB_PEER), 1, "one as an answer");
+	cr_expect_eq(handed(&l, fake_mac, 2, LAB_FAR, LAB_OUR), 0, "no neighbour");
+	cr_expect_eq(handed(&l, fake_mac, 2, 0, LAB_OUR), 0);
+	cr_expect_eq(handed(&l, fake_bcast_mac, 1, LAB_FAR, LAB_FAR), 0);
+	cr_expect_eq(handed(&l, fake_mac, 2, LAB_PEER, LAB_GW), 0, "somebody else's answer");
+	cr_expect_eq(handed(&l, fake_mac, 2, LAB_OUR, LAB_OUR), 0, "our own address");
+	cr_expect_eq(handed(&l, fake_mac, 1, LAB_PEER, LAB_OUR), 0, "who asks is answered here");
+	l.st->cfg.nr_lanes = 1;
+	lab_end(&l);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What lanes hand to each other's shard of the stack: calls on conns that only their own lane may
- * touch. Two lanes of a group in virtual time, each
+ * What lanes hand to each other's shard of the stack: frames that came by the wrong queue, and
+ * calls on conns that only their own lane may touch. Two lanes of a group in virtual time, each
  * with one end of a loop pair.
  */
 #include <criterion/criterion.h>
@@ -18,8 +18,9 @@
 #include "poller/netpoll_stack.h"
 #include "stack/stack_int.h"
 
-#define NR_SKBS 8192u
-#define MAX_G   8u
+#define NR_SKBS  8192u
+#define MAX_G    8u
+#define PER_TURN (4 * NETDEV_BURST) /* STACK_POLL_BUDGET */
 
 struct end {
 	struct skb_pool *pool;
@@ -95,6 +96,80 @@ static void both_close(void)
 		skb_pool_destroy(end[i].pool);
 	}
 	lane_group_destroy(grp);
+}
+
+/* ---- frames ---- */
+
+/* handed - a frame that says nothing, from another shard to the first lane's: was it taken? */
+static bool handed(enum skb_steer what)
+{
+	struct skb_cache *c = &end[0].st->cache;
+	struct sk_buff *skb = skb_alloc(c, 0);
+
+	cr_assert_not_null(skb);
+	skb->steer = (uint8_t)what;
+	skb->flags |= SKB_F_STEER;
+	c->outstanding--;
+	if (netpoll_stack_forward(end[0].nb, skb))
+		return true;
+	c->outstanding++;
+	skb_free(skb);
+	return false;
+}
+
+static unsigned flood(enum skb_steer what, unsigned nr)
+{
+	unsigned taken = 0;
+
+	while (nr--)
+		taken += handed(what);
+	return taken;
+}
+
+Test(netpoll_stack, test_netpoll_stack_arp_flood_leaves_the_inbox_to_connections)
+{
+	unsigned room = NETPOLL_STACK_INBOX - NETPOLL_STACK_INBOX_ARP;
+
+	both_open();
+	for (unsigned round = 0; round < 2; round++) {
+		cr_assert_eq(flood(SKB_STEER_ARP, NETPOLL_STACK_INBOX), NETPOLL_STACK_INBOX_ARP);
+		cr_assert_eq(flood(SKB_STEER_ICMP, NETPOLL_STACK_INBOX), room);
+		cr_assert_not(handed(SKB_STEER_ARP), "full");
+		turns(200);
+		cr_assert_eq(end[0].st->stats.steered_in, (round + 1) * NETPOLL_STACK_INBOX);
+	}
+	(void)flood(SKB_STEER_ICMP, 1000);
+	turns(1); /* what is left goes back to the pool, wherever it is */
+	both_close();
+}
+
+static void g_yields(void *arg)
+{
+	for (;;) {
+		++*(unsigned *)arg;
+		pl_yield();
+	}
+}
+
+Test(netpoll_stack, test_netpoll_stack_goroutines_run_between_forwarded_frames)
+{
+	unsigned ran = 0, nr = 10 * PER_TURN;
+
+	both_open();
+	cr_assert_eq(lane_go(end[0].lane, g_yields, &ran, "yields"), 0);
+	turns(1);
+	ran = 0;
+	cr_assert_eq(flood(SKB_STEER_ICMP, nr), nr);
+	turns(1);
+	cr_assert_eq(ran, 1);
+	cr_assert_eq(end[0].st->stats.steered_in, PER_TURN, "as many as of the device in a turn");
+	cr_assert(handed(SKB_STEER_ICMP), "while it is at it");
+	turns(10);
+	cr_assert_eq(end[0].st->stats.steered_in, nr + 1);
+	cr_assert(handed(SKB_STEER_ICMP));
+	turns(1);
+	cr_assert_eq(end[0].st->stats.steered_in, nr + 2, "the next one kicks again");
+	both_close();
 }
 
 /* ---- calls, where the owner has no room for one more goroutine ---- */
