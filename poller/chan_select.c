@@ -133,7 +133,11 @@ static void select_leave(struct select *s)
 
 static void select_drop(struct g_intr *in)
 {
-	select_leave(container_of(in, struct select, wt.intr));
+	struct select *s = container_of(in, struct select, wt.intr);
+
+	/* else the commit chose, and it stands in no queue */
+	if (s->chosen == -EAGAIN)
+		select_leave(s);
 }
 
 /* select_woken - leave all queues but the one that we were taken from. */

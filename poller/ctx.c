@@ -136,11 +136,20 @@ static struct pl_ctx *ctx_free(struct pl_ctx *c)
 	return parent;
 }
 
+/* reaches - may the thread of lane `here`, or NULL, take c's timer out of its heap? Also while its
+ * group ends: no lane of it turns then, and their ends are one after the other. */
+static bool reaches(const struct lane *here, const struct pl_ctx *c)
+{
+	if (!c->home || c->home == here)
+		return true;
+	return here && here->ending && here->group && here->group == c->home->group;
+}
+
 /* put_on - by the thread of lane `here`, or NULL. */
 static void put_on(struct pl_ctx *ctx, const struct lane *here)
 {
 	while (ctx && __atomic_sub_fetch(&ctx->refs, 1, __ATOMIC_ACQ_REL) == 0) {
-		if (ctx->home && ctx->home != here) {
+		if (!reaches(here, ctx)) {
 			lane_post(ctx->home, &ctx->bye);
 			return;
 		}
@@ -151,6 +160,19 @@ static void put_on(struct pl_ctx *ctx, const struct lane *here)
 static void bye(struct lane *l, struct lane_msg *m)
 {
 	put_on(ctx_free(container_of(m, struct pl_ctx, bye)), l);
+}
+
+void ctx_lane_end(struct lane *l)
+{
+	struct mnode *n = mlist_take(&l->inbox);
+
+	while (n) {
+		struct lane_msg *m = container_of(n, struct lane_msg, node);
+
+		n = n->next;
+		if (m->fn == bye)
+			bye(l, m);
+	}
 }
 
 PL_API void pl_ctx_put(struct pl_ctx *ctx)
@@ -290,6 +312,7 @@ static void bind(struct g *g, struct pl_ctx *c)
 	list_add_tail(&g->ctx_link, &c->bound);
 	spin_unlock(&c->root->lock);
 	g->ctx = c;
+	g->in_ctx = true;
 }
 
 PL_API struct pl_ctx *pl_ctx_enter(struct pl_ctx *ctx)
@@ -323,6 +346,11 @@ void ctx_g_exit(struct g *g)
 
 	unbind(g);
 	pl_ctx_put(c);
+	/* Its next life may be on another lane, and none sends a second one meanwhile. The message is
+	 * in this lane's inbox: the next turn runs it. */
+	while (__atomic_load_n(&g->cutting, __ATOMIC_ACQUIRE))
+		__sched_yield(g->sched);
+	g->in_ctx = false;
 }
 
 void ctx_g_drop(struct g *g)
@@ -331,7 +359,8 @@ void ctx_g_drop(struct g *g)
 
 	unbind(g);
 	put_on(c, g->home->lane);
-	if (g->state == G_WAITING && g->intr && g->intr->drop)
+	/* also of one that was woken and did not run: a select still stands on its other channels */
+	if (g->intr && g->intr->drop)
 		g->intr->drop(g->intr);
 }
 
@@ -400,7 +429,8 @@ static void sleep_cut(struct g_intr *in)
 	struct sleep_intr *si = container_of(in, struct sleep_intr, in);
 
 	si->cut = true;
-	gtimer_stop(si->g->sched->timers, &si->g->sleep);
+	/* at once: g may end here and go home, out of this heap's reach */
+	gtimer_remove(si->g->sched->timers, &si->g->sleep);
 	__sched_ready(si->g->sched, si->g);
 }
 

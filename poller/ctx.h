@@ -17,8 +17,8 @@
 /*
  * How the wait of a parked g can be undone; on the g's lane, outside of it. cut: make the g ready
  * and let it see that nothing came, or do nothing if somebody else has woken it or will. drop:
- * the g is dropped with its lane and never runs again; leave the queues of what outlives it. NULL
- * where nothing does.
+ * the g, parked or woken, is dropped with its lane and never runs again; leave the queues of what
+ * outlives it. NULL where nothing does.
  */
 struct g_intr {
 	void (*cut)(struct g_intr *in);
@@ -47,9 +47,12 @@ int ctx_sleep(struct g *g, int64_t ns);
 /* ctx_cut_msg - g->cut.fn. */
 void ctx_cut_msg(struct lane *l, struct lane_msg *m);
 
-/* ctx_g_exit - g ends without having left its ctx. ctx_g_drop - and with its lane, wherever it
- * stands. */
+/* ctx_g_exit - g, which was in a ctx once, ends: it leaves it now if it has not, and waits for a cut
+ * that is on its way to it. ctx_g_drop - and with its lane, wherever it stands; lane_destroy(). */
 void ctx_g_exit(struct g *g);
 void ctx_g_drop(struct g *g);
+/* ctx_lane_end - of what l's inbox still holds, free the ctxs that came home; the rest is left
+ * behind. lane_destroy(). */
+void ctx_lane_end(struct lane *l);
 
 #endif

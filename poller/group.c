@@ -24,6 +24,7 @@ int lane_group_create(unsigned nr, struct lane_group **ret_group)
 	grp->nr = grp->expected = nr;
 	(void)pthread_mutex_init(&grp->lock, NULL);
 	(void)pthread_cond_init(&grp->all_here, NULL);
+	(void)pthread_mutex_init(&grp->end_lock, NULL);
 	(void)pthread_mutex_init(&grp->listen_lock, NULL);
 	*ret_group = grp;
 	return 0;
@@ -33,8 +34,9 @@ void lane_group_destroy(struct lane_group *grp)
 {
 	if (!grp)
 		return;
-	BUG_ON(grp->listeners);
+	BUG_ON(grp->listeners || grp->nr_joined);
 	(void)pthread_mutex_destroy(&grp->listen_lock);
+	(void)pthread_mutex_destroy(&grp->end_lock);
 	(void)pthread_cond_destroy(&grp->all_here);
 	(void)pthread_mutex_destroy(&grp->lock);
 	free(grp);
@@ -46,6 +48,9 @@ void lane_join(struct lane *l, struct lane_group *grp, unsigned index)
 	l->group = grp;
 	l->index = index;
 	l->sched.rnd = 0x9e3779b9u * (index + 1);
+	(void)pthread_mutex_lock(&grp->end_lock);
+	grp->nr_joined++;
+	(void)pthread_mutex_unlock(&grp->end_lock);
 	__atomic_store_n(&grp->lane[index], l, __ATOMIC_RELEASE);
 }
 

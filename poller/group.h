@@ -21,7 +21,7 @@ struct lane_group;
 
 /* lane_group_create - for nr lanes, 1..LANES_MAX. 0; -ENOMEM; -EINVAL. */
 MUST_USE int lane_group_create(unsigned nr, struct lane_group **ret_group);
-/* lane_group_destroy - after the last lane of it. NULL is fine. */
+/* lane_group_destroy - after lane_destroy() of each lane that joined. NULL is fine. */
 void lane_group_destroy(struct lane_group *grp);
 
 /* lane_join - l is lane `index` of grp from now on; before its first turn, once. From then on it

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The inside of struct lane_group, for group.c, movable.c, monitor.c and conn_fd.c. */
+/* The inside of struct lane_group, for group.c, movable.c, monitor.c, lane.c and conn_fd.c. */
 #ifndef POLLER_GROUP_INT_H
 #define POLLER_GROUP_INT_H
 
@@ -40,6 +40,9 @@ struct lane_group {
 	pthread_cond_t all_here;
 	unsigned expected, here, round;
 	int err, verdict; /* of the meeting that goes on, of the last one */
+	/* the end, lane_destroy(); under end_lock, which is taken before all others */
+	pthread_mutex_t end_lock;
+	unsigned nr_joined; /* lanes that joined and were not destroyed: the last one frees all */
 	/* what is listened on; its lock is held over bind(2), listen(2) and close(2) */
 	pthread_mutex_t listen_lock;
 	struct group_listener *listeners;

@@ -202,6 +202,17 @@ void gtimer_remove(struct gtimer_heap *h, struct gtimer *t)
 		heap_delete(h, t->index - 1);
 }
 
+void gtimer_drop_all(struct gtimer_heap *h)
+{
+	while (h->n > 0) {
+		struct gtimer *t = h->slot[--h->n].t;
+
+		t->when = 0;
+		t->heap_when = 0;
+		t->index = 0;
+	}
+}
+
 unsigned gtimer_run(struct gtimer_heap *h, uint64_t now)
 {
 	/* As many as there were at the start: a function that re-arms its timer into the past

@@ -15,7 +15,8 @@
 
 #include "poller/blocking.h"
 #include "poller/conn_ops.h"
-#include "poller/group.h"
+#include "poller/ctx.h"
+#include "poller/group_int.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll_epoll.h"
 #include "poller/netpoll_uring.h"
@@ -219,6 +220,49 @@ static void detach(struct lane *l)
 		unpin_thread(&t->old_affinity);
 }
 
+/* ---- the end ---- */
+
+/*
+ * lane_end - leave all that may outlive the lane. Its gs may stand in the timers, channels and
+ * ctxs of other lanes of the group, and theirs in its own: so all of them are ended, one after the
+ * other, before the memory of any is freed.
+ */
+static void lane_end(struct lane *l)
+{
+	l->ending = true;
+	conn_lane_fini(l);
+	ctx_lane_end(l);
+	sched_end(&l->sched);
+	gtimer_drop_all(&l->timers);
+	if (l->epoll)
+		l->epoll->ops->fini(l->epoll);
+	l->epoll = NULL;
+	detach(l);
+}
+
+static void lane_free(struct lane *l)
+{
+	sched_fini(&l->sched);
+	netpoll_fini(&l->np);
+	gtimer_heap_fini(&l->timers);
+	free(l);
+}
+
+/* lane_end_in_group - and the last one frees them all; with the lock, since one that did not come to
+ * turn may end while others join. */
+static void lane_end_in_group(struct lane *l, struct lane_group *grp)
+{
+	(void)pthread_mutex_lock(&grp->end_lock);
+	lane_end(l);
+	if (--grp->nr_joined == 0)
+		for (unsigned i = 0; i < grp->nr; i++) {
+			l = __atomic_exchange_n(&grp->lane[i], NULL, __ATOMIC_ACQ_REL);
+			if (l)
+				lane_free(l);
+		}
+	(void)pthread_mutex_unlock(&grp->end_lock);
+}
+
 void lane_destroy(struct lane *l)
 {
 	if (!l)
@@ -229,15 +273,12 @@ void lane_destroy(struct lane *l)
 	lane_group_wait(l->group);
 	dump_lane_remove(l);
 	blocking_lane_fini(l);
-	l->ending = true;
-	conn_lane_fini(l);
-	detach(l);
-	sched_fini(&l->sched);
-	if (l->epoll)
-		l->epoll->ops->fini(l->epoll);
-	netpoll_fini(&l->np);
-	gtimer_heap_fini(&l->timers);
-	free(l);
+	if (l->group) {
+		lane_end_in_group(l, l->group);
+		return;
+	}
+	lane_end(l);
+	lane_free(l);
 }
 
 int lane_add_backend(struct lane *l, struct netpoll_backend *nb)

@@ -66,7 +66,8 @@ void lane_config_init(struct lane_config *cfg);
 MUST_USE int lane_create(const struct lane_config *cfg, struct lane **ret_lane);
 /* lane_destroy - gs that are still parked are freed without running; fds they held are
  * the conn layer's to close: lane_destroy calls conn_lane_fini() first, while the backends
- * still work. */
+ * still work. In a group: once all lanes of it have made their last turn, in any order, each by its
+ * own thread or one that follows it; their memory goes with the last of them. */
 void lane_destroy(struct lane *l);
 
 /*

@@ -51,7 +51,7 @@ struct g *sched_of_slot(struct sched *s, uint32_t index)
 	return (struct g *)(st.hi - index % SCHED_COLOURS * SCHED_COLOUR_STEP - SCHED_G_SIZE);
 }
 
-void sched_fini(struct sched *s)
+void sched_end(struct sched *s)
 {
 	BUG_ON(s->cur);
 	for (uint32_t i = 0; i < s->arena.nr_carved; i++) {
@@ -59,15 +59,16 @@ void sched_fini(struct sched *s)
 
 		if (g->state == G_IDLE)
 			continue;
-		/* One that went elsewhere stands in that lane's heap, which nobody runs any more. */
-		if (g->state != G_DEAD && g->sched == s)
-			gtimer_remove(s->timers, &g->sleep);
 		if (g->state != G_DEAD) {
 			ctx_g_drop(g);
 			local_g_drop(g);
 		}
 		coro_san_fini(&g->san);
 	}
+}
+
+void sched_fini(struct sched *s)
+{
 	sched_pool_fini(s);
 	coro_arena_fini(&s->arena);
 	runq_fini(&s->q);
@@ -189,6 +190,7 @@ static NOINLINE void landed(struct sched *s)
 			bury(s, g);
 			return;
 		}
+		BUG_ON(g->sleep.index); /* its next sleep is in another heap */
 		if (!g->movable)
 			s->guests--;
 		/* its stack is of another lane's arena */
@@ -250,7 +252,7 @@ static CORO_NO_TSAN void g_main(void *arg)
 	g->fn(g->arg);
 	if (unlikely(g->locals))
 		local_g_exit(g);
-	if (unlikely(g->ctx))
+	if (unlikely(g->in_ctx))
 		ctx_g_exit(g);
 	s = g->sched;
 	BUG_ON(s->cur != g);

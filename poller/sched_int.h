@@ -54,6 +54,7 @@ struct g {
 	bool movable;           /* (o) may run on any lane of the group: movable.h */
 	uint8_t wake;           /* (a) enum g_wake, of a movable g */
 	bool keep_fp;           /* (o) its FP control words are its own: pl_keep_fp() */
+	bool in_ctx;            /* (o) is in a ctx, or was: its end is ctx_g_exit()'s */
 	uint64_t id;            /* (c) since birth, never used twice in a lane */
 	uint64_t since;         /* (o) the lane's ns when it parked or died */
 	struct lane_msg remote; /* (r:inbox) another lane's sched_ready() */
@@ -132,7 +133,9 @@ struct sched {
 /* sched_init - 0; -ENOMEM; -EINVAL. timers and led are borrowed. */
 MUST_USE int sched_init(struct sched *s, struct lane *l, struct gtimer_heap *timers,
 			struct ledger *led, uint32_t max_g, uint32_t stack_size);
-/* sched_fini - gs that are alive are dropped where they stand. */
+/* sched_end - gs that are alive are dropped: they leave what outlives them. Their timers stay
+ * where they are. sched_fini - after that; their memory. */
+void sched_end(struct sched *s);
 void sched_fini(struct sched *s);
 
 /* sched_attach - the calling thread's stack is the lane's own from now on. */

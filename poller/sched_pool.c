@@ -11,6 +11,7 @@
 #include "poller/ctx.h"
 #include "poller/lane_int.h"
 #include "poller/sched_int.h"
+#include "stack/base/bug.h"
 
 /* A look gives up when so many of the newest dead died within SCHED_COLD_NS: it is a lane that
  * uses them, and the walk costs a cache miss each. */
@@ -112,8 +113,7 @@ static void give_back(struct sched *s, unsigned max)
 		uint32_t index = g->index;
 
 		p->cold = g->next;
-		if (g->sched == s)
-			gtimer_remove(s->timers, &g->sleep);
+		BUG_ON(g->sleep.index);
 		coro_san_fini(&g->san);
 		coro_arena_release(&s->arena, index); /* g is all zero from here on */
 		p->spare[p->nr_spare++] = index;

@@ -159,3 +159,25 @@ Test(gtimer, test_gtimer_far_future_saturates_nothing)
 	cr_assert_eq(gtimer_reserve(&h, 1u << 31), -ENOMEM);
 	gtimer_heap_fini(&h);
 }
+
+Test(gtimer, test_gtimer_drop_all_leaves_timers_that_may_be_armed_elsewhere)
+{
+	struct gtimer t[40] = {0};
+	struct gtimer_heap a, b;
+
+	gtimer_heap_init(&a);
+	gtimer_heap_init(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
+		cr_assert_eq(gtimer_set(&a, &t[i], 100 + i * 7 % 40, 0), 0);
+	gtimer_stop(&a, &t[3]);
+	gtimer_drop_all(&a);
+	cr_assert_eq(gtimer_next(&a), 0);
+	gtimer_remove(&a, &t[0]);
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		cr_assert(t[i].index == 0 && t[i].when == 0);
+		cr_assert_eq(gtimer_set(&b, &t[i], 100 - i, 0), 0);
+	}
+	cr_assert_eq(gtimer_next(&b), 61);
+	gtimer_heap_fini(&a);
+	gtimer_heap_fini(&b);
+}
