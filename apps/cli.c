@@ -131,17 +131,17 @@ static void print_usage(const char *name, const char *words)
 	}
 }
 
-/* takes_value - whether word, "--port", is an option of argp or its children that needs a value. */
-static bool takes_value(const struct argp *argp, const char *word)
+/* takes_value - whether `name`, "port", is an option of argp or its children that needs a value. */
+static bool takes_value(const struct argp *argp, const char *name)
 {
 	const struct argp_option *o = argp->options;
 
 	for (; o && o->name; o++) {
-		if (o->arg && !strncmp(word, "--", 2) && !strcmp(word + 2, o->name))
+		if (o->arg && !strcmp(name, o->name))
 			return true;
 	}
 	for (const struct argp_child *c = argp->children; c && c->argp; c++) {
-		if (takes_value(c->argp, word))
+		if (takes_value(c->argp, name))
 			return true;
 	}
 	return false;
@@ -169,7 +169,8 @@ static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 		/* An option was passed by already, a stray word was not. */
 		if (at > 0 && (at >= state->argc || state->argv[at - 1][0] == '-'))
 			at--;
-		if (at == state->argc - 1 && takes_value(state->root_argp, state->argv[at]))
+		if (at == state->argc - 1 && !strncmp(state->argv[at], "--", 2) &&
+		    takes_value(state->root_argp, &state->argv[at][2]))
 			cli_usage("%s needs a value; '%s --help' says which", state->argv[at],
 				  w->name);
 		cli_usage("%s: unknown or misplaced; '%s --help' lists the options",

@@ -411,7 +411,7 @@ def test_bench_park_json_has_the_promised_keys():
     for key in ('yield_ns', 'park_ready_ns', 'park_ready_fd_ns', 'chan_ns', 'spawn_ns',
                 'cross_lane_ready_ns', 'bytes_per_parked_g', 'timer_move_ns', 'cas_ns', 'hop_ns'):
         assert {key, key + '_low', key + '_high'} <= set(c), key
-    assert set(c['meta']) == {'machine', 'kernel', 'commit', 'cpus', 'date', 'seed', 'n'}
+    assert {'machine', 'kernel', 'commit', 'cpus', 'date', 'seed', 'n'} <= set(c['meta'])
     assert c['runs'][0]['test'] == 'park' and c['ratios'] == {}, c
 
 
