@@ -67,14 +67,18 @@ static int start_thread(void)
 	return -err;
 }
 
+static struct sigaction before; /* what SIGQUIT did until ours */
+
 /* start - 0 also if SIGQUIT is somebody else's. */
 static int start(void)
 {
-	struct sigaction sa = {.sa_handler = on_quit, .sa_flags = SA_ONSTACK | SA_RESTART}, old;
+	struct sigaction sa = {.sa_handler = on_quit, .sa_flags = SA_ONSTACK | SA_RESTART};
 	int err;
 
-	if (sigaction(SIGQUIT, NULL, &old) || (old.sa_flags & SA_SIGINFO) ||
-	    old.sa_handler != SIG_DFL)
+	/* A script's background jobs start with SIGQUIT ignored; who sends it by hand wants the dump
+	 * all the same, as Go's runtime has it. */
+	if (sigaction(SIGQUIT, NULL, &before) || (before.sa_flags & SA_SIGINFO) ||
+	    (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN))
 		return 0;
 	if (wake_fd < 0)
 		wake_fd = eventfd(0, EFD_CLOEXEC);
@@ -93,7 +97,7 @@ static void stop(void)
 {
 	uint64_t n = STOP;
 
-	signal(SIGQUIT, SIG_DFL);
+	sigaction(SIGQUIT, &before, NULL);
 	ours = false;
 	(void)!write(wake_fd, &n, sizeof(n));
 	pthread_join(thread, NULL);
