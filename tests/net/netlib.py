@@ -60,6 +60,9 @@ def enter_namespaces(program):
 
 def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    # A shell's background job, such as CI may be, ignores these, and so would what it starts.
+    for sig in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(sig, signal.SIG_DFL)
 
 
 def popen(args, **kw):
