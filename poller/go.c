@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The public calls about goroutines: thin, on the current lane. */
+#include <stdio.h>
+
 #include <parklane/go.h>
 
 #include "poller/ctx.h"
@@ -8,11 +10,17 @@
 #include "poller/sched_int.h"
 #include "stack/base/bug.h"
 
-static struct lane *self(void)
+/* self - the lane of the goroutine that calls; outside of one the program is told which call. */
+#define self() __self(__func__)
+static struct lane *__self(const char *call)
 {
 	struct lane *l = lane_self();
+	char what[80];
 
-	BUG_ON(!l);
+	if (unlikely(!l)) {
+		(void)snprintf(what, sizeof(what), "%s: called outside of a goroutine", call);
+		BUG(what);
+	}
 	return l;
 }
 
