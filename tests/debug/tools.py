@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+import cases
+
 CROWD, SCRIPT = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 
 
@@ -88,21 +90,4 @@ def test_valgrind_knows_the_stacks_and_finds_nothing():
     return None
 
 
-def main():
-    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith('test_')]
-    print('1..%d' % len(tests))
-    failed = 0
-    for i, (name, test) in enumerate(tests, 1):
-        try:
-            skip = test()
-            print('ok %d - %s%s' % (i, name, ' # SKIP ' + skip if skip else ''))
-        except Exception as e:
-            failed += 1
-            print('not ok %d - %s' % (i, name))
-            for line in ('%s: %s' % (type(e).__name__, e)).splitlines():
-                print('# ' + line)
-        sys.stdout.flush()
-    sys.exit(1 if failed else 0)
-
-
-main()
+cases.run(globals())
