@@ -13,8 +13,9 @@ struct echo_args {
 	struct echo_lane {
 		struct echo_args *args;
 		struct echo_server srv; /* that lane's alone */
-		int listened;           /* (a) 1 yes, -errno no; 0 not yet */
+		int err;                /* of its pl_listen(); read after `listening` */
 	} ALIGNED(CACHE_LINE) on[LANES_MAX];
+	struct pl_wait_group listening; /* lanes that have not tried yet */
 	struct run_counters counters;
 	int status;
 };
@@ -69,9 +70,9 @@ static const char *listen_error(int err)
 static void echo_listen(struct echo_lane *el)
 {
 	struct pl_addr addr = {.family = PL_AF_INET, .port = (uint16_t)el->args->port};
-	int err = pl_listen(PL_NET_AUTO, &addr, 0, &el->srv.listener);
 
-	__atomic_store_n(&el->listened, err ? err : 1, __ATOMIC_RELEASE);
+	el->err = pl_listen(PL_NET_AUTO, &addr, 0, &el->srv.listener);
+	(void)pl_wait_group_done(&el->args->listening);
 }
 
 static void echo_on(void *arg)
@@ -79,25 +80,26 @@ static void echo_on(void *arg)
 	struct echo_lane *el = arg;
 
 	echo_listen(el);
-	if (el->listened == 1)
+	if (!el->err)
 		echo_accept_loop(&el->srv);
 }
 
 /* listen_all - a listener on each lane; this one's accept loop is the caller's. 0 or -errno. */
 static int listen_all(struct echo_args *a)
 {
-	int err = 0;
+	unsigned nr = pl_nr_lanes();
+	int err = pl_wait_group_add(&a->listening, (int)nr);
 
-	echo_listen(&a->on[0]);
-	for (unsigned i = 1; a->on[0].listened == 1 && i < pl_nr_lanes(); i++)
-		err = err ? err : pl_go_on(i, echo_on, &a->on[i]);
-	for (unsigned i = 0; !err && i < pl_nr_lanes(); i++) {
-		int got;
-
-		while (!(got = __atomic_load_n(&a->on[i].listened, __ATOMIC_ACQUIRE)))
-			pl_sleep(100000);
-		err = got < 0 ? got : 0;
+	if (!err) {
+		echo_listen(&a->on[0]);
+		err = a->on[0].err;
 	}
+	for (unsigned i = 1; !err && i < nr; i++)
+		err = pl_go_on(i, echo_on, &a->on[i]);
+	if (!err)
+		err = pl_wait_group_wait(&a->listening);
+	for (unsigned i = 1; !err && i < nr; i++)
+		err = a->on[i].err;
 	return err;
 }
 
