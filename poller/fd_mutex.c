@@ -10,6 +10,7 @@
 
 #include "poller/ctx.h"
 #include "poller/sched.h"
+#include "poller/spin.h"
 #include "stack/base/bug.h"
 
 /* Go ends the program there too: each of them holds a stack, so this is a loop that starts
@@ -32,17 +33,14 @@ void fd_mutex_init(struct fd_mutex *m, bool local)
 
 static void fdm_spin_lock(struct fd_mutex *m)
 {
-	if (m->local)
-		return;
-	while (__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE))
-		while (READ_ONCE(m->lock))
-			cpu_relax();
+	if (!m->local)
+		spin_lock(&m->lock);
 }
 
 static void fdm_spin_unlock(struct fd_mutex *m)
 {
 	if (!m->local)
-		__atomic_store_n(&m->lock, 0, __ATOMIC_RELEASE);
+		spin_unlock(&m->lock);
 }
 
 /* fdm_cas - change the word if it is still *old; else *old is what it is now. */

@@ -47,7 +47,6 @@ void lane_join(struct lane *l, struct lane_group *grp, unsigned index)
 	BUG_ON(index >= grp->nr || l->group || grp->lane[index]);
 	l->group = grp;
 	l->index = index;
-	l->sched.rnd = 0x9e3779b9u * (index + 1);
 	(void)pthread_mutex_lock(&grp->end_lock);
 	grp->nr_joined++;
 	(void)pthread_mutex_unlock(&grp->end_lock);

@@ -13,6 +13,7 @@
 
 #include "poller/group_int.h"
 #include "poller/lane_int.h"
+#include "poller/spin.h"
 #include "stack/base/bug.h"
 
 #define GLOBAL_EVERY 61u /* R39 */
@@ -27,29 +28,17 @@ static struct lane_group *grp_of(const struct sched *s)
 
 /* ---- the global queue ---- */
 
-static void gq_lock(struct lane_group *grp)
-{
-	while (__atomic_exchange_n(&grp->gq_lock, 1, __ATOMIC_ACQUIRE))
-		while (READ_ONCE(grp->gq_lock))
-			cpu_relax();
-}
-
-static void gq_unlock(struct lane_group *grp)
-{
-	__atomic_store_n(&grp->gq_lock, 0, __ATOMIC_RELEASE);
-}
-
 static void gq_push(struct lane_group *grp, struct g *first, struct g *last, uint32_t nr)
 {
 	last->next = NULL;
-	gq_lock(grp);
+	spin_lock(&grp->gq_lock);
 	if (grp->gq_tail)
 		grp->gq_tail->next = first;
 	else
 		grp->gq_head = first;
 	grp->gq_tail = last;
 	__atomic_store_n(&grp->gq_nr, grp->gq_nr + nr, __ATOMIC_SEQ_CST);
-	gq_unlock(grp);
+	spin_unlock(&grp->gq_lock);
 }
 
 /* gq_take - up to n, linked by next. */
@@ -60,7 +49,7 @@ static struct g *gq_take(struct lane_group *grp, uint32_t n)
 
 	if (READ_ONCE(grp->gq_nr) == 0)
 		return NULL;
-	gq_lock(grp);
+	spin_lock(&grp->gq_lock);
 	first = last = grp->gq_head;
 	if (first) {
 		for (; got < n && last->next; got++)
@@ -71,7 +60,7 @@ static struct g *gq_take(struct lane_group *grp, uint32_t n)
 		last->next = NULL;
 		__atomic_store_n(&grp->gq_nr, grp->gq_nr - got, __ATOMIC_SEQ_CST);
 	}
-	gq_unlock(grp);
+	spin_unlock(&grp->gq_lock);
 	return first;
 }
 
@@ -221,21 +210,13 @@ static uint32_t steal_half(struct sched *s, struct sched *from)
 	}
 }
 
-static uint32_t next_random(struct sched *s)
-{
-	s->rnd ^= s->rnd << 13;
-	s->rnd ^= s->rnd >> 17;
-	s->rnd ^= s->rnd << 5;
-	return s->rnd;
-}
-
 static uint32_t steal(struct lane *l)
 {
 	struct lane_group *grp = l->group;
 	uint32_t got = 0;
 
 	for (unsigned round = 0; round < STEAL_ROUNDS && !got; round++) {
-		unsigned start = next_random(&l->sched) % grp->nr;
+		unsigned start = lane_random(l, grp->nr);
 
 		for (unsigned i = 0; i < grp->nr && !got; i++) {
 			struct lane *from = lane_group_lane(grp, (start + i) % grp->nr);

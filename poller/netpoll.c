@@ -29,6 +29,7 @@
 #include "poller/netpoll_deadline.h"
 #include "poller/netpoll_int.h"
 #include "poller/sched_int.h"
+#include "poller/spin.h"
 #include "stack/base/bug.h"
 
 #define PD_ERR_BITS (PD_INFO_CLOSING | PD_INFO_EVENT_ERR | PD_INFO_RD_EXPIRED | PD_INFO_WR_EXPIRED)
@@ -114,17 +115,14 @@ static void pd_put(struct netpoll *np, struct poll_desc *pd)
 
 void netpoll_lock(struct poll_desc *pd)
 {
-	if (pd->local)
-		return;
-	while (__atomic_exchange_n(&pd->lock, 1, __ATOMIC_ACQUIRE))
-		while (READ_ONCE(pd->lock))
-			cpu_relax();
+	if (!pd->local)
+		spin_lock(&pd->lock);
 }
 
 void netpoll_unlock(struct poll_desc *pd)
 {
 	if (!pd->local)
-		__atomic_store_n(&pd->lock, 0, __ATOMIC_RELEASE);
+		spin_unlock(&pd->lock);
 }
 
 /* R19. The event error is not ours to change, so a locked pd keeps it by a CAS loop against

@@ -115,7 +115,6 @@ struct sched {
 	struct mrunq m;
 	struct mlist came_home; /* (a) dead gs of ours that ended on other lanes; `remote` */
 	uint32_t tick;          /* (o) picks of movable gs */
-	uint32_t rnd;           /* (o) where stealing starts */
 	uint32_t room;          /* (o) so many gs of others fit into q and the timers */
 	uint32_t guests;        /* (o) gs of others that are bound here, and keep a place */
 	/* cold */
