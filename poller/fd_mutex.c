@@ -97,23 +97,31 @@ static struct fd_waiter *fdm_pop(struct fdm_queue *q)
 	return w;
 }
 
-/* fdm_grant - one waiter, whom the word no longer counts, now owns lock and reference. */
-static void fdm_grant(struct fd_mutex *m, enum fdm_dir dir)
+/*
+ * fdm_grant - one waiter, whom the word no longer counts, now owns lock and reference. false: nobody
+ * does, they are the caller's still. A close since then (R53) has sent the queue away, and a waiter
+ * on its way there will see it closed: a hand-over left for it would keep the reference for ever.
+ */
+static bool fdm_grant(struct fd_mutex *m, enum fdm_dir dir)
 {
 	struct fd_waiter *w;
 	struct g *g = NULL;
+	bool taken = true;
 
 	fdm_spin_lock(m);
 	w = fdm_pop(&m->q[dir]);
 	if (w) {
 		w->granted = true;
 		g = w->g;
+	} else if (fdm_load(m) & FDM_CLOSED) {
+		taken = false;
 	} else {
 		m->q[dir].granted++;
 	}
 	fdm_spin_unlock(m);
 	if (g)
 		sched_ready(g);
+	return taken;
 }
 
 /* fdm_find - the link that points to w; NULL: w has left the queue. With the spin lock. */
@@ -190,10 +198,8 @@ bool __fd_mutex_unlock(struct fd_mutex *m, enum fdm_dir dir)
 		hand_over = old & FDM_WAIT_MASK(dir);
 		new = hand_over ? old - FDM_WAIT(dir) : (old & ~FDM_LOCK(dir)) - FDM_REF;
 	} while (!fdm_cas(m, &old, new));
-	if (hand_over) {
-		fdm_grant(m, dir);
-		return false;
-	}
+	if (hand_over) /* again once at most: a closed word counts no waiters */
+		return !fdm_grant(m, dir) && __fd_mutex_unlock(m, dir);
 	return (new &(FDM_CLOSED | FDM_REF_MASK)) == FDM_CLOSED;
 }
 
