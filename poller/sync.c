@@ -29,7 +29,26 @@ static bool sync_commit(struct g *g, void *arg)
 	return park;
 }
 
-int sync_wait(struct sync_wait *sw, struct pl_waitq *q, enum wait_reason why)
+/* sync_drop - what a program that runs lanes again finds in a static object must not lie on the
+ * stack of one that went with the lanes before, nor belong to it. */
+static void sync_drop(struct g_intr *in)
+{
+	struct sync_wait *sw = container_of(in, struct sync_wait, wt.intr);
+
+	spin_lock(sw->lock);
+	if (sw->w.queued)
+		waitq_remove(sw->q, &sw->w);
+	spin_unlock(sw->lock);
+	if (sw->dropped)
+		sw->dropped(sw, !sw->entered || sw->wt.won);
+}
+
+static void no_cut(struct g_intr *in)
+{
+	(void)in;
+}
+
+int sync_wait(struct sync_wait *sw, enum wait_reason why)
 {
 	struct g *g = sched_self();
 	int err;
@@ -38,8 +57,10 @@ int sync_wait(struct sync_wait *sw, struct pl_waitq *q, enum wait_reason why)
 		return -EXDEV;
 	wait_init(&sw->wt, g, true);
 	sw->w.wait = &sw->wt;
+	sw->wt.intr.drop = sync_drop;
 	if (sw->always) {
-		__sched_park(g->sched, sync_commit, sw, why);
+		sw->wt.intr.cut = no_cut;
+		wait_park(&sw->wt, sync_commit, sw, why);
 		return 0;
 	}
 	err = ctx_pending(g);
@@ -51,7 +72,7 @@ int sync_wait(struct sync_wait *sw, struct pl_waitq *q, enum wait_reason why)
 	}
 	spin_lock(sw->lock);
 	if (sw->w.queued)
-		waitq_remove(q, &sw->w);
+		waitq_remove(sw->q, &sw->w);
 	return err;
 }
 
@@ -88,10 +109,24 @@ static bool mutex_enter(struct sync_wait *sw)
 	return true;
 }
 
+/* a queue that is empty now is found out by the next unlock */
+static void mutex_dropped(struct sync_wait *sw, bool has)
+{
+	if (has)
+		pl_mutex_unlock(sw->obj);
+}
+
 static NOINLINE int mutex_lock_slow(struct pl_mutex *m, bool always)
 {
-	struct sync_wait sw = {.enter = mutex_enter, .obj = m, .lock = &m->lock, .always = always};
-	int err = sync_wait(&sw, &m->q, WAIT_MUTEX);
+	struct sync_wait sw = {
+		.enter = mutex_enter,
+		.dropped = mutex_dropped,
+		.obj = m,
+		.q = &m->q,
+		.lock = &m->lock,
+		.always = always,
+	};
+	int err = sync_wait(&sw, WAIT_MUTEX);
 
 	/* a queue that is empty now is found out by the next unlock */
 	if (err && err != -EXDEV)
@@ -195,7 +230,7 @@ static bool group_enter(struct sync_wait *sw)
 
 PL_API int pl_wait_group_wait(struct pl_wait_group *wg)
 {
-	struct sync_wait sw = {.enter = group_enter, .obj = wg, .lock = &wg->lock};
+	struct sync_wait sw = {.enter = group_enter, .obj = wg, .q = &wg->q, .lock = &wg->lock};
 	bool over;
 	int err;
 
@@ -204,7 +239,7 @@ PL_API int pl_wait_group_wait(struct pl_wait_group *wg)
 	spin_unlock(&wg->lock);
 	if (over)
 		return 0;
-	err = sync_wait(&sw, &wg->q, WAIT_GROUP);
+	err = sync_wait(&sw, WAIT_GROUP);
 	if (err && err != -EXDEV)
 		spin_unlock(&wg->lock);
 	return err;

@@ -66,19 +66,43 @@ static struct pl_waiter *rw_grant(struct pl_rwmutex *m)
 	return woken;
 }
 
+/* rw_pass - with the lock, which it drops: who stood behind us may have been waiting for us alone. */
+static void rw_pass(struct pl_rwmutex *m)
+{
+	struct pl_waiter *woken = rw_grant(m);
+
+	spin_unlock(&m->lock);
+	waitq_ready_all(woken);
+}
+
+static void rw_dropped(struct sync_wait *sw, bool has)
+{
+	struct pl_rwmutex *m = sw->obj;
+
+	if (has && sw->w.writer) {
+		pl_rwmutex_unlock(m);
+	} else if (has) {
+		pl_rwmutex_runlock(m);
+	} else {
+		spin_lock(&m->lock);
+		rw_pass(m);
+	}
+}
+
 static NOINLINE int rw_lock_slow(struct pl_rwmutex *m, bool writer)
 {
 	struct sync_wait sw = {
-		.enter = rw_enter, .obj = m, .lock = &m->lock, .w = {.writer = writer}};
-	int err = sync_wait(&sw, &m->q, WAIT_MUTEX);
-	struct pl_waiter *woken;
+		.enter = rw_enter,
+		.dropped = rw_dropped,
+		.obj = m,
+		.q = &m->q,
+		.lock = &m->lock,
+		.w = {.writer = writer},
+	};
+	int err = sync_wait(&sw, WAIT_MUTEX);
 
-	if (!err || err == -EXDEV)
-		return err;
-	/* who stood behind us may have been waiting for us alone */
-	woken = rw_grant(m);
-	spin_unlock(&m->lock);
-	waitq_ready_all(woken);
+	if (err && err != -EXDEV)
+		rw_pass(m);
 	return err;
 }
 
@@ -159,6 +183,19 @@ static bool cond_commit(struct g *g, void *arg)
 	return true;
 }
 
+static void cond_leave(struct cond_wait *cw)
+{
+	spin_lock(&cw->c->lock);
+	if (cw->w.queued)
+		waitq_remove(&cw->c->q, &cw->w);
+	spin_unlock(&cw->c->lock);
+}
+
+static void cond_drop(struct g_intr *in)
+{
+	cond_leave(container_of(in, struct cond_wait, wt.intr));
+}
+
 PL_API int pl_cond_wait(struct pl_cond *c, struct pl_mutex *m)
 {
 	struct g *g = sched_self();
@@ -171,13 +208,11 @@ PL_API int pl_cond_wait(struct pl_cond *c, struct pl_mutex *m)
 	if (err)
 		return err;
 	wait_init(&cw.wt, g, true);
+	cw.wt.intr.drop = cond_drop;
 	wait_park(&cw.wt, cond_commit, &cw, WAIT_COND);
 	if (!cw.wt.won) {
 		err = ctx_pending(g);
-		spin_lock(&c->lock);
-		if (cw.w.queued)
-			waitq_remove(&c->q, &cw.w);
-		spin_unlock(&c->lock);
+		cond_leave(&cw);
 	}
 	mutex_lock_always(m);
 	return err;

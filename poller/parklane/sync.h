@@ -3,8 +3,12 @@
  * What goroutines wait on besides channels: mutex, rwmutex, condition, wait group, once. All of
  * them work across lanes; who must wait parks, the lane goes on. All zeroes is their initial
  * state (= {0}), there is nothing to destroy; they must not be copied or freed while in use.
- * The fields are private. What a goroutine waited on when it was dropped with its lane must not
- * be used again.
+ * The fields are private.
+ *
+ * A goroutine that still waits when its lane ends (pl_run returns) leaves the queue, and hands on
+ * what it had been given meanwhile: a static object serves the next pl_run. But a lock that it held,
+ * the count of a wait group, and a once whose function it was in stay as they are, since none of them
+ * knows who has it: set such an object to all zeroes before it is used again.
  *
  * Waiting calls return 0, or -ECANCELED or -ETIME if the goroutine's ctx ended (ctx.h): outside
  * of a ctx they cannot fail. What need not wait succeeds also in a ctx that has ended. -EXDEV:

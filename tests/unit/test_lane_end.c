@@ -12,6 +12,7 @@
 #include <parklane/chan.h>
 #include <parklane/ctx.h>
 #include <parklane/go.h>
+#include <parklane/sync.h>
 
 #include "poller/group.h"
 
@@ -237,5 +238,59 @@ Test(lane_end, test_lane_end_with_selects_won_and_not_resumed)
 		duo_close(first);
 		pl_chan_put(quit);
 		pl_chan_put(work);
+	}
+}
+
+/* ---- locks that were handed over to gs which do not run any more ---- */
+
+static struct pl_mutex m;
+static struct pl_rwmutex rw;
+
+static void locks(void *arg)
+{
+	(void)arg;
+	(void)pl_mutex_lock(&m);
+	cr_assert_fail("it was dropped");
+}
+
+static void reads(void *arg)
+{
+	(void)arg;
+	(void)pl_rwmutex_rlock(&rw);
+	cr_assert_fail("it was dropped");
+}
+
+static void writes(void *arg)
+{
+	(void)arg;
+	(void)pl_rwmutex_lock(&rw);
+	cr_assert_fail("it was dropped");
+}
+
+Test(lane_end, test_lane_end_with_locks_granted_and_not_resumed)
+{
+	static void (*const fns[])(void *arg) = {locks, reads, writes, reads, reads, writes};
+
+	for (unsigned i = 0; i < 4; i++) {
+		duo_open();
+		cr_assert_eq(pl_mutex_lock(&m), 0);
+		cr_assert_eq(pl_rwmutex_lock(&rw), 0);
+		for (unsigned k = 0; k < 2 * ARRAY_SIZE(fns); k++) {
+			env_go(&d.e[k % 2], fns[k / 2], NULL);
+			env_turns(&d.e[k % 2], 1);
+		}
+		/* no lane turns after this: those who have them do not know */
+		if (i / 2) {
+			pl_mutex_unlock(&m);
+			pl_rwmutex_unlock(&rw);
+		}
+		duo_close(i % 2);
+		if (!(i / 2)) {
+			pl_mutex_unlock(&m);
+			pl_rwmutex_unlock(&rw);
+		}
+		cr_assert_eq(m.word + rw.word, 0);
+		cr_assert_null(m.q.head);
+		cr_assert_null(rw.q.head);
 	}
 }

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pl_run as a program calls it, over kernel sockets: what it leaves in objects that outlive it,
+ * where it is refused, and what it says while its end waits.
+ */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <parklane/parklane.h>
+
+static struct pl_options opt;
+
+/* ---- two runs over one static object ---- */
+
+static struct pl_mutex m;
+static struct pl_rwmutex rw;
+static struct pl_cond cond;
+static struct pl_wait_group wg;
+static int got;
+
+static void wants_mutex(void *arg)
+{
+	(void)arg;
+	if (pl_mutex_lock(&m) == 0)
+		got++;
+	pl_mutex_unlock(&m);
+}
+
+static void wants_read(void *arg)
+{
+	(void)arg;
+	if (pl_rwmutex_rlock(&rw) == 0)
+		got++;
+	pl_rwmutex_runlock(&rw);
+}
+
+static void wants_write(void *arg)
+{
+	(void)arg;
+	if (pl_rwmutex_lock(&rw) == 0)
+		got++;
+	pl_rwmutex_unlock(&rw);
+}
+
+static void wants_signal(void *arg)
+{
+	struct pl_mutex mine = {0};
+
+	(void)arg;
+	cr_assert_eq(pl_mutex_lock(&mine), 0);
+	if (pl_cond_wait(&cond, &mine) == 0)
+		got++;
+	pl_mutex_unlock(&mine);
+}
+
+static void wants_none(void *arg)
+{
+	(void)arg;
+	if (pl_wait_group_wait(&wg) == 0)
+		got++;
+}
+
+static void crowd(void)
+{
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(pl_go(wants_mutex, NULL), 0);
+		cr_assert_eq(pl_go(wants_read, NULL), 0);
+		cr_assert_eq(pl_go(wants_write, NULL), 0);
+		cr_assert_eq(pl_go(wants_signal, NULL), 0);
+		cr_assert_eq(pl_go(wants_none, NULL), 0);
+	}
+	pl_yield();
+	pl_yield();
+}
+
+static void first_run(void *arg)
+{
+	(void)arg;
+	crowd();
+}
+
+static void second_run(void *arg)
+{
+	(void)arg;
+	crowd();
+	cr_assert_eq(got, 0);
+	pl_mutex_unlock(&m);
+	pl_rwmutex_unlock(&rw);
+	pl_cond_signal(&cond);
+	pl_cond_broadcast(&cond);
+	cr_assert_eq(pl_wait_group_done(&wg), 0);
+	for (int i = 0; i < 20; i++)
+		pl_yield();
+}
+
+Test(run, test_run_twice_over_one_static_object, .timeout = 20)
+{
+	/* held by nobody of the first run, so that they are as they were when the second begins */
+	cr_assert_eq(pl_mutex_lock(&m), 0);
+	cr_assert_eq(pl_rwmutex_lock(&rw), 0);
+	cr_assert_eq(pl_wait_group_add(&wg, 1), 0);
+	cr_assert_eq(pl_run(&opt, first_run, NULL), 0, "%s", pl_last_error());
+	cr_assert_eq(got, 0);
+	cr_assert_eq(pl_run(&opt, second_run, NULL), 0, "%s", pl_last_error());
+	cr_assert_eq(got, 15);
+	cr_assert_eq(m.word + rw.word, 0);
+	cr_assert_null(cond.q.head);
+	cr_assert_null(wg.q.head);
+}
