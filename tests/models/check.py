@@ -24,6 +24,7 @@ SMALL = ('EVENTS=1', 'OPS=1')
 BOTH = ('DIRS=2', 'SETS=1', 'OPS=1')
 ONE = ('PUSHERS=1',)
 LONG = 'LONG'  # no macro: minutes, only with -l
+TWO = ('USERS=2',)
 THREE = ('LANES=3', 'ONE_SLEEPS')
 
 # Model: (what must hold: name, macros), (faults: what is wrong, macros).
@@ -62,6 +63,16 @@ MODELS = {
         ('R21: an event without a tag', ('NO_TAG', 'SAME_LANE')),
         ('R21: a pd serves a sock and then an fd', ('MIXED_KINDS',)),
     )),
+    'fd_mutex': ((
+        ('three users, one of them cut off, and a close', ()),
+        ('two users, two turns each', TWO + ('OPS=2',)),
+    ), (
+        ('R53: a hand-over after the close keeps its reference', ('GRANT_IS_LOST',) + TWO),
+        ('R53: a waiter that does not look at `closed`', ('NO_LOOK_AT_CLOSED',) + TWO),
+        ('R53: close wakes nobody', ('NOBODY_IS_WOKEN',) + TWO),
+        ('R53: the closer told after its reference', ('CLOSER_AFTER_DECREF',) + TWO),
+        ('R52: a cut takes a waiter that was chosen', ('CUT_UNCOUNTED',) + TWO),
+    )),
     'lane_sleep': ((
         ('two lanes post, a third thread stops, a monitor looks', ()),
         ('the same with fence and load for the locked look', ('BREAK_BY_FENCE',) + ONE),
@@ -90,7 +101,7 @@ MODELS = {
         ('R47: who found work wakes no other', ('NO_WAKE_NEXT',)),
     )),
 }
-SHOWN = ('NO_RECHECK', 'NO_SEQ', 'NO_FENCE', 'MONITOR_DRAINS', 'FLAG_AFTER_LOOK',
+SHOWN = ('GRANT_IS_LOST', 'NO_RECHECK', 'NO_SEQ', 'NO_FENCE', 'MONITOR_DRAINS', 'FLAG_AFTER_LOOK',
          'IDLE_BEFORE_SLEEPING')
 
 STEP = re.compile(r'^\s*((?:the_)?\w+: .*)$')
