@@ -212,6 +212,12 @@ int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg
 	int err;
 
 	(void)open_error(0, "%s", "");
+	if (lane_self()) {
+		free(r);
+		return open_error(-EBUSY,
+				  "pl_run: this thread runs lanes already, call it outside of "
+				  "goroutines (pl_go and pl_go_on start more of these)");
+	}
 	if (!r)
 		return open_error(-ENOMEM, "no memory");
 	r->main_fn = main_fn;

@@ -36,7 +36,8 @@ struct pl_options {
 /*
  * pl_run - open the device, make the lanes, the first of them on the calling thread, run
  * main_fn(arg) as its first goroutine, and return when that returns (others are ended) or on
- * pl_lane_stop(). 0 or -errno; what went wrong and what to do is in pl_last_error().
+ * pl_lane_stop(). 0 or -errno; what went wrong and what to do is in pl_last_error(). -EBUSY the caller
+ * is a goroutine, or its thread runs lanes already.
  * Meanwhile `parklane stat --pid` can look into the process's first lane: a thread without
  * signals answers on PID.sock in /run/parklane, where that cannot be written in
  * $XDG_RUNTIME_DIR/parklane or /tmp/parklane-UID.
@@ -60,7 +61,8 @@ PL_API int pl_options_argv(struct pl_options *opt, int argc, char **argv);
  * 0; -EINVAL with pl_last_error(). */
 PL_API int pl_options_main(struct pl_options *opt, int argc, char **argv);
 
-/* pl_options_help - print the options that pl_options_argv knows, some lines each, to f. */
+/* pl_options_help - print the options that pl_options_argv knows, some lines each, to f: for the
+ * --help of a program that has some of its own. */
 PL_API void pl_options_help(FILE *f);
 
 #ifdef __cplusplus

@@ -111,3 +111,22 @@ Test(run, test_run_twice_over_one_static_object, .timeout = 20)
 	cr_assert_null(cond.q.head);
 	cr_assert_null(wg.q.head);
 }
+
+/* ---- where it is refused ---- */
+
+static void runs_again(void *arg)
+{
+	int *err = arg;
+
+	*err = pl_run(&opt, first_run, NULL);
+	cr_assert_not_null(strstr(pl_last_error(), "outside of goroutines"));
+}
+
+Test(run, test_run_within_a_goroutine_is_ebusy, .timeout = 20)
+{
+	int err = 0;
+
+	cr_assert_eq(pl_run(&opt, runs_again, &err), 0);
+	cr_assert_eq(err, -EBUSY);
+	cr_assert_eq(got, 0);
+}
