@@ -28,6 +28,7 @@ enum {
 	OPT_PCAP,
 	OPT_FAULT,
 	OPT_VERBOSE,
+	OPT_HELP, /* main_help()'s */
 };
 
 #define MTU_MIN    576 /* RFC 791: what every host must take */
@@ -393,6 +394,19 @@ void pl_options_help(FILE *f)
 	argp_help(&lane, f, ARGP_HELP_LONG, NULL);
 }
 
+/* main_help - with --help itself, which is pl_options_main's alone. */
+static void main_help(FILE *f)
+{
+	struct argp_option options[ARRAY_SIZE(lane_options) + 1] = {0};
+	const struct argp all = {.options = options};
+
+	memcpy(options, lane_options, sizeof(lane_options));
+	options[ARRAY_SIZE(lane_options) - 1] =
+		(struct argp_option){"help", OPT_HELP, NULL, 0, "This text", 0};
+	fprintf(f, "Usage: %s [OPTION...]\n\n", program_invocation_short_name);
+	argp_help(&all, f, ARGP_HELP_LONG, NULL);
+}
+
 int pl_options_main(struct pl_options *opt, int argc, char **argv)
 {
 	struct pl_options got = *opt;
@@ -401,8 +415,7 @@ int pl_options_main(struct pl_options *opt, int argc, char **argv)
 	if (n < 0)
 		return n;
 	if (n < argc && !strcmp(argv[n], "--help")) {
-		printf("Usage: %s [OPTION...]\n\n", program_invocation_short_name);
-		pl_options_help(stdout);
+		main_help(stdout);
 		exit(0);
 	}
 	if (n < argc)

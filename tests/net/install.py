@@ -149,7 +149,7 @@ def unknown_arguments(root):
     return (refused(root, 1, ["'--bogus'", '--help'], '--bogus') +
             refused(root, 1, ["'word'"], '--epoll', 'word') +
             refused(root, 1, ['--idle'], '--idle', 'doze') +
-            refused(root, 0, ['Usage: first ', '--epoll', '--dev', '--verbose'], '--help'))
+            refused(root, 0, ['Usage: first ', '--epoll', '--dev', '--verbose', ' --help '], '--help'))
 
 
 def port_taken(root):
