@@ -138,7 +138,7 @@ def refused(root, status, words, *args):
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said = (p.stdout if status == 0 else p.stderr).decode()
     other = (p.stderr if status == 0 else p.stdout).decode()
-    lines = said.count('\n') == 1 if status else said.endswith('s\n')
+    lines = said.count('\n') == 1 if status else said.endswith('text\n')
     if p.returncode != status or other or not lines or any(
             w not in said for w in words) or any(len(line) > 80 for line in said.splitlines()):
         return ['%s: status %d, %s%s' % (args, p.returncode, said, other)]
