@@ -9,14 +9,19 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include <parklane/blocking.h>
 
 #include "poller/ctx.h"
+#include "poller/group_int.h"
 #include "poller/lane_int.h"
+#include "poller/symbols.h"
 #include "stack/base/bug.h"
+
+#define TELL_SEC 1 /* a run that waits for so long at its end says for what */
 
 enum job_state {
 	JOB_QUEUED,
@@ -46,7 +51,6 @@ static struct {
 	unsigned nr_work; /* jobs that are queued or will be at once: threads stay for them */
 } pool = {
 	.mu = PTHREAD_MUTEX_INITIALIZER,
-	.through = PTHREAD_COND_INITIALIZER,
 	.once = PTHREAD_ONCE_INIT,
 	.queued = LIST_HEAD_INIT(pool.queued),
 	.running = LIST_HEAD_INIT(pool.running),
@@ -60,6 +64,7 @@ static void pool_init(void)
 	BUG_ON(pthread_condattr_init(&attr) != 0);
 	BUG_ON(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0);
 	BUG_ON(pthread_cond_init(&pool.work, &attr) != 0);
+	BUG_ON(pthread_cond_init(&pool.through, &attr) != 0);
 	pthread_condattr_destroy(&attr);
 }
 
@@ -298,6 +303,48 @@ static void take(struct list_head *from, const struct lane *l, struct list_head 
 		}
 }
 
+/* job_of_run - what l's group has under way; that of l where it is alone. */
+static bool job_of_run(const struct job *j, const struct lane *l)
+{
+	return l->group ? j->lane->group == l->group : job_of(j, l);
+}
+
+/* tell - what the end waits for, once for all lanes. With mu, which is dropped meanwhile: names take
+ * milliseconds. */
+static COLD void tell(struct lane *l)
+{
+	struct symbols *sy;
+	struct job *j, oldest = {.fn = NULL};
+	unsigned long long id = 0;
+	const char *name = NULL;
+	char fn[128] = "?";
+	unsigned n = 0;
+
+	if (l->group && l->group->told_calls)
+		return;
+	if (l->group)
+		l->group->told_calls = true;
+	list_for_each_entry (j, &pool.running, link) {
+		if (!job_of_run(j, l) || j->drop || n++)
+			continue;
+		oldest = *j;
+		id = j->g->id;
+		name = j->g->name; /* borrowed as long as lanes run (go.h) */
+	}
+	pthread_mutex_unlock(&pool.mu);
+	sy = symbols_open();
+	if (sy)
+		(void)symbols_name(sy, (uintptr_t)oldest.fn, fn, sizeof(fn));
+	symbols_close(sy);
+	(void)fprintf(
+		stderr,
+		"parklane: pl_run is at its end and waits for %u call%s of pl_blocking(), the "
+		"oldest is of %s by goroutine %llu (%s): pl_blocking_drop() need not be waited "
+		"for\n",
+		n, n == 1 ? "" : "s", fn, id, name ? name : "?");
+	pthread_mutex_lock(&pool.mu);
+}
+
 /* leave_or_count - leave behind what can be; returns how many must be waited for. */
 static unsigned leave_or_count(const struct lane *l)
 {
@@ -318,16 +365,28 @@ static unsigned leave_or_count(const struct lane *l)
 void blocking_lane_fini(struct lane *l)
 {
 	struct list_head never = LIST_HEAD_INIT(never), over = LIST_HEAD_INIT(over);
+	struct timespec until;
 	struct job *j, *tmp;
+	bool told = false;
 
 	if (l->virt)
 		return;
+	pthread_once(&pool.once, pool_init);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += TELL_SEC;
 	pthread_mutex_lock(&pool.mu);
 	take(&pool.queued, l, &never);
 	list_for_each_entry (j, &never, link)
 		pool.nr_work--;
-	while (leave_or_count(l))
-		pthread_cond_wait(&pool.through, &pool.mu);
+	while (leave_or_count(l)) {
+		if (told) {
+			pthread_cond_wait(&pool.through, &pool.mu);
+		} else if (pthread_cond_timedwait(&pool.through, &pool.mu, &until) == ETIMEDOUT) {
+			told = true;
+			if (leave_or_count(l))
+				tell(l);
+		}
+	}
 	take(&pool.done, l, &over);
 	pthread_mutex_unlock(&pool.mu);
 	list_splice_init(&over, &never);

@@ -42,6 +42,7 @@ struct lane_group {
 	int err, verdict; /* of the meeting that goes on, of the last one */
 	/* the end, lane_destroy(); under end_lock, which is taken before all others */
 	pthread_mutex_t end_lock;
+	bool told_calls;    /* under the mutex of pl_blocking()'s pool: that the end waits for it */
 	unsigned nr_joined; /* lanes that joined and were not destroyed: the last one frees all */
 	/* what is listened on; its lock is held over bind(2), listen(2) and close(2) */
 	pthread_mutex_t listen_lock;

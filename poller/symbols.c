@@ -8,9 +8,19 @@
 
 #include <dlfcn.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static const char *name_into(const char *name, uintptr_t fn, char *buf, size_t size)
+{
+	if (name)
+		(void)snprintf(buf, size, "%s", name);
+	else
+		(void)snprintf(buf, size, "0x%" PRIxPTR, fn);
+	return buf;
+}
 
 #ifdef HAVE_LIBDW
 #include <elfutils/libdwfl.h>
@@ -86,6 +96,14 @@ void symbols_print(struct symbols *sy, FILE *f, uintptr_t pc)
 	fprintf(f, "%s+0x%" PRIx64, name, (uint64_t)off + 1);
 	print_line(mod, f, at);
 }
+
+const char *symbols_name(struct symbols *sy, uintptr_t fn, char *buf, size_t size)
+{
+	Dwfl_Module *mod = sy->dwfl ? dwfl_addrmodule(sy->dwfl, fn) : NULL;
+	const char *name = mod ? dwfl_module_addrname(mod, fn) : NULL;
+
+	return name_into(name, fn, buf, size);
+}
 #else
 struct symbols {
 	char none;
@@ -114,5 +132,16 @@ void symbols_print(struct symbols *sy, FILE *f, uintptr_t pc)
 	fprintf(f, "%s+0x%" PRIxPTR " (%s+0x%" PRIxPTR ")", i.dli_sname ? i.dli_sname : "?",
 		i.dli_saddr ? pc - (uintptr_t)i.dli_saddr : 0, i.dli_fname,
 		pc - (uintptr_t)i.dli_fbase);
+}
+
+const char *symbols_name(struct symbols *sy, uintptr_t fn, char *buf, size_t size)
+{
+	Dl_info i = {0};
+
+	(void)sy;
+	/* dladdr() names the nearest exported one below: not this one, if that begins elsewhere */
+	if (!dladdr((void *)fn, &i) || (uintptr_t)i.dli_saddr != fn)
+		i.dli_sname = NULL;
+	return name_into(i.dli_sname, fn, buf, size);
 }
 #endif

@@ -14,5 +14,8 @@ void symbols_close(struct symbols *sy);
 /* symbols_print - a return address as one line without an end: function+offset, and file:line
  * where there is debugging information. */
 void symbols_print(struct symbols *sy, FILE *f, uintptr_t pc);
+/* symbols_name - the function that begins at `fn` into buf, whole or cut; its address in hex if it
+ * has no known name. Returns buf. */
+const char *symbols_name(struct symbols *sy, uintptr_t fn, char *buf, size_t size);
 
 #endif

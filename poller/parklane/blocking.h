@@ -27,7 +27,7 @@ extern "C" {
 /* pl_blocking - run fn(arg) on a thread of the pool; it may make no Parklane call that parks.
  * arg may lie on the caller's stack: the end of the goroutine's ctx takes the call back only as
  * long as no thread has begun it (-ECANCELED, -ETIME: fn does not run); one that runs is waited
- * for, also by the lane's end. 0: fn has run; -EAGAIN no thread could be started; -ENOMEM;
+ * for, also by the lane's end (which says so on stderr, in one line, when it takes a second). 0: fn has run; -EAGAIN no thread could be started; -ENOMEM;
  * -EXDEV the caller is no goroutine. */
 PL_API int pl_blocking(void (*fn)(void *arg), void *arg);
 

@@ -9,10 +9,14 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <parklane/blocking.h>
 #include <parklane/ctx.h>
 #include <parklane/sync.h>
+
+#include "poller/group.h"
 
 static sem_t begun, go_on;
 static int ran, dropped; /* (a) */
@@ -295,4 +299,78 @@ Test(blocking, test_blocking_lane_end_leaves_behind_what_can_be_dropped)
 	while (!__atomic_load_n(&dropped, __ATOMIC_SEQ_CST))
 		sched_yield();
 	cr_assert_eq(dropped, 1);
+}
+
+static void *posts_after_a_while(void *arg)
+{
+	(void)arg;
+	usleep(1300000);
+	sem_post(&go_on);
+	sem_post(&go_on);
+	return NULL;
+}
+
+static void calls_long(void *arg)
+{
+	(void)arg;
+	(void)pl_blocking(held, NULL);
+}
+
+static void stops_lane_once_begun(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 3; i++)
+		while (sem_trywait(&begun))
+			pl_yield();
+	pl_lane_stop();
+}
+
+/* By hand what a pl_run does, with stderr in a pipe. */
+static void ends_slowly(struct lane_group *grp)
+{
+	struct lane *l = real_lane();
+	pthread_t t;
+
+	init();
+	if (grp)
+		lane_join(l, grp, 0);
+	cr_assert_eq(lane_go(l, calls_long, NULL, "first_caller"), 0);
+	cr_assert_eq(lane_go(l, calls_long, NULL, "other_caller"), 0);
+	cr_assert_eq(lane_go(l, calls_drop, NULL, "left"), 0);
+	cr_assert_eq(lane_go(l, stops_lane_once_begun, NULL, "stop"), 0);
+	cr_assert_eq(lane_run(l), 0);
+	cr_assert_eq(pthread_create(&t, NULL, posts_after_a_while, NULL), 0);
+	lane_destroy(l);
+	pthread_join(t, NULL);
+	sem_post(&go_on);
+}
+
+Test(blocking, test_blocking_end_that_waits_says_for_what, .timeout = 20)
+{
+	for (int alone = 0; alone < 2; alone++) {
+		struct lane_group *grp = NULL;
+		char text[1024];
+		int fd[2], old;
+		ssize_t n;
+
+		if (!alone)
+			cr_assert_eq(lane_group_create(1, &grp), 0);
+		cr_assert_eq(pipe(fd), 0);
+		old = dup(STDERR_FILENO);
+		cr_assert_eq(dup2(fd[1], STDERR_FILENO), STDERR_FILENO);
+		ends_slowly(grp);
+		cr_assert_eq(dup2(old, STDERR_FILENO), STDERR_FILENO);
+		close(fd[1]);
+		n = read(fd[0], text, sizeof(text) - 1);
+		cr_assert_gt(n, 0);
+		text[n] = '\0';
+		cr_assert_not_null(strstr(text, "waits for 2 calls of pl_blocking()"), "%s", text);
+		cr_assert_not_null(strstr(text, "_caller)"), "%s", text);
+		/* its address where the library was built without libdw */
+		cr_assert(strstr(text, " held by goroutine") || strstr(text, " 0x"), "%s", text);
+		cr_assert_eq(strchr(text, '\n'), text + n - 1, "one line: %s", text);
+		close(fd[0]);
+		close(old);
+		lane_group_destroy(grp);
+	}
 }
