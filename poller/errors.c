@@ -2,11 +2,15 @@
 /*
  * errtab: the errors of the conn API (R12). Where Linux and our stack say the same thing
  * with different numbers, the rows of norm[] choose one; both backends pass through them.
+ * A text holds for every call of a public header that has its -errno: pl_strerror() is not told which.
  */
 #include "poller/errors.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <parklane/conn.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "stack/base/compiler.h"
 
@@ -18,35 +22,41 @@ static const struct errtab_entry table[] = {
 	E(EACCES, "not permitted: a port below 1024, or a firewall rule of this machine"),
 	E(EADDRINUSE, "another listener has this address and port"),
 	E(EADDRNOTAVAIL, "not an address of this network, or no free local port is left"),
-	E(EAFNOSUPPORT, "this address family is not supported (IPv4 only for now)"),
-	E(EBADF, "it is closed, or there is no such descriptor"),
-	E(EAGAIN, "it would have to wait"),
-	E(EBUSY, "somebody else has it"),
+	E(EAFNOSUPPORT,
+	  "IPv4 only for now: not this address, nor a host that has only IPv6 addresses"),
+	E(EBADF, "it is closed (maybe by somebody else, or twice), or there is no such descriptor"),
+	E(EAGAIN,
+	  "not now: it would have to wait, or there is no thread, key or resolver left to do it"),
+	E(EBUSY, "in use: the lock is held, or this thread runs lanes already"),
 	E(ECANCELED, "the goroutine's ctx was cancelled"),
 	E(ECONNABORTED, "the connection was gone before it was accepted"),
 	E(ECONNREFUSED, "nobody listens at that address and port"),
 	E(ECONNRESET, "the peer reset the connection"),
 	E(EEXIST, "this descriptor is already adopted"),
 	E(EHOSTUNREACH, "no way to that host: it does not answer, or a router says so"),
-	E(EINVAL, "an argument is malformed or out of its range"),
-	E(EIO, "the poller reported an error of this descriptor"),
+	E(EINVAL,
+	  "an argument is NULL, malformed or out of its range, or this object cannot do that"),
+	E(EIO, "an error without a name of its own, of the descriptor or of the resolver"),
 	E(EMFILE, "too many open files in this process"),
 	E(ENETUNREACH, "no route to that network"),
 	E(ENFILE, "too many open files on this machine"),
 	E(ENOBUFS, "out of memory or sockets; try again later"),
 	E(ENODEV, "this lane has no such network"),
-	E(ENOENT, "no such host"),
-	E(ENOMEM, "out of memory"),
+	E(ENOENT, "no such host, or it has no address"),
+	E(ENOMEM, "out of memory, or of goroutine stacks"),
 	E(ENOPROTOOPT, "this network does not know that option"),
-	E(ENOSPC, "too many descriptors are watched: see fs.epoll.max_user_watches"),
+	E(ENOSPC,
+	  "no space is left, or too many descriptors are watched: see fs.epoll.max_user_watches"),
 	E(ENOTCONN, "not connected: a listener, or a socket that was never dialled"),
 	E(ENOTSOCK, "not a socket"),
-	E(EOPNOTSUPP, "this kind of connection has no such thing"),
-	E(EPERM, "the kernel cannot wait for this kind of file: use pl_blocking"),
-	E(EPIPE, "write after the peer's reset or our own shutdown; send to a closed channel"),
+	E(EOPNOTSUPP, "this kind of connection or lane has no such thing"),
+	E(EPERM,
+	  "not permitted, or a kind of file that the kernel cannot wait for: use pl_blocking"),
+	E(EPIPE, "write after the peer's reset or our own shutdown, or send to a closed channel"),
 	E(ETIME, "the deadline of the connection or of the goroutine's ctx passed"),
 	E(ETIMEDOUT, "the peer does not answer (TCP gave up)"),
-	E(EXDEV, "it belongs to another lane, or was used after its close returned"),
+	E(EXDEV,
+	  "not from here: it belongs to another lane, or the caller is no goroutine and would have to wait"),
 #undef E
 };
 
@@ -81,10 +91,8 @@ static const struct {
 
 const struct errtab_entry *errtab_find(int err)
 {
-	if (err < 0)
-		err = -err;
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
-		if (table[i].err == err)
+		if (table[i].err == err || table[i].err == -(int64_t)err)
 			return &table[i];
 	return NULL;
 }
@@ -101,7 +109,14 @@ PL_API const char *pl_strerror(int err)
 {
 	const struct errtab_entry *e = errtab_find(err);
 
+	const char *text = NULL;
+
 	if (e)
 		return e->text;
-	return err ? "unknown error" : "success";
+	if (!err)
+		return "success";
+	/* what a system call said and we pass on; its texts are static, too */
+	if (err > INT_MIN)
+		text = strerrordesc_np(err < 0 ? -err : err);
+	return text ? text : "no -errno: a cause of the program's own (pl_ctx_cancel)";
 }

@@ -53,7 +53,9 @@ struct pl_addr {
 
 struct pl_conn;
 
-/* pl_strerror - what an -errno (either sign) of these calls means, in English; static. */
+/* pl_strerror - what an -errno (either sign) of any call of Parklane's means, in English; static. An
+ * errno that none of them is documented with gets the system's text, a pl_ctx_cause() that is no errno
+ * a text that says so. */
 PL_API const char *pl_strerror(int err);
 
 /* pl_addr_parse - "10.0.0.1:7" or ":7" (any address). 0; -EINVAL; -EAFNOSUPPORT an IPv6

@@ -47,7 +47,8 @@ PL_API void pl_ctx_cancel(struct pl_ctx *ctx, int cause);
 
 /* pl_ctx_err - 0 while it lives; -ECANCELED; -ETIME its deadline passed. Any thread. */
 PL_API int pl_ctx_err(const struct pl_ctx *ctx);
-/* pl_ctx_cause - as pl_ctx_err, but what the canceller gave as its cause. */
+/* pl_ctx_cause - as pl_ctx_err, but what the canceller gave as its cause: pl_strerror() explains it
+ * if it is an -errno. */
 PL_API int pl_ctx_cause(const struct pl_ctx *ctx);
 /* pl_ctx_deadline - absolute pl_now() ns, 0 none. */
 PL_API uint64_t pl_ctx_deadline(const struct pl_ctx *ctx);

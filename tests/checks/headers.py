@@ -3,10 +3,11 @@
 """Each header compiles alone (style rule 24), with the compiler's own view of the project.
 
 usage: headers.py [--no-dpdk] CC [ARG...]. Public headers are tried as C++ too: they promise
-extern "C".
+extern "C", and -errnos that pl_strerror() explains.
 """
 
 import os
+import re
 import subprocess
 import sys
 
@@ -22,6 +23,16 @@ def compiles(cc, flags, lang, path):
     return run.stdout.decode(errors='replace').splitlines()[:5] if run.returncode else []
 
 
+def without_text():
+    """-errnos that a public header names and pl_strerror() has no row for."""
+    rows = set(re.findall(r'\bE\((E[A-Z0-9]+),', read('poller/errors.c')))
+    bad = []
+    for path in sources(('.h',), ('poller/parklane',)):
+        names = set(re.findall(r'-(E[A-Z][A-Z0-9]+)\b', read(path)))
+        bad += ['%s: -%s has no text in poller/errors.c' % (path, n) for n in sorted(names - rows)]
+    return bad
+
+
 def main():
     args = sys.argv[1:]
     has_dpdk = '--no-dpdk' not in args
@@ -33,6 +44,7 @@ def main():
                                 check=True).stdout.decode().split()
         for flag in cflags:
             flags += ['-isystem', flag[2:]] if flag.startswith('-I') else [flag]
+    tap.case('test_header_errnos_all_have_a_text', without_text())
     for path in sources(('.h',), ('stack', 'poller', 'drivers', 'apps')):
         name = path.replace('/', '_').replace('.h', '').replace('-', '_')
         if not has_dpdk and 'rte_' in read(path):
