@@ -41,6 +41,18 @@ static int resolve_errno(int eai, int err)
 	}
 }
 
+/* only_v6 - is it there, but not for us? Asked where there was no answer of IPv4. */
+static bool only_v6(const char *host)
+{
+	const struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *all;
+
+	if (getaddrinfo(host, NULL, &hints, &all))
+		return false;
+	freeaddrinfo(all);
+	return true;
+}
+
 static void resolve_run(void *arg)
 {
 	struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *all, *i;
@@ -51,12 +63,30 @@ static void resolve_run(void *arg)
 	eai = getaddrinfo(r->host, NULL, &hints, &all);
 	if (eai) {
 		r->ret = resolve_errno(eai, errno);
+		if (r->ret == -ENOENT && only_v6(r->host))
+			r->ret = -EAFNOSUPPORT;
 		return;
 	}
 	for (i = all; i && (size_t)r->ret < r->max; i = i->ai_next)
 		r->v4[r->ret++] =
 			((const struct sockaddr_in *)(const void *)i->ai_addr)->sin_addr.s_addr;
 	freeaddrinfo(all);
+}
+
+/* is_v6 - "::1", also as "fe80::1%eth0" (RFC 4007 11.2) or "[::1]". */
+static bool is_v6(const char *host)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr v6;
+	size_t len;
+
+	host += *host == '[';
+	len = strcspn(host, "%]");
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, host, len);
+	text[len] = '\0';
+	return inet_pton(AF_INET6, text, &v6) == 1;
 }
 
 PL_API int pl_resolve(const char *host, uint16_t port, struct pl_addr *addrs, size_t max)
@@ -73,6 +103,9 @@ PL_API int pl_resolve(const char *host, uint16_t port, struct pl_addr *addrs, si
 		addrs[0] = (struct pl_addr){.family = PL_AF_INET, .port = port, .v4 = v4.s_addr};
 		return 1;
 	}
+	/* no host name has a colon (RFC 1123 2.1) */
+	if (strchr(host, ':'))
+		return is_v6(host) ? -EAFNOSUPPORT : -EINVAL;
 	if (l && l->virt)
 		return -ENODEV;
 	max = min_t(size_t, max, 64);

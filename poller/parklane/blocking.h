@@ -38,9 +38,9 @@ PL_API int pl_blocking_drop(void (*fn)(void *arg), void *arg, void (*drop)(void 
 
 /* pl_resolve - the IPv4 addresses of host (a name, or an address, which needs no pool), each with
  * `port`, into addrs[max], in the order of the system's resolver. How many (<= max); -ENOENT no
- * such host, or it has no IPv4 address; -EAGAIN the resolver does not answer; -ENODEV a name in
- * virtual time; -EINVAL max 0 or a name longer than 255; -ENOMEM; -EIO; -ECANCELED, -ETIME the
- * goroutine's ctx ended. */
+ * such host, or it has no address; -EAFNOSUPPORT an IPv6 address, or a host that has no others;
+ * -EAGAIN the resolver does not answer; -ENODEV a name in virtual time; -EINVAL max 0, a name longer
+ * than 255 or with a port; -ENOMEM; -EIO; -ECANCELED, -ETIME the goroutine's ctx ended. */
 PL_API int pl_resolve(const char *host, uint16_t port, struct pl_addr *addrs, size_t max);
 
 #ifdef __cplusplus
