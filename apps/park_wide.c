@@ -166,7 +166,7 @@ static void bouncer(void *arg)
 	struct bounce *b = arg;
 	struct poll_desc *pd;
 
-	b->err = netpoll_open(lane_epoll_backend(b->lane), b->rd, NULL, &pd);
+	b->err = netpoll_open(lane_kernel_backend(b->lane), b->rd, NULL, &pd);
 	if (b->err)
 		return;
 	for (unsigned n = 0; n < PIPE_OPS && !b->err; n++) {

@@ -245,7 +245,7 @@ static const struct conn_ops *conn_net(const struct lane *l, enum pl_net net)
 
 	if (stack && net != PL_NET_KERNEL)
 		return stack->conn_ops;
-	kernel = lane_epoll_backend(l);
+	kernel = lane_kernel_backend(l);
 	if (net == PL_NET_STACK || !kernel)
 		return NULL;
 	return kernel->conn_ops;
@@ -411,7 +411,7 @@ PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn)
 		return -EXDEV;
 	if (flags & ~PL_ADOPT_KEEP)
 		return -EINVAL;
-	nb = lane_epoll_backend(l);
+	nb = lane_kernel_backend(l);
 	if (!nb)
 		return -ENODEV;
 	if (!nb->conn_ops->shared)

@@ -201,7 +201,7 @@ int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct p
 static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlog,
 			  struct pl_conn **ret_conn)
 {
-	return conn_fd_listen_on(lane_epoll_backend(l), SOCK_NONBLOCK, addr, backlog, ret_conn);
+	return conn_fd_listen_on(lane_kernel_backend(l), SOCK_NONBLOCK, addr, backlog, ret_conn);
 }
 
 static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
@@ -215,7 +215,7 @@ static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return -errno;
-	return conn_fd_new(lane_epoll_backend(l), fd, 0, ret_conn);
+	return conn_fd_new(lane_kernel_backend(l), fd, 0, ret_conn);
 }
 
 static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct pl_conn **ret_conn)
@@ -237,7 +237,7 @@ static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct
 		close(fd);
 		return err;
 	}
-	err_new = conn_fd_new(lane_epoll_backend(l), fd, 0, ret_conn);
+	err_new = conn_fd_new(lane_kernel_backend(l), fd, 0, ret_conn);
 	return err_new ? err_new : err;
 }
 

@@ -128,7 +128,7 @@ static int conn_file_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return -errno;
-	err = file_wrap(lane_epoll_backend(lane_self()), c->ops, fd, c->kind & CONN_K_LOOSE,
+	err = file_wrap(lane_kernel_backend(lane_self()), c->ops, fd, c->kind & CONN_K_LOOSE,
 			ret_conn);
 	if (err)
 		(void)close(fd);

@@ -72,7 +72,7 @@ static ssize_t conn_uring_write(struct pl_conn *c, const void *buf, size_t len)
 static int conn_uring_listen(struct lane *l, const struct pl_addr *addr, int backlog,
 			     struct pl_conn **ret_conn)
 {
-	return conn_fd_listen_on(lane_epoll_backend(l), 0, addr, backlog, ret_conn);
+	return conn_fd_listen_on(lane_kernel_backend(l), 0, addr, backlog, ret_conn);
 }
 
 static int conn_uring_accept(struct pl_conn *c, struct pl_conn **ret_conn)
@@ -96,7 +96,7 @@ static int conn_uring_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 static int conn_uring_dial_start(struct lane *l, const struct pl_addr *addr,
 				 struct pl_conn **ret_conn)
 {
-	struct netpoll_backend *nb = lane_epoll_backend(l);
+	struct netpoll_backend *nb = lane_kernel_backend(l);
 	int fd = conn_fd_socket(l, 0), err;
 	struct io_uring_sqe *sqe;
 	struct sockaddr_in sin;

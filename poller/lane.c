@@ -25,9 +25,9 @@
 
 /* Step 7: a lane with runnable gs looks at its kernel fds after so many gs or so long; one
  * that only polls its device, every 5 us. */
-#define EPOLL_GS       64u
-#define EPOLL_BUSY_NS  (20 * NSEC_PER_USEC)
-#define EPOLL_QUIET_NS (5 * NSEC_PER_USEC)
+#define KERNEL_GS       64u
+#define KERNEL_BUSY_NS  (20 * NSEC_PER_USEC)
+#define KERNEL_QUIET_NS (5 * NSEC_PER_USEC)
 
 /* initial-exec: one load, also in the shared library; the word fits the static TLS reserve. */
 static __thread struct lane *current_lane __attribute__((tls_model("initial-exec")));
@@ -119,8 +119,8 @@ static int kernel_create(struct lane *l)
 {
 	if (l->virt)
 		return 0;
-	return l->cfg.kernel == LANE_KERNEL_URING ? netpoll_uring_create(l, &l->epoll)
-						  : netpoll_epoll_create(l, &l->epoll);
+	return l->cfg.kernel == LANE_KERNEL_URING ? netpoll_uring_create(l, &l->kernel)
+						  : netpoll_epoll_create(l, &l->kernel);
 }
 
 int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
@@ -234,9 +234,9 @@ static void lane_end(struct lane *l)
 	ctx_lane_end(l);
 	sched_end(&l->sched);
 	gtimer_drop_all(&l->timers);
-	if (l->epoll)
-		l->epoll->ops->fini(l->epoll);
-	l->epoll = NULL;
+	if (l->kernel)
+		l->kernel->ops->fini(l->kernel);
+	l->kernel = NULL;
 	detach(l);
 }
 
@@ -287,8 +287,8 @@ int lane_add_backend(struct lane *l, struct netpoll_backend *nb)
 	int err;
 
 	BUG_ON(l->stack);
-	if (fd >= 0 && l->epoll) {
-		err = l->epoll->ops->watch(l->epoll, fd);
+	if (fd >= 0 && l->kernel) {
+		err = l->kernel->ops->watch(l->kernel, fd);
 		if (err)
 			return err;
 		l->device_fd = fd;
@@ -328,24 +328,25 @@ static void read_now(struct lane *l)
 	}
 }
 
-/* kernel_poll - step 7. A lane that is about to sleep in epoll does not look before. */
+/* kernel_poll - step 7. A lane that is about to sleep in it does not look before. */
 static unsigned kernel_poll(struct lane *l, unsigned ran, bool will_sleep)
 {
 	uint64_t gap;
 	int n;
 
-	l->epoll_gs += ran;
-	if (!l->epoll || (netpoll_waiters(l->epoll) == 0 && !l->epoll->pending))
+	l->kernel_gs += ran;
+	if (!l->kernel || (netpoll_waiters(l->kernel) == 0 && !l->kernel->pending))
 		return 0;
-	gap = l->now - l->epoll_last;
+	gap = l->now - l->kernel_last;
 	/* requests gather while gs run, and go out before the lane has nothing but to wait */
-	if (sched_runnable(&l->sched) ? l->epoll_gs < EPOLL_GS && gap < EPOLL_BUSY_NS
-				      : will_sleep || (gap < EPOLL_QUIET_NS && !l->epoll->pending))
+	if (sched_runnable(&l->sched)
+		    ? l->kernel_gs < KERNEL_GS && gap < KERNEL_BUSY_NS
+		    : will_sleep || (gap < KERNEL_QUIET_NS && !l->kernel->pending))
 		return 0;
 	ledger_mark(&l->led, LEDGER_KERNEL_POLL);
-	n = l->epoll->ops->poll(l->epoll, 0);
-	l->epoll_last = l->now;
-	l->epoll_gs = 0;
+	n = l->kernel->ops->poll(l->kernel, 0);
+	l->kernel_last = l->now;
+	l->kernel_gs = 0;
 	return n > 0 ? (unsigned)n : 0;
 }
 
@@ -524,8 +525,8 @@ void lane_break(struct lane *l)
 {
 	/* A read-modify-write instead of a fence and a load: what the caller stored before, in
 	 * whatever order, is visible to a lane that is seen awake. (TSan knows no fences.) */
-	if (l->epoll && __atomic_fetch_or(&l->sleeping, 0, __ATOMIC_SEQ_CST))
-		l->epoll->ops->brk(l->epoll);
+	if (l->kernel && __atomic_fetch_or(&l->sleeping, 0, __ATOMIC_SEQ_CST))
+		l->kernel->ops->brk(l->kernel);
 }
 
 void lane_post(struct lane *l, struct lane_msg *m)
@@ -538,7 +539,7 @@ void lane_post(struct lane *l, struct lane_msg *m)
 
 int lane_fd(const struct lane *l)
 {
-	return l->epoll ? l->epoll->ops->sleep_fd(l->epoll) : -EOPNOTSUPP;
+	return l->kernel ? l->kernel->ops->sleep_fd(l->kernel) : -EOPNOTSUPP;
 }
 
 uint64_t lane_now(const struct lane *l)
@@ -561,9 +562,9 @@ struct netpoll_backend *lane_stack_backend(const struct lane *l)
 	return l->stack;
 }
 
-struct netpoll_backend *lane_epoll_backend(const struct lane *l)
+struct netpoll_backend *lane_kernel_backend(const struct lane *l)
 {
-	return l->epoll;
+	return l->kernel;
 }
 
 struct ledger *lane_ledger(struct lane *l)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A lane: Go's M and P in one. It owns a scheduler, goroutine timers, poller backends
- * (stack and epoll, both alive at once), and a ledger. lane_turn() is the only loop body;
+ * (stack and kernel, both alive at once), and a ledger. lane_turn() is the only loop body;
  * its steps are those of the house plan, "One lane turn".
  *
  * Threads: a real lane belongs to the thread that runs it; lane_stop() and lane_break()
@@ -28,7 +28,7 @@ enum lane_idle {
 	LANE_IDLE_AUTO,  /* sleep where the devices have an fd, else nap */
 	LANE_IDLE_SPIN,  /* never give the cpu up */
 	LANE_IDLE_NAP,   /* spin 1 ms, then sleep nap_ns at a time */
-	LANE_IDLE_SLEEP, /* in epoll until packet, timer or break; needs fds */
+	LANE_IDLE_SLEEP, /* in the kernel until packet, timer or break; needs fds */
 };
 
 /* How a lane reaches kernel fds. */
@@ -120,8 +120,8 @@ struct lane *lane_self(void);
 uint64_t lane_now(const struct lane *l);
 /* lane_random - uniform, 0 to below - 1 (below > 0); the lane's own sequence. Not for secrets. */
 uint32_t lane_random(struct lane *l, uint32_t below);
-struct netpoll_backend *lane_stack_backend(const struct lane *l); /* NULL = no device */
-struct netpoll_backend *lane_epoll_backend(const struct lane *l); /* NULL in virtual time */
+struct netpoll_backend *lane_stack_backend(const struct lane *l);  /* NULL = no device */
+struct netpoll_backend *lane_kernel_backend(const struct lane *l); /* NULL in virtual time */
 struct ledger *lane_ledger(struct lane *l);
 /* lane_ledger_report - any thread; see ledger.h. */
 void lane_ledger_report(const struct lane *l, struct ledger_report *ret_report);

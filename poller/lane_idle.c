@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Steps 7 and 8 of a turn: when the kernel's fds are looked at, and what a lane does that has
- * nothing to do: spin, nap, or sleep in its own epoll (architecture.md, "Idle").
+ * nothing to do: spin, nap, or sleep in its own epoll or ring (architecture.md, "Idle").
  *
  * To sleep: sleeping = true; fence; look once more at what another thread may have set; block.
  * Who wants a lane to wake does it the other way round (lane_break), so one of the two sees
@@ -28,7 +28,7 @@ uint64_t lane_next_event(struct lane *l)
 	return a;
 }
 
-/* lane_called - the last look, after `sleeping` was set: is there what no epoll tells? Pairs with
+/* lane_called - the last look, after `sleeping` was set: is there what no kernel fd tells? Pairs with
  * lane_break(), whose caller stored its part before. */
 static bool lane_called(struct lane *l)
 {
@@ -37,8 +37,8 @@ static bool lane_called(struct lane *l)
 	       (l->group && movable_waiting(l->group));
 }
 
-/* sleep_in_epoll - at most `limit` ns (< 0: no limit), and not beyond the next timer. */
-static void sleep_in_epoll(struct lane *l, int64_t limit)
+/* sleep_in_kernel - at most `limit` ns (< 0: no limit), and not beyond the next timer. */
+static void sleep_in_kernel(struct lane *l, int64_t limit)
 {
 	uint64_t next = lane_next_event(l), t0 = 0, t1;
 	int64_t delay = limit;
@@ -63,7 +63,7 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 		stat_add(l->busy ? &l->led.busy : &l->led.empty, t0 - l->tsc);
 	}
 	ledger_count(&l->led, LEDGER_EV_SLEEPS, 1);
-	if (l->epoll->ops->poll(l->epoll, delay) > 0)
+	if (l->kernel->ops->poll(l->kernel, delay) > 0)
 		l->empty_since = 0;
 	if (l->led.cycles) {
 		t1 = ledger_tsc();
@@ -75,8 +75,8 @@ static void sleep_in_epoll(struct lane *l, int64_t limit)
 		movable_awake(l);
 	__atomic_store_n(&l->poll_until, 0, __ATOMIC_RELAXED);
 	l->now = lane_clock(l);
-	l->epoll_last = l->now; /* R41 */
-	l->epoll_gs = 0;
+	l->kernel_last = l->now; /* R41 */
+	l->kernel_gs = 0;
 }
 
 void lane_idle(struct lane *l)
@@ -92,21 +92,21 @@ void lane_idle(struct lane *l)
 	if (limit == INT64_MAX)
 		limit = -1;
 	if (!l->stack) {
-		/* No polled device: nothing can come that epoll does not tell. */
-		sleep_in_epoll(l, limit);
+		/* No polled device: nothing can come that the kernel does not tell. */
+		sleep_in_kernel(l, limit);
 		return;
 	}
 	if (l->cfg.idle == LANE_IDLE_SPIN)
 		return;
 	if (l->cfg.idle != LANE_IDLE_NAP && l->device_fd >= 0) {
 		if (empty_for >= SPIN_BEFORE_SLEEP_NS)
-			sleep_in_epoll(l, limit);
+			sleep_in_kernel(l, limit);
 		else
 			cpu_relax();
 		return;
 	}
 	if (empty_for >= SPIN_BEFORE_NAP_NS)
-		sleep_in_epoll(l, (int64_t)l->cfg.nap_ns);
+		sleep_in_kernel(l, (int64_t)l->cfg.nap_ns);
 	else
 		cpu_relax();
 }
@@ -120,7 +120,7 @@ int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns)
 	if (!l->virt && l->stack && l->device_fd < 0)
 		return -EOPNOTSUPP;
 	/* also takes a break that was seen: its fd would stay readable where no g waits for one */
-	if (l->epoll && l->epoll->ops->prepare(l->epoll) > 0)
+	if (l->kernel && l->kernel->ops->prepare(l->kernel) > 0)
 		return -EAGAIN;
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (l->group)

@@ -39,12 +39,12 @@ struct lane {
 	bool ending;  /* (o) lane_destroy() is at it */
 	bool in_idle; /* (o) movable_sleep() was called last, not movable_awake() */
 	bool called;  /* (o) woken to search, and has not yet */
-	struct netpoll_backend *stack; /* (c) NULL: no device */
-	struct netpoll_backend *epoll; /* (c) epoll or io_uring; NULL: virtual time */
-	uint64_t epoll_last;           /* ns of the last look at epoll */
-	uint32_t epoll_gs;             /* gs run since then */
-	uint32_t io_run;               /* calls on kernel fds without a park (conn_io.c) ... */
-	uint64_t io_parks;             /* ... since the ledger said so many */
+	struct netpoll_backend *stack;  /* (c) NULL: no device */
+	struct netpoll_backend *kernel; /* (c) epoll or io_uring; NULL: virtual time */
+	uint64_t kernel_last;           /* ns of the last look at it */
+	uint32_t kernel_gs;             /* gs run since then */
+	uint32_t io_run;                /* calls on kernel fds without a park (conn_io.c) ... */
+	uint64_t io_parks;              /* ... since the ledger said so many */
 	uint64_t empty_since; /* ns of the first empty turn in a row; 0 = the last was busy */
 	uint64_t rnd;         /* state of lane_random() */
 	struct tsc_clock clock;

@@ -60,10 +60,10 @@ static void name_it(struct monitor *m, const struct monitor_hog *h)
 		m->hog(m->ctx, h);
 }
 
-/* poll_for - the lane cannot: what its epoll has for movable gs others may run meanwhile. */
+/* poll_for - the lane cannot: what its kernel fds have for movable gs others may run meanwhile. */
 static void poll_for(struct monitor *m, struct lane *l)
 {
-	struct netpoll_backend *nb = l->epoll;
+	struct netpoll_backend *nb = l->kernel;
 
 	if (!nb || !nb->ops->poll_far || READ_ONCE(nb->waiters_movable) <= 0)
 		return;

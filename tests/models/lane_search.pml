@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Movable goroutines and lanes that look for them: poller/movable.c, and sleep_in_epoll() of
+ * Movable goroutines and lanes that look for them: poller/movable.c, and sleep_in_kernel() of
  * poller/lane_idle.c. R39, R47, R48. A busy lane makes goroutines runnable and stays busy; the other
  * lanes search, steal one and run it for ever, find work of their own, or fall asleep. How a break
  * reaches a lane is lane_sleep.pml's; memory is x86's (tso.pml).
@@ -180,7 +180,7 @@ turn:
 	:: !got -> goto busy_for_ever /* work of its own came */
 	:: !got -> skip
 	fi;
-	/* sleep_in_epoll */
+	/* sleep_in_kernel */
 #ifdef IDLE_BEFORE_SLEEPING
 	atomic { fence() -> mem[IDLE] = mem[IDLE] | BIT(me) };
 	store(me, 1);

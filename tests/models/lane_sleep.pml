@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a lane falls asleep and is woken: sleep_in_epoll() of poller/lane_idle.c and drain() of
+ * How a lane falls asleep and is woken: sleep_in_kernel() of poller/lane_idle.c and drain() of
  * poller/netpoll_epoll.c against lane_break() and lane_stop() of poller/lane.c, with a monitor
  * thread that polls the same epoll (R44). R35, R36, R41-R43. Memory is x86's (tso.pml); what is
  * seq_cst in C and a plain load on x86 is a plain load here.
@@ -194,14 +194,14 @@ inline look_again()
 	atomic { printf("%d: look again: %d\n", me, found) }
 }
 
-inline sleep_in_epoll()
+inline sleep_in_kernel()
 {
 #ifdef LOOK_BEFORE_SLEEPING
 	look_again();
 	store(SLEEPING, 1);
 	fence();
 #else
-	atomic { store(SLEEPING, 1); printf("%d: sleep_in_epoll: sleeping = 1\n", me) };
+	atomic { store(SLEEPING, 1); printf("%d: sleep_in_kernel: sleeping = 1\n", me) };
 #ifndef NO_FENCE
 	fence();
 #endif
@@ -229,7 +229,7 @@ proctype lane(byte me)
 		:: skip
 		fi;
 		if /* a turn that found nothing may sleep */
-		:: sleep_in_epoll()
+		:: sleep_in_kernel()
 		:: skip
 		fi
 	od;

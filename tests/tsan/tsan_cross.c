@@ -142,7 +142,7 @@ static void *lane_thread(void *arg)
 	(void)lane_run(x.lane[me]);
 	(void)lane_group_meet(x.grp, 0);
 	if (me == 0)
-		x.waiters = netpoll_waiters(lane_epoll_backend(x.lane[0]));
+		x.waiters = netpoll_waiters(lane_kernel_backend(x.lane[0]));
 	(void)lane_group_meet(x.grp, 0);
 	lane_destroy(x.lane[me]);
 	return NULL;

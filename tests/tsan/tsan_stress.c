@@ -297,7 +297,7 @@ static int live(struct end *e)
 
 static bool come(struct end *e)
 {
-	int err = netpoll_open(lane_epoll_backend(lane_self()), e->rd, NULL, &e->pd);
+	int err = netpoll_open(lane_kernel_backend(lane_self()), e->rd, NULL, &e->pd);
 
 	e->evicted = false;
 	e->life++;
@@ -575,7 +575,7 @@ int main(int argc, char **argv)
 		(void)pthread_join(t[i], NULL);
 	say(parks_so_far(), (double)(tsc_mono_ns() - t0) / 1e9);
 	for (unsigned i = 0; i < LANES; i++) {
-		waiters += llabs((long long)lane_epoll_backend(lanes[i])->waiters);
+		waiters += llabs((long long)lane_kernel_backend(lanes[i])->waiters);
 		lane_destroy(lanes[i]);
 	}
 	lane_group_destroy(grp);

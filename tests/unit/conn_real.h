@@ -42,7 +42,7 @@ static inline void in_lane(void (*fn)(void *arg))
 	cr_assert_eq(lane_create(&cfg, &l), 0);
 	cr_assert_eq(lane_go(l, fn, NULL, "test"), 0);
 	cr_assert_eq(lane_run(l), 0);
-	IS(netpoll_waiters(lane_epoll_backend(l)), 0);
+	IS(netpoll_waiters(lane_kernel_backend(l)), 0);
 	IS(l->np.nr_open, 0);
 	lane_destroy(l);
 	fd2 = dup(0);

@@ -30,7 +30,7 @@ void conn_suite_end(struct conn_env *e)
 
 	for (int i = 0; i < 2; i++) {
 		struct netpoll_backend *nb[2] = {lane_stack_backend(l[i]),
-						 lane_epoll_backend(l[i])};
+						 lane_kernel_backend(l[i])};
 
 		EQ(e, lane_nr_g(l[i]), 0);
 		OK(e, list_empty(lane_conns(l[i])));

@@ -110,7 +110,7 @@ static int no_watch_left(struct netpoll_backend *nb, struct poll_desc *pd)
 /* What epoll_ctl(2) says at fs.epoll.max_user_watches, which is not a test's to change. */
 static void t_enospc(void *arg)
 {
-	struct netpoll_backend *nb = lane_epoll_backend(lane_self());
+	struct netpoll_backend *nb = lane_kernel_backend(lane_self());
 	const struct netpoll_ops *real = nb->ops;
 	struct netpoll_ops full = *real;
 	struct pl_conn *l, *c;

@@ -58,7 +58,7 @@ static int lowest_free_fd(void)
 
 static int64_t waiters(unsigned on)
 {
-	return netpoll_waiters(lane_epoll_backend(lane[on]));
+	return netpoll_waiters(lane_kernel_backend(lane[on]));
 }
 
 static uint64_t events(unsigned on, enum ledger_event ev)

@@ -367,7 +367,7 @@ Test(lane, test_lane_break_of_an_awake_lane_costs_nothing)
 {
 	real_lane(LANE_IDLE_AUTO, LEDGER_SAMPLED, -1);
 	lane_break(real);
-	cr_assert_eq(real->epoll->ops->poll(real->epoll, 0), 0);
+	cr_assert_eq(real->kernel->ops->poll(real->kernel, 0), 0);
 	lane_destroy(real);
 }
 

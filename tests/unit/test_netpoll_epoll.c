@@ -33,7 +33,7 @@ static void setup(void)
 	lane_config_init(&cfg);
 	cfg.max_g = 256;
 	cr_assert_eq(lane_create(&cfg, &lane), 0);
-	nb = lane_epoll_backend(lane);
+	nb = lane_kernel_backend(lane);
 	cr_assert_not_null(nb);
 }
 

@@ -45,7 +45,7 @@ static inline void uring_setup(void)
 	if (err == -ENOSYS || err == -EPERM)
 		cr_skip("no io_uring here: %s", strerror(-err));
 	cr_assert_eq(err, 0);
-	nb = lane_epoll_backend(lane);
+	nb = lane_kernel_backend(lane);
 	cr_assert_not_null(nb);
 }
 
