@@ -19,6 +19,7 @@
 #include "poller/lane_int.h"
 #include "poller/ledger.h"
 #include "poller/netpoll_int.h"
+#include "poller/wakefd.h"
 #include "stack/base/bug.h"
 #include "stack/base/clock.h"
 
@@ -34,10 +35,9 @@
 
 struct epoll_backend {
 	struct netpoll_backend nb;
-	int epfd;          /* (c) */
-	int evfd;          /* (c) */
-	uint32_t wake_sig; /* (a) R35: 1 = the eventfd is written; drain() and brk() pair */
-	bool no_pwait2;    /* (o) kernel before 5.11: whole milliseconds, rounded up */
+	int epfd; /* (c) */
+	struct wakefd wake;
+	bool no_pwait2; /* (o) kernel before 5.11: whole milliseconds, rounded up */
 	struct epoll_event ev[EPOLL_EVENTS_MAX]; /* (o) */
 };
 
@@ -60,6 +60,12 @@ static int epoll_add(struct epoll_backend *eb, int fd, uint32_t events, uint64_t
 	return epoll_ctl(eb->epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
+static void epoll_be_close_fds(struct epoll_backend *eb)
+{
+	wakefd_fini(&eb->wake);
+	close(eb->epfd);
+}
+
 static int epoll_be_init(struct epoll_backend *eb)
 {
 	int err;
@@ -67,17 +73,11 @@ static int epoll_be_init(struct epoll_backend *eb)
 	eb->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (eb->epfd < 0)
 		return -errno;
-	eb->evfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (eb->evfd < 0) {
-		err = -errno;
-		close(eb->epfd);
-		return err;
-	}
-	err = epoll_add(eb, eb->evfd, EPOLLIN, TAG_EVENTFD);
-	if (err) {
-		close(eb->evfd);
-		close(eb->epfd);
-	}
+	err = wakefd_init(&eb->wake, EFD_NONBLOCK);
+	if (!err)
+		err = epoll_add(eb, eb->wake.fd, EPOLLIN, TAG_EVENTFD);
+	if (err)
+		epoll_be_close_fds(eb);
 	return err;
 }
 
@@ -85,8 +85,7 @@ static void epoll_be_fini(struct netpoll_backend *nb)
 {
 	struct epoll_backend *eb = eb_of(nb);
 
-	close(eb->evfd);
-	close(eb->epfd);
+	epoll_be_close_fds(eb);
 	free(eb);
 }
 
@@ -107,22 +106,11 @@ static void epoll_be_close(struct netpoll_backend *nb, struct poll_desc *pd)
 	(void)epoll_ctl(eb_of(nb)->epfd, EPOLL_CTL_DEL, pd->fd, &ev);
 }
 
-/*
- * drain - R36: the read comes before the reset. The other way round a break in between would
- * have its write read away while wake_sig stays 1, and no break would ever write again. As it
- * is, a break before the reset writes nothing (or what was just read): hence whatever a break
- * announces is looked at after the drain and before the lane sleeps again. Reset and break
- * are both read-modify-writes: the reset that follows a silent break sees all that its
- * caller stored before. (lane_stop()'s flag is read in every turn.)
- */
 static void drain(struct epoll_backend *eb)
 {
-	uint64_t n;
-
 	ledger_count(&eb->nb.lane->led, LEDGER_EV_SYS_EVENTFD, 1);
 	ledger_count(&eb->nb.lane->led, LEDGER_EV_BREAKS, 1);
-	(void)!read(eb->evfd, &n, sizeof(n));
-	(void)__atomic_exchange_n(&eb->wake_sig, 0, __ATOMIC_ACQ_REL);
+	wakefd_drain(&eb->wake);
 }
 
 static bool is_pd(const struct epoll_event *ev)
@@ -226,16 +214,7 @@ static int epoll_be_sleep_fd(struct netpoll_backend *nb)
 
 static void epoll_be_brk(struct netpoll_backend *nb)
 {
-	struct epoll_backend *eb = eb_of(nb);
-	uint64_t one = 1;
-	int saved = errno; /* may be called in a signal handler */
-
-	/* An exchange, not a compare-and-swap: one that fails is a mere load, and drain()'s reset
-	 * would not be ordered behind it. */
-	if (!__atomic_exchange_n(&eb->wake_sig, 1, __ATOMIC_ACQ_REL))
-		while (write(eb->evfd, &one, sizeof(one)) < 0 && errno == EINTR)
-			;
-	errno = saved;
+	wakefd_brk(&eb_of(nb)->wake);
 }
 
 static int epoll_be_watch(struct netpoll_backend *nb, int fd)
@@ -266,6 +245,7 @@ int netpoll_epoll_create(struct lane *l, struct netpoll_backend **ret_nb)
 	eb->nb.ops = &epoll_ops;
 	eb->nb.conn_ops = &conn_fd_ops;
 	eb->nb.lane = l;
+	eb->wake.fd = -1;
 	err = epoll_be_init(eb);
 	if (err) {
 		free(eb);

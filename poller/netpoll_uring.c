@@ -12,7 +12,6 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "poller/lane_int.h"
 #include "poller/ledger.h"
 #include "poller/netpoll_int.h"
+#include "poller/wakefd.h"
 #include "stack/base/bug.h"
 #include "stack/base/clock.h"
 
@@ -74,13 +74,12 @@ struct uring_watch {
 struct uring_backend {
 	struct netpoll_backend nb;
 	struct io_uring ring;
-	bool enabled;      /* (o) the ring has its thread */
-	bool sends;        /* (o) a pending entry is a send or connect */
-	uint32_t round;    /* (o) calls that handed entries over */
-	int evfd;          /* (c) */
-	bool evfd_armed;   /* (o) a read of evfd is in the ring; it is what drains it (R36) */
-	uint64_t evfd_sum; /* (o) where it reads to */
-	uint32_t wake_sig; /* (a) R35: 1 = the eventfd is written; on_break() and brk() pair */
+	bool enabled;   /* (o) the ring has its thread */
+	bool sends;     /* (o) a pending entry is a send or connect */
+	uint32_t round; /* (o) calls that handed entries over */
+	struct wakefd wake;
+	bool wake_armed;   /* (o) a read of it is in the ring, which drains it (R36) */
+	uint64_t wake_sum; /* (o) where that reads to */
 	unsigned nr_watch; /* (o) */
 	struct uring_watch watch[URING_WATCH_MAX]; /* (o) */
 };
@@ -104,15 +103,14 @@ static struct pd_req *req_of(struct poll_desc *pd, unsigned mode)
 
 /* ---- completions ---- */
 
-/* on_break - R36: the eventfd is drained by the read that completed, before wake_sig is reset; why
- * that order, and why an exchange, see netpoll_epoll.c. */
+/* on_break - R36: the read that completed has drained it. */
 static void on_break(struct uring_backend *ub, int res)
 {
-	ub->evfd_armed = false;
+	ub->wake_armed = false;
 	if (res < 0)
 		return;
 	ledger_count(&ub->nb.lane->led, LEDGER_EV_BREAKS, 1);
-	(void)__atomic_exchange_n(&ub->wake_sig, 0, __ATOMIC_ACQ_REL);
+	wakefd_drained(&ub->wake);
 }
 
 static void on_device(struct uring_backend *ub, uint64_t tag, int res)
@@ -264,13 +262,13 @@ static bool arm(struct uring_backend *ub, bool devices)
 {
 	struct io_uring_sqe *sqe;
 
-	if (unlikely(!ub->evfd_armed)) {
+	if (unlikely(!ub->wake_armed)) {
 		sqe = get_sqe(ub);
 		if (!sqe)
 			return false;
-		io_uring_prep_read(sqe, ub->evfd, &ub->evfd_sum, sizeof(ub->evfd_sum), 0);
+		io_uring_prep_read(sqe, ub->wake.fd, &ub->wake_sum, sizeof(ub->wake_sum), 0);
 		sqe->user_data = TAG_EVENTFD;
-		ub->evfd_armed = true;
+		ub->wake_armed = true;
 	}
 	for (unsigned i = 0; devices && i < ub->nr_watch; i++) {
 		struct uring_watch *w = &ub->watch[i];
@@ -484,15 +482,7 @@ static int uring_sleep_fd(struct netpoll_backend *nb)
 
 static void uring_brk(struct netpoll_backend *nb)
 {
-	struct uring_backend *ub = ub_of(nb);
-	uint64_t one = 1;
-	int saved = errno; /* may be called in a signal handler */
-
-	/* an exchange: see netpoll_epoll.c */
-	if (!__atomic_exchange_n(&ub->wake_sig, 1, __ATOMIC_ACQ_REL))
-		while (write(ub->evfd, &one, sizeof(one)) < 0 && errno == EINTR)
-			;
-	errno = saved;
+	wakefd_brk(&ub_of(nb)->wake);
 }
 
 static int uring_watch(struct netpoll_backend *nb, int fd)
@@ -512,13 +502,13 @@ static void uring_fini(struct netpoll_backend *nb)
 	struct uring_backend *ub = ub_of(nb);
 
 	/* The end of a ring lets go of files later, when the kernel finds time. */
-	while (ub->evfd_armed && cancel_round(ub, TAG_EVENTFD))
+	while (ub->wake_armed && cancel_round(ub, TAG_EVENTFD))
 		;
 	for (unsigned i = 0; i < ub->nr_watch; i++)
 		while (ub->watch[i].armed && cancel_round(ub, TAG_DEVICE(i)))
 			;
 	io_uring_queue_exit(&ub->ring);
-	close(ub->evfd);
+	wakefd_fini(&ub->wake);
 	free(ub);
 }
 
@@ -556,11 +546,9 @@ int netpoll_uring_create_flags(struct lane *l, unsigned flags, struct netpoll_ba
 		goto fail_ring;
 	/* Not O_NONBLOCK: a request would say -EAGAIN instead of waiting. Its sum stays far from
 	 * where a write would block. */
-	ub->evfd = eventfd(0, EFD_CLOEXEC);
-	if (ub->evfd < 0) {
-		err = -errno;
+	err = wakefd_init(&ub->wake, 0);
+	if (err)
 		goto fail_ring;
-	}
 	*ret_nb = &ub->nb;
 	return 0;
 fail_ring:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a lane falls asleep and is woken: sleep_in_kernel() of poller/lane_idle.c and drain() of
- * poller/netpoll_epoll.c against lane_break() and lane_stop() of poller/lane.c, with a monitor
+ * How a lane falls asleep and is woken: sleep_in_kernel() of poller/lane_idle.c and wakefd_drain()
+ * of poller/wakefd.c against lane_break() and lane_stop() of poller/lane.c, with a monitor
  * thread that polls the same epoll (R44). R35, R36, R41-R43. Memory is x86's (tso.pml); what is
  * seq_cst in C and a plain load on x86 is a plain load here.
  *
@@ -54,8 +54,8 @@ byte pushing;           /* threads of the group's other lanes */
 
 /* ---- any thread ---- */
 
-/* epoll_be_brk(): R35 */
-inline epoll_be_brk()
+/* wakefd_brk(): R35 */
+inline wakefd_brk()
 {
 	rmw_exchange(WAKE_SIG, 1, was);
 	if
@@ -63,9 +63,9 @@ inline epoll_be_brk()
 		assert(!destroyed);
 		evfd = 1;
 		edge = true;
-		printf("%d: epoll_be_brk: write\n", me)
+		printf("%d: wakefd_brk: write\n", me)
 	   }
-	:: else -> atomic { printf("%d: epoll_be_brk: it is written\n", me) }
+	:: else -> atomic { printf("%d: wakefd_brk: it is written\n", me) }
 	fi
 }
 
@@ -81,7 +81,7 @@ inline lane_break()
 #endif
 	atomic { assert(!destroyed); printf("%d: lane_break: sleeping %d\n", me, was) };
 	if
-	:: was -> epoll_be_brk()
+	:: was -> wakefd_brk()
 	:: else
 	fi
 }
@@ -122,14 +122,14 @@ nobody_stops:
 	skip
 }
 
-/* drain(), the lane's own: R36, the read before the reset. */
-inline drain()
+/* wakefd_drain(), the lane's own: R36, the read before the reset. */
+inline wakefd_drain()
 {
 #ifdef RESET_BEFORE_READ
 	rmw_exchange(WAKE_SIG, 0, was);
-	atomic { evfd = 0; printf("%d: drain: read, after the reset\n", me) }
+	atomic { evfd = 0; printf("%d: wakefd_drain: read, after the reset\n", me) }
 #else
-	atomic { evfd = 0; printf("%d: drain: read\n", me) };
+	atomic { evfd = 0; printf("%d: wakefd_drain: read\n", me) };
 #ifndef NO_RESET
 	rmw_exchange(WAKE_SIG, 0, was)
 #endif
@@ -149,7 +149,7 @@ proctype monitor(byte me)
 			edge = false;
 			atomic { printf("%d: monitor: sees the eventfd\n", me) };
 #ifdef MONITOR_DRAINS
-			drain()
+			wakefd_drain()
 #endif
 		:: else
 		fi
@@ -165,7 +165,7 @@ inline epoll_be_poll(block)
 	if
 	:: EVENT_THERE ->
 		edge = false;
-		drain()
+		wakefd_drain()
 	:: !EVENT_THERE && !block
 	fi
 }
