@@ -405,18 +405,14 @@ PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadlin
 PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn)
 {
 	struct lane *l = lane_self();
-	struct netpoll_backend *nb;
 
 	if (!l)
 		return -EXDEV;
 	if (flags & ~PL_ADOPT_KEEP)
 		return -EINVAL;
-	nb = lane_kernel_backend(l);
-	if (!nb)
+	if (!lane_kernel_backend(l))
 		return -ENODEV;
-	if (!nb->conn_ops->shared)
-		return -EOPNOTSUPP;
-	return conn_file_adopt(nb, fd, flags, ret_conn);
+	return conn_file_adopt(l, fd, flags, ret_conn);
 }
 
 PL_API int pl_conn_fd(const struct pl_conn *c)

@@ -204,18 +204,32 @@ static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlo
 	return conn_fd_listen_on(lane_kernel_backend(l), SOCK_NONBLOCK, addr, backlog, ret_conn);
 }
 
+int conn_fd_backend(struct lane *l, struct netpoll_backend **ret_nb)
+{
+	struct netpoll_backend *nb = lane_kernel_backend(l);
+
+	if (nb->ops->below)
+		return nb->ops->below(nb, ret_nb);
+	*ret_nb = nb;
+	return 0;
+}
+
 static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 {
 	struct lane *l = lane_self();
-	int fd;
+	struct netpoll_backend *nb;
+	int fd, err;
 
+	err = conn_fd_backend(l, &nb);
+	if (err)
+		return err;
 	do {
 		count(l, LEDGER_EV_SYS_ACCEPT, 1);
 		fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return -errno;
-	return conn_fd_new(lane_kernel_backend(l), fd, 0, ret_conn);
+	return conn_fd_new(nb, fd, 0, ret_conn);
 }
 
 static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct pl_conn **ret_conn)

@@ -13,6 +13,9 @@
 /* conn_fd_socket - a fresh TCP socket with its options set; type_flags: SOCK_NONBLOCK or 0. The
  * fd, which is the caller's; -errno of socket(2). */
 MUST_USE int conn_fd_socket(struct lane *l, int type_flags);
+/* conn_fd_backend - the backend of l for fds that are tried: its kernel backend, or the one below
+ * that if that one completes. 0; the -errno of netpoll_epoll_create(). */
+MUST_USE int conn_fd_backend(struct lane *l, struct netpoll_backend **ret_nb);
 /* conn_fd_new - wrap fd in a conn of nb, whose conn_ops it gets; closes fd on failure. 0;
  * -ENOMEM; the backend's -errno. */
 MUST_USE int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t kind,
@@ -24,9 +27,8 @@ void conn_fd_sockaddr(const struct pl_addr *a, struct sockaddr_in *ret_sin);
 /* conn_fd_check_peer - 0 connected; -ENOTCONN not yet; -ECONNREFUSED connected to itself. */
 MUST_USE int conn_fd_check_peer(struct pl_conn *c);
 
-/* conn_file_adopt - pl_adopt() for a readiness backend. */
-MUST_USE int conn_file_adopt(struct netpoll_backend *nb, int fd, unsigned flags,
-			     struct pl_conn **ret_conn);
+/* conn_file_adopt - pl_adopt(), by readiness. */
+MUST_USE int conn_file_adopt(struct lane *l, int fd, unsigned flags, struct pl_conn **ret_conn);
 
 /* As in conn_ops. */
 int conn_fd_shutdown(struct pl_conn *c, int how);

@@ -2,7 +2,9 @@
 /*
  * Kernel fds of any kind that epoll can watch, under the conn API: pipes, eventfds, timerfds,
  * terminals, sockets of other families. A short read of one says nothing about the next, and
- * an end of file may not be the last (CONN_K_LOOSE). Adopted TCP sockets are conn_fd's.
+ * an end of file may not be the last (CONN_K_LOOSE). Adopted TCP sockets are conn_fd's. On a lane
+ * on io_uring they are tried as well: not every file has requests that wait without a thread of
+ * the kernel's, and raw calls and other lanes (R40, R55) need a try.
  */
 #include "poller/conn_fd.h"
 
@@ -99,12 +101,16 @@ static ssize_t conn_file_write(struct pl_conn *c, const void *buf, size_t len)
 }
 
 /* file_wrap - fd stays the caller's on failure. */
-static int file_wrap(struct netpoll_backend *nb, const struct conn_ops *ops, int fd, uint8_t kind,
+static int file_wrap(struct lane *l, const struct conn_ops *ops, int fd, uint8_t kind,
 		     struct pl_conn **ret_conn)
 {
-	struct pl_conn *c = conn_alloc(nb, ops);
-	int err;
+	struct netpoll_backend *nb;
+	struct pl_conn *c;
+	int err = conn_fd_backend(l, &nb);
 
+	if (err)
+		return err;
+	c = conn_alloc(nb, ops);
 	if (!c)
 		return -ENOMEM;
 	c->fd = fd;
@@ -128,8 +134,7 @@ static int conn_file_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return -errno;
-	err = file_wrap(lane_kernel_backend(lane_self()), c->ops, fd, c->kind & CONN_K_LOOSE,
-			ret_conn);
+	err = file_wrap(lane_self(), c->ops, fd, c->kind & CONN_K_LOOSE, ret_conn);
 	if (err)
 		(void)close(fd);
 	return err;
@@ -191,7 +196,7 @@ static int file_kind(int fd, uint8_t *ret_kind)
 	return 0;
 }
 
-int conn_file_adopt(struct netpoll_backend *nb, int fd, unsigned flags, struct pl_conn **ret_conn)
+int conn_file_adopt(struct lane *l, int fd, unsigned flags, struct pl_conn **ret_conn)
 {
 	const struct conn_ops *ops = &conn_file_ops;
 	int fl = fcntl(fd, F_GETFL), err;
@@ -208,7 +213,7 @@ int conn_file_adopt(struct netpoll_backend *nb, int fd, unsigned flags, struct p
 		kind |= CONN_K_KEEP | (fl & O_NONBLOCK ? 0 : CONN_K_WAS_BLOCKING);
 	else if (!(kind & CONN_K_LOOSE))
 		ops = &conn_fd_ops;
-	err = file_wrap(nb, ops, fd, kind, ret_conn);
+	err = file_wrap(l, ops, fd, kind, ret_conn);
 	if (err)
 		(void)fcntl(fd, F_SETFL, fl);
 	return err;

@@ -63,8 +63,11 @@ static void name_it(struct monitor *m, const struct monitor_hog *h)
 /* poll_for - the lane cannot: what its kernel fds have for movable gs others may run meanwhile. */
 static void poll_for(struct monitor *m, struct lane *l)
 {
-	struct netpoll_backend *nb = l->kernel;
+	struct netpoll_backend *nb = l->kernel, *below;
 
+	below = nb ? __atomic_load_n(&nb->below, __ATOMIC_ACQUIRE) : NULL;
+	if (below) /* who waits for a completion is bound */
+		nb = below;
 	if (!nb || !nb->ops->poll_far || READ_ONCE(nb->waiters_movable) <= 0)
 		return;
 	nb->ops->poll_far(nb);

@@ -232,7 +232,10 @@ static void add_waiters(struct netpoll_backend *nb, const struct lane *self, int
 
 int64_t netpoll_waiters(const struct netpoll_backend *nb)
 {
-	return READ_ONCE(nb->waiters) + READ_ONCE(nb->waiters_far);
+	const struct netpoll_backend *below = __atomic_load_n(&nb->below, __ATOMIC_ACQUIRE);
+	int64_t n = READ_ONCE(nb->waiters) + READ_ONCE(nb->waiters_far);
+
+	return unlikely(below) ? n + netpoll_waiters(below) : n;
 }
 
 /* wake - R31: first runnable, then no longer counted. g may be of any lane; self is the current

@@ -114,6 +114,10 @@ struct netpoll_ops {
 	void (*poll_far)(struct netpoll_backend *nb);
 	/* brk - R35: any thread; makes a blocked poll() return. NULL where it never blocks. */
 	void (*brk)(struct netpoll_backend *nb);
+	/* below - of a completion backend: the readiness backend of the same lane that it polls, made
+	 * by the first call (nb->below). 0; the -errno of netpoll_epoll_create(). NULL: this one
+	 * tells readiness itself. */
+	int (*below)(struct netpoll_backend *nb, struct netpoll_backend **ret_nb);
 	/* watch - kernel backends: wake a blocked poll() while `fd`, a device's, is readable
 	 * (level-triggered). fd stays the caller's. 0 or -errno. */
 	int (*watch)(struct netpoll_backend *nb, int fd);
@@ -125,6 +129,7 @@ struct netpoll_backend {
 					  * does not link the stack in */
 	struct lane *lane;               /* (c) */
 	bool local;                      /* (c) its pds use plain accesses */
+	struct netpoll_backend *below;   /* (a) since ops->below() made it; NULL: has none */
 	int64_t waiters;                 /* (o) R30: parked gs of this backend; relaxed readers */
 	int64_t waiters_far;     /* (a) what other threads added: the sum of both is R30's count */
 	int32_t waiters_movable; /* (a) of them movable: the monitor polls for those alone (R44) */
@@ -162,7 +167,7 @@ int netpoll_check_err(const struct poll_desc *pd, unsigned mode);
 /* netpoll_ready - R6/R7 with ioready: each direction in `mode` becomes READY and its waiter
  * runnable, on its own lane. A local pd: owner lane; else whoever polls its backend. */
 void netpoll_ready(struct poll_desc *pd, unsigned mode);
-/* netpoll_waiters - R30: gs parked on nb's pds. Exact for the owner lane, if no other lane is
+/* netpoll_waiters - R30: gs parked on nb's pds, and on those of the backend below it. Exact for the owner lane, if no other lane is
  * inside a park or wake right now; any thread. */
 int64_t netpoll_waiters(const struct netpoll_backend *nb);
 /* netpoll_set_event_err - R13, R20. */

@@ -66,15 +66,16 @@ static void epoll_be_close_fds(struct epoll_backend *eb)
 	close(eb->epfd);
 }
 
-static int epoll_be_init(struct epoll_backend *eb)
+static int epoll_be_init(struct epoll_backend *eb, bool below)
 {
-	int err;
+	int err = 0;
 
 	eb->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (eb->epfd < 0)
 		return -errno;
-	err = wakefd_init(&eb->wake, EFD_NONBLOCK);
-	if (!err)
+	if (!below)
+		err = wakefd_init(&eb->wake, EFD_NONBLOCK);
+	if (!err && !below)
 		err = epoll_add(eb, eb->wake.fd, EPOLLIN, TAG_EVENTFD);
 	if (err)
 		epoll_be_close_fds(eb);
@@ -235,7 +236,7 @@ static const struct netpoll_ops epoll_ops = {
 	.watch = epoll_be_watch,
 };
 
-int netpoll_epoll_create(struct lane *l, struct netpoll_backend **ret_nb)
+static int create(struct lane *l, bool below, struct netpoll_backend **ret_nb)
 {
 	struct epoll_backend *eb = calloc(1, sizeof(*eb));
 	int err;
@@ -246,11 +247,21 @@ int netpoll_epoll_create(struct lane *l, struct netpoll_backend **ret_nb)
 	eb->nb.conn_ops = &conn_fd_ops;
 	eb->nb.lane = l;
 	eb->wake.fd = -1;
-	err = epoll_be_init(eb);
+	err = epoll_be_init(eb, below);
 	if (err) {
 		free(eb);
 		return err;
 	}
 	*ret_nb = &eb->nb;
 	return 0;
+}
+
+int netpoll_epoll_create(struct lane *l, struct netpoll_backend **ret_nb)
+{
+	return create(l, false, ret_nb);
+}
+
+int netpoll_epoll_below(struct lane *l, struct netpoll_backend **ret_nb)
+{
+	return create(l, true, ret_nb);
 }

@@ -3,7 +3,7 @@
  * The io_uring backend of the netpoller (R11). gs fill submission entries, poll() hands over what
  * has gathered and takes completions, in one system call that is also the lane's sleep. A
  * completion's user data is the pd's address and its fdseq in one word, as in netpoll_epoll.c
- * (R21).
+ * (R21). Fds that are tried instead have an epoll below the ring, whose own fd the ring watches.
  */
 #include "poller/netpoll_uring.h"
 
@@ -18,6 +18,7 @@
 #include "poller/conn_uring.h"
 #include "poller/lane_int.h"
 #include "poller/ledger.h"
+#include "poller/netpoll_epoll.h"
 #include "poller/netpoll_int.h"
 #include "poller/wakefd.h"
 #include "stack/base/bug.h"
@@ -28,7 +29,8 @@
  * polls without the kernel's (unbounded, allocating) overflow list. 16 + 64 KiB. */
 #define URING_SQ_ENTRIES 256
 #define URING_CQ_ENTRIES 4096
-#define URING_WATCH_MAX  8 /* devices of a lane */
+#define URING_WATCH_MAX  9 /* what is in watch[] */
+#define URING_BELOW      0 /* ... the epoll below, then the devices of the lane */
 /* R33. Newer kernels (6.18 here) finish 20 requests in a call and tell that there are more. */
 #define URING_EVENTS_ENOUGH 128
 
@@ -80,6 +82,7 @@ struct uring_backend {
 	struct wakefd wake;
 	bool wake_armed;   /* (o) a read of it is in the ring, which drains it (R36) */
 	uint64_t wake_sum; /* (o) where that reads to */
+	bool below_ready;  /* (o) nb.below has something, and nobody has looked yet */
 	unsigned nr_watch; /* (o) */
 	struct uring_watch watch[URING_WATCH_MAX]; /* (o) */
 };
@@ -119,7 +122,9 @@ static void on_device(struct uring_backend *ub, uint64_t tag, int res)
 
 	BUG_ON(i >= ub->nr_watch);
 	ub->watch[i].armed = false;
-	if (res < 0 && res != -ECANCELED)
+	if (i == URING_BELOW)
+		ub->below_ready = true;
+	else if (res < 0 && res != -ECANCELED)
 		ub->watch[i].fd = -1; /* gone: asking again would say so at once, for ever */
 }
 
@@ -156,6 +161,12 @@ static void deliver(struct uring_backend *ub, uint64_t tag, int res)
 	netpoll_ready(pd, mode);
 }
 
+static int look_below(struct uring_backend *ub)
+{
+	ub->below_ready = false;
+	return ub->nb.below->ops->poll(ub->nb.below, 0);
+}
+
 static int reap(struct uring_backend *ub)
 {
 	struct io_uring_cqe *cqe;
@@ -167,6 +178,8 @@ static int reap(struct uring_backend *ub)
 		n++;
 	}
 	io_uring_cq_advance(&ub->ring, n);
+	if (unlikely(ub->below_ready))
+		n += (unsigned)look_below(ub);
 	return (int)n;
 }
 
@@ -256,8 +269,8 @@ static struct io_uring_sqe *get_sqe(struct uring_backend *ub)
 	return sqe;
 }
 
-/* arm - what poll() itself waits for: a break always, devices if it will block. False if the
- * kernel takes no more entries just now. */
+/* arm - what poll() itself waits for: a break and the epoll below always, devices if it will block.
+ * False if the kernel takes no more entries just now. */
 static bool arm(struct uring_backend *ub, bool devices)
 {
 	struct io_uring_sqe *sqe;
@@ -270,7 +283,7 @@ static bool arm(struct uring_backend *ub, bool devices)
 		sqe->user_data = TAG_EVENTFD;
 		ub->wake_armed = true;
 	}
-	for (unsigned i = 0; devices && i < ub->nr_watch; i++) {
+	for (unsigned i = URING_BELOW; i < (devices ? ub->nr_watch : URING_BELOW + 1); i++) {
 		struct uring_watch *w = &ub->watch[i];
 
 		if (w->armed || w->fd < 0)
@@ -278,7 +291,7 @@ static bool arm(struct uring_backend *ub, bool devices)
 		sqe = get_sqe(ub);
 		if (!sqe)
 			return false;
-		/* Once, and asked anew before each sleep: that is level-triggered. */
+		/* Once, and asked anew when it has told: that is level-triggered. */
 		io_uring_prep_poll_add(sqe, w->fd, POLLIN);
 		sqe->user_data = TAG_DEVICE(i);
 		w->armed = true;
@@ -485,6 +498,20 @@ static void uring_brk(struct netpoll_backend *nb)
 	wakefd_brk(&ub_of(nb)->wake);
 }
 
+/* uring_below - release: the monitor finds it whole (R44). */
+static int uring_below(struct netpoll_backend *nb, struct netpoll_backend **ret_nb)
+{
+	struct netpoll_backend *below = nb->below;
+	int err = below ? 0 : netpoll_epoll_below(nb->lane, &below);
+
+	if (err)
+		return err;
+	ub_of(nb)->watch[URING_BELOW].fd = below->ops->sleep_fd(below);
+	__atomic_store_n(&nb->below, below, __ATOMIC_RELEASE);
+	*ret_nb = below;
+	return 0;
+}
+
 static int uring_watch(struct netpoll_backend *nb, int fd)
 {
 	struct uring_backend *ub = ub_of(nb);
@@ -508,6 +535,8 @@ static void uring_fini(struct netpoll_backend *nb)
 		while (ub->watch[i].armed && cancel_round(ub, TAG_DEVICE(i)))
 			;
 	io_uring_queue_exit(&ub->ring);
+	if (nb->below)
+		nb->below->ops->fini(nb->below);
 	wakefd_fini(&ub->wake);
 	free(ub);
 }
@@ -521,6 +550,7 @@ static const struct netpoll_ops uring_ops = {
 	.sleep_fd = uring_sleep_fd,
 	.prepare = uring_prepare,
 	.brk = uring_brk,
+	.below = uring_below,
 	.watch = uring_watch,
 };
 
@@ -538,6 +568,8 @@ int netpoll_uring_create_flags(struct lane *l, unsigned flags, struct netpoll_ba
 	ub->nb.ops = &uring_ops;
 	ub->nb.conn_ops = &conn_uring_ops;
 	ub->nb.lane = l;
+	ub->watch[URING_BELOW].fd = -1;
+	ub->nr_watch = URING_BELOW + 1;
 	err = io_uring_queue_init_params(URING_SQ_ENTRIES, &ub->ring, &p);
 	if (err)
 		goto fail;

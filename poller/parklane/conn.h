@@ -5,7 +5,8 @@
  * writes; two readers (or two writers) take turns (R52).
  *
  * A connection belongs to the lane that made it. Over Parklane's stack only that lane's goroutines
- * read, write and accept on it; over the kernel those of all lanes may (and an accepted connection
+ * read, write and accept on it, nor do others on one that was dialled or accepted over io_uring;
+ * over epoll, and on adopted fds, those of all lanes may (and an accepted connection
  * belongs to the lane that accepted it). All other calls may come from any lane of the program:
  * where they have to, they park until the owner has done them. A pointer may be handed to
  * a call until pl_close() has returned to its caller.
@@ -100,8 +101,8 @@ PL_API ssize_t pl_writev(struct pl_conn *c, const struct iovec *iov, int nr);
  * pl_raw_read, pl_raw_write - R55: with that direction's lock, fn(fd, arg) is called until it
  * returns anything but -EAGAIN, which is the result; after -EAGAIN, when the fd is ready again. For
  * recvmsg, sendfile and the like, without MSG_WAITALL. fn neither closes fd, which is non-blocking,
- * nor keeps it. -EOPNOTSUPP Parklane's stack, which has no fd, and io_uring, whose fds block; the
- * common errors.
+ * nor keeps it. -EOPNOTSUPP Parklane's stack, which has no fd, and what was dialled or accepted
+ * over io_uring, whose fds block; the common errors.
  */
 PL_API ssize_t pl_raw_read(struct pl_conn *c, ssize_t (*fn)(int fd, void *arg), void *arg);
 PL_API ssize_t pl_raw_write(struct pl_conn *c, ssize_t (*fn)(int fd, void *arg), void *arg);
@@ -116,7 +117,8 @@ PL_API int pl_shutdown(struct pl_conn *c, int how);
  * writes are read(2) and write(2), or recv and send; a listening socket may be accepted on.
  * 0; -EBADF not open; -EPERM a regular file or directory, which are always ready (pl_blocking);
  * -EEXIST this lane has adopted it already; -ENOSPC fs.epoll.max_user_watches is reached;
- * -ENOMEM; -EINVAL flags; -ENODEV virtual time; -EOPNOTSUPP a lane on io_uring. Of the conn's calls:
+ * -ENOMEM; -EINVAL flags; -ENODEV virtual time; -EMFILE, -ENFILE the first fd that a lane on io_uring
+ * adopts, which needs one more. Of the conn's calls:
  * -ENOTSOCK pl_shutdown and addresses of what is no socket, -EOPNOTSUPP addresses that are not
  * IPv4, -EINVAL a direction that the fd is not open for.
  */

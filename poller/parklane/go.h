@@ -45,9 +45,9 @@ PL_API int pl_go_on_named(unsigned lane, void (*fn)(void *arg), void *arg, const
 /*
  * pl_go_movable - start fn(arg) as a goroutine that any lane may run, and another may take over
  * whenever it parked or yielded: work that is not tied to a connection of Parklane's stack, nor to
- * one over io_uring. Its first call on such a connection (or listener, or dial) binds it to the
+ * one dialled or accepted over io_uring. Its first call on such a connection (or listener, or dial) binds it to the
  * lane where it then is, for life; on one of another lane that call is -EXDEV. Kernel connections
- * over epoll it may use from anywhere. Between two calls that may park, nothing thread-local must
+ * over epoll, and adopted fds, it may use from anywhere. Between two calls that may park, nothing thread-local must
  * be held (errno neither). 0; -ENOMEM.
  */
 #define pl_go_movable(fn, arg) pl_go_movable_named((fn), (arg), #fn)

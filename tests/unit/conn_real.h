@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,17 +30,23 @@ static bool done MAYBE_UNUSED;
 		cr_expect_eq(got_, want_, "%s: %lld, not %lld", #got, got_, want_);                \
 	} while (0)
 
-/* in_lane - run fn in a goroutine until it and all it starts are done; no waiter, pd or fd left. */
-static inline void in_lane(void (*fn)(void *arg))
+/* in_lane_on - run fn in a goroutine until it and all it starts are done; no waiter, pd or fd left.
+ * False: there is no such lane here. */
+static inline bool in_lane_on(enum lane_kernel kernel, void (*fn)(void *arg))
 {
 	struct lane_config cfg;
 	struct lane *l;
-	int fd = dup(0), fd2;
+	int fd = dup(0), fd2, err;
 
 	close(fd);
 	lane_config_init(&cfg);
 	cfg.max_g = 256;
-	cr_assert_eq(lane_create(&cfg, &l), 0);
+	cfg.kernel = kernel;
+	err = lane_create(&cfg, &l);
+	if (kernel == LANE_KERNEL_URING && (err == -EOPNOTSUPP || err == -ENOSYS || err == -EPERM))
+		return false;
+	cr_assert_eq(err, 0);
+	done = false;
 	cr_assert_eq(lane_go(l, fn, NULL, "test"), 0);
 	cr_assert_eq(lane_run(l), 0);
 	IS(netpoll_waiters(lane_kernel_backend(l)), 0);
@@ -48,6 +55,14 @@ static inline void in_lane(void (*fn)(void *arg))
 	fd2 = dup(0);
 	close(fd2);
 	IS(fd2, fd);
+	return true;
+}
+
+/* in_lane - on each kernel backend that there is. */
+static inline void in_lane(void (*fn)(void *arg))
+{
+	cr_assert(in_lane_on(LANE_KERNEL_EPOLL, fn));
+	(void)in_lane_on(LANE_KERNEL_URING, fn);
 }
 
 static inline void adopt_socketpair(int type)

@@ -142,7 +142,7 @@ static void t_enospc(void *arg)
 
 Test(conn_bad, test_conn_epoll_watches_used_up_say_enospc, .timeout = 20)
 {
-	in_lane(t_enospc);
+	(void)in_lane_on(LANE_KERNEL_EPOLL, t_enospc);
 }
 
 /* ---- double use, the counters' limit ---- */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <parklane/conn.h>
@@ -77,19 +78,30 @@ static void g_open(void *arg)
 	cr_assert_eq(pl_accept(lis, &srv), 0);
 }
 
-static void duo_open(void)
+static void duo_open_on(enum lane_kernel kernel, void (*opens)(void *arg))
 {
 	struct lane_config cfg;
+	int err;
 
 	lane_config_init(&cfg);
 	cfg.max_g = 256;
+	cfg.kernel = kernel;
 	cr_assert_eq(lane_group_create(2, &grp), 0);
 	for (unsigned i = 0; i < 2; i++) {
-		cr_assert_eq(lane_create(&cfg, &lane[i]), 0);
+		err = lane_create(&cfg, &lane[i]);
+		if (kernel == LANE_KERNEL_URING &&
+		    (err == -EOPNOTSUPP || err == -ENOSYS || err == -EPERM))
+			cr_skip("no io_uring here: %s", strerror(-err));
+		cr_assert_eq(err, 0);
 		lane_join(lane[i], grp, i);
 	}
-	go(0, g_open, NULL);
+	go(0, opens, NULL);
 	cr_assert(run());
+}
+
+static void duo_open(void)
+{
+	duo_open_on(LANE_KERNEL_EPOLL, g_open);
 }
 
 /* duo_close - and nothing is left of it. */
@@ -380,5 +392,95 @@ Test(conn_far, test_conn_far_lane_of_another_group_is_refused, .timeout = 60)
 	(void)lane_turn(alone, false);
 	cr_assert(done);
 	lane_destroy(alone);
+	duo_close();
+}
+
+/* ---- lanes on io_uring ---- */
+
+static void g_adopt(void *arg)
+{
+	int fd[2];
+
+	(void)arg;
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	cr_assert_eq(pl_adopt(fd[0], 0, &srv), 0);
+	cr_assert_eq(pl_adopt(fd[1], 0, &cli), 0);
+}
+
+Test(conn_far, test_conn_far_R40_adopted_fd_of_a_uring_lane_is_shared, .timeout = 60)
+{
+	struct io rd = {.c = &srv}, wr = {.c = &cli};
+	int fd = lowest_free_fd();
+
+	duo_open_on(LANE_KERNEL_URING, g_adopt);
+	go(1, g_read, &rd);
+	turns(2);
+	cr_assert_not(rd.done);
+	cr_assert_eq(waiters(0), 1, "counted where the event will come");
+	go(1, g_write, &wr);
+	cr_assert(run());
+	cr_assert_eq(wr.n, 8);
+	cr_assert_eq(rd.n, 8);
+	cr_assert_eq(memcmp(rd.buf, "parklane", 8), 0);
+	/* a close from there wakes the owner's reader */
+	rd = (struct io){.c = &srv};
+	wr = (struct io){.c = &srv};
+	go(0, g_read, &rd);
+	turns(2);
+	cr_assert_not(rd.done);
+	go(1, g_close, &wr);
+	cr_assert(run());
+	cr_assert_eq(rd.n, -EBADF);
+	cr_assert_eq(wr.n, 0);
+	/* the other end is left open: lane_destroy's */
+	duo_close();
+	cr_assert_eq(lowest_free_fd(), fd);
+}
+
+static struct pl_conn *dialled;
+static bool moves[3];
+
+static void g_movable(void *arg)
+{
+	char c;
+
+	(void)arg;
+	cr_assert_eq(pl_write(cli, "p", 1), 1);
+	cr_assert_eq(pl_read(srv, &c, 1), 1);
+	moves[0] = sched_self()->movable;
+	cr_assert_eq(pl_listen(PL_NET_KERNEL, &addr, 0, &lis), 0);
+	moves[1] = sched_self()->movable;
+	cr_assert_eq(pl_local_addr(lis, &addr), 0);
+	cr_assert_eq(pl_dial(PL_NET_KERNEL, &addr, 0, &dialled), 0);
+}
+
+static void g_other_lanes(void *arg)
+{
+	char c;
+
+	(void)arg;
+	cr_assert_eq(pl_lane_index(), 1);
+	cr_assert_eq(pl_read(dialled, &c, 1), -EXDEV);
+	moves[2] = sched_self()->movable;
+}
+
+Test(conn_far, test_conn_far_uring_binds_movable_by_a_request_and_not_by_a_try, .timeout = 60)
+{
+	addr = (struct pl_addr){.family = PL_AF_INET};
+	memcpy(&addr.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	duo_open_on(LANE_KERNEL_URING, g_adopt);
+	cr_assert_eq(lane_go_movable(lane[0], g_movable, NULL, "movable"), 0);
+	cr_assert(run());
+	cr_expect(moves[0], "an adopted fd is used from anywhere");
+	cr_expect_not(moves[1], "a ring from its own lane alone");
+	cr_assert_not_null(dialled);
+	cr_assert_eq(lane[0]->sched.guests + lane[1]->sched.guests, 0);
+	if (dialled->lane != lane[0])
+		cr_skip("it was stolen before it was bound");
+	/* the first to search is lane 1, and what runs there is refused and goes on movable */
+	cr_assert_eq(lane_go_movable(lane[0], g_other_lanes, NULL, "other"), 0);
+	(void)lane_turn(lane[1], false);
+	cr_assert(run());
+	cr_expect(moves[2]);
 	duo_close();
 }
