@@ -99,6 +99,7 @@ MODELS = {
         ('R47: idle by a plain store', ('IDLE_BY_STORE',)),
         ('R47: push without a fence', ('NO_PUSH_FENCE',)),
         ('R47: who found work wakes no other', ('NO_WAKE_NEXT',)),
+        ('R47: who is woken and has work of its own passes nothing on', ('NO_PASS_ON', 'WORK=1')),
     )),
 }
 SHOWN = ('GRANT_IS_LOST', 'NO_RECHECK', 'NO_SEQ', 'NO_FENCE', 'MONITOR_DRAINS', 'FLAG_AFTER_LOOK',

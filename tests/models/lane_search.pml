@@ -8,6 +8,7 @@
  *   pusher:   push; who is idle? is nobody searching? then clear an idle bit and break that lane
  *   searcher: flag, steal, drop the flag, look once more
  *   sleeper:  sleeping = 1, idle bit, look once more, sleep
+ *   woken:    was its idle bit cleared? with work of its own it looks, and wakes another
  *
  * Never: a goroutine that waits while a lane sleeps. A macro is a fault, see check.py.
  */
@@ -162,10 +163,26 @@ inline movable_search()
 	fi
 }
 
+/* A lane that was called and has work of its own. */
+inline movable_pass_on()
+{
+	found = false;
+#ifndef NO_PASS_ON
+	if
+	:: called -> movable_waiting(found)
+	:: else
+	fi;
+#endif
+	if
+	:: found -> wake_one()
+	:: else
+	fi
+}
+
 proctype searcher(byte me)
 {
 	byte was, to;
-	bool got, found, last;
+	bool got, found, last, called;
 
 #ifdef ONE_SLEEPS
 	if
@@ -207,8 +224,16 @@ sleeps:
 awake:
 	broken[me] = false;
 	store(me, 0);
-	atomic { fence() -> mem[IDLE] = mem[IDLE] & ~BIT(me) };
-	goto turn;
+	atomic { /* movable_awake(): who else cleared it has called us */
+		fence() ->
+		called = !(mem[IDLE] & BIT(me));
+		mem[IDLE] = mem[IDLE] & ~BIT(me);
+		printf("%d: awake, called: %d\n", me, called)
+	};
+	if
+	:: goto turn
+	:: movable_pass_on() /* work of its own came first: it does not search */
+	fi;
 busy_for_ever:
 	skip
 }
