@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Movable goroutines between three real lanes under ThreadSanitizer: yields, sleeps, and pairs
- * that wake each other from whatever lane they are on. Prints TAP; a race, or a goroutine that
- * never comes back, fails it.
+ * that wake each other from whatever lane they are on, while a fourth thread dumps them all.
+ * Prints TAP; a race, or a goroutine that never comes back, fails it.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@
 
 static struct lane_group *grp;
 static uint64_t done, hops[LANES];
+static unsigned dumps;
 
 /* Two gs hand a token to and fro; who has none parks. */
 struct pair {
@@ -84,6 +85,24 @@ static void start_all(void *arg)
 	}
 }
 
+/* dump_on - until all are done, and once more. */
+static void *dump_on(void *arg)
+{
+	FILE *f = tmpfile();
+	bool more;
+
+	(void)arg;
+	if (!f)
+		abort();
+	do {
+		more = __atomic_load_n(&done, __ATOMIC_SEQ_CST) < 2 * PAIRS;
+		if (pl_dump_goroutines(fileno(f), dumps++ % 2 ? 0 : PL_DUMP_ALL))
+			abort();
+	} while (more);
+	fclose(f);
+	return NULL;
+}
+
 static void *lane_thread(void *arg)
 {
 	unsigned me = (unsigned)(uintptr_t)arg;
@@ -111,7 +130,7 @@ static void *lane_thread(void *arg)
 
 int main(void)
 {
-	pthread_t t[LANES];
+	pthread_t t[LANES], dumper;
 	uint64_t all = 0;
 
 	printf("1..1\n");
@@ -122,7 +141,10 @@ int main(void)
 	for (uintptr_t i = 1; i < LANES; i++)
 		if (pthread_create(&t[i], NULL, lane_thread, (void *)i))
 			return 1;
+	if (pthread_create(&dumper, NULL, dump_on, NULL))
+		return 1;
 	lane_thread(NULL);
+	pthread_join(dumper, NULL);
 	for (unsigned i = 1; i < LANES; i++)
 		pthread_join(t[i], NULL);
 	lane_group_destroy(grp);
@@ -130,6 +152,6 @@ int main(void)
 		all += hops[i];
 	printf("%s 1 - movable goroutines wake each other across lanes\n",
 	       all == 2ull * PAIRS * STEPS ? "ok" : "not ok");
-	printf("# hops by lane: %lu %lu %lu\n", hops[0], hops[1], hops[2]);
+	printf("# hops by lane: %lu %lu %lu, %u dumps\n", hops[0], hops[1], hops[2], dumps);
 	return all == 2ull * PAIRS * STEPS ? 0 : 1;
 }
