@@ -110,8 +110,8 @@ static int chan_woken(struct chan_wait *cw)
 	return ctx_pending(cw->wt.g);
 }
 
-/* chan_wait_local - nothing comes between the try before and this park. */
-static NOINLINE int chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send)
+/* Nothing comes between the try before and this park. */
+int __chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send)
 {
 	struct chan_wait cw; /* field by field: clearing all of it first is seen in bench park */
 
@@ -132,6 +132,13 @@ static NOINLINE int chan_wait_local(struct pl_chan *c, void *elem, struct g *g, 
 	wait_park(&cw.wt, NULL, NULL, send ? WAIT_CHAN_SEND : WAIT_CHAN_RECV);
 	return chan_woken(&cw);
 }
+
+#if !defined(__x86_64__)
+int chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send)
+{
+	return __chan_wait_local(c, elem, g, send);
+}
+#endif
 
 static int chan_try(struct pl_chan *c, void *elem, bool send, struct g **ret_wake)
 {

@@ -116,6 +116,28 @@ coro_trampoline:
 	.cfi_endproc
 	.size	coro_trampoline, . - coro_trampoline
 
+/* int chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send): chan.h says why it
+ * ends in a jump. What it jumps to follows a call and has no endbr64, hence notrack. */
+	.globl	chan_wait_local
+	.hidden	chan_wait_local
+	.hidden	__chan_wait_local
+	.type	chan_wait_local, @function
+	.p2align 4
+chan_wait_local:
+	.cfi_startproc
+	endbr64
+	subq	$8, %rsp
+	.cfi_adjust_cfa_offset 8
+	call	__chan_wait_local
+	addq	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	popq	%rcx
+	.cfi_adjust_cfa_offset -8
+	.cfi_register %rip, %rcx
+	notrack jmp	*%rcx
+	.cfi_endproc
+	.size	chan_wait_local, . - chan_wait_local
+
 	.section .note.gnu.property, "a", @note
 	.p2align 3
 	.long	4
