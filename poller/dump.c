@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <parklane/go.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -302,42 +304,64 @@ static void print_stuck(FILE *f, const char *title, struct lane *l)
 	fprintf(f, "    the lane does not come to its next turn: the others cannot be listed\n");
 }
 
-static int print_lane(FILE *f, struct symbols *sy, struct lane *l, bool all)
+/* One call of pl_dump_goroutines(). */
+struct dump_call {
+	int fd;
+	bool all;
+	struct lane *
+		mine; /* the caller's, and what it told already; NULL: a thread without a g calls */
+	struct dump *told;
+	int err;
+};
+
+static struct dump *dump_make(bool all, uint32_t nr_g)
 {
-	struct dump *d = dump_new(all, lane_nr_g(l));
+	struct dump *d = dump_new(all, nr_g);
+
+	if (d && d->group && d->table)
+		return d;
+	dump_free(d);
+	return NULL;
+}
+
+static int print_lane(FILE *f, struct symbols *sy, struct lane *l, const struct dump_call *call)
+{
+	struct dump *d;
 	char title[64];
 	bool told = true;
-	int err = 0;
 
 	snprintf(title, sizeof(title), l->cfg.cpu >= 0 ? "lane %u on cpu %d" : "lane %u",
 		 l->dump.number, l->cfg.cpu);
-	if (!d || !d->group || !d->table) {
-		err = -ENOMEM;
-	} else if (!__atomic_load_n(&l->dump.on_thread, __ATOMIC_ACQUIRE)) {
-		fprintf(f, "%s: does not run, %u goroutines\n", title, lane_nr_g(l));
-	} else {
-		if (pthread_equal(l->dump.thread, pthread_self()))
-			look(l, d, UINT32_MAX);
-		else
-			told = ask(l, d);
-		if (told)
-			dump_print(f, sy, title, d);
-		else
-			print_stuck(f, title, l);
+	if (l == call->mine) {
+		dump_print(f, sy, title, call->told);
+		return 0;
 	}
+	if (!__atomic_load_n(&l->dump.on_thread, __ATOMIC_ACQUIRE)) {
+		fprintf(f, "%s: does not run, %u goroutines\n", title, lane_nr_g(l));
+		return 0;
+	}
+	d = dump_make(call->all, lane_nr_g(l));
+	if (!d)
+		return -ENOMEM;
+	if (pthread_equal(l->dump.thread, pthread_self()))
+		look(l, d, UINT32_MAX);
+	else
+		told = ask(l, d);
+	if (told)
+		dump_print(f, sy, title, d);
+	else
+		print_stuck(f, title, l);
 	dump_free(d);
-	return err;
+	return 0;
 }
 
-int pl_dump_goroutines(int fd, unsigned flags)
+static int print_all(const struct dump_call *call)
 {
 	struct symbols *sy;
 	FILE *f;
 	int copy, err = 0;
 
-	if (flags & ~PL_DUMP_ALL)
-		return -EINVAL;
-	copy = dup(fd);
+	copy = dup(call->fd);
 	if (copy < 0)
 		return -errno;
 	f = fdopen(copy, "w");
@@ -347,8 +371,7 @@ int pl_dump_goroutines(int fd, unsigned flags)
 	} else {
 		pthread_mutex_lock(&lock);
 		for (struct lane_dump *d = dump_lanes; d && !err; d = d->next)
-			err = print_lane(f, sy, container_of(d, struct lane, dump),
-					 flags & PL_DUMP_ALL);
+			err = print_lane(f, sy, container_of(d, struct lane, dump), call);
 		pthread_mutex_unlock(&lock);
 	}
 	symbols_close(sy);
@@ -356,5 +379,51 @@ int pl_dump_goroutines(int fd, unsigned flags)
 		close(copy);
 	else if ((ferror(f) | fclose(f)) && !err)
 		err = errno ? -errno : -EIO;
+	return err;
+}
+
+static void *print_thread(void *arg)
+{
+	struct dump_call *call = arg;
+
+	call->err = print_all(call);
+	return NULL;
+}
+
+/* print_elsewhere - a goroutine's stack is too small for what reads debugging information. */
+static int print_elsewhere(struct dump_call *call)
+{
+	sigset_t all, old;
+	pthread_t t;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&t, NULL, print_thread, call);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		return -err;
+	pthread_join(t, NULL);
+	return call->err;
+}
+
+int pl_dump_goroutines(int fd, unsigned flags)
+{
+	struct dump_call call = {.fd = fd, .all = flags & PL_DUMP_ALL};
+	struct g *g = sched_self();
+	int err;
+
+	if (flags & ~PL_DUMP_ALL)
+		return -EINVAL;
+	if (!g)
+		return print_all(&call);
+	/* Its own lane does not turn meanwhile: the caller tells of it, frames and all. */
+	call.mine = g->sched->lane;
+	call.told = dump_make(call.all, lane_nr_g(call.mine));
+	if (!call.told)
+		return -ENOMEM;
+	look(call.mine, call.told, UINT32_MAX);
+	err = print_elsewhere(&call);
+	dump_free(call.told);
 	return err;
 }

@@ -73,7 +73,8 @@ PL_API void pl_keep_fp(int on);
  * pl_dump_goroutines - write all goroutines of all lanes of the process to fd as text: state, wait
  * reason, how long, backtrace. Alike ones stand together with their number; PL_DUMP_ALL lists
  * each. Any thread, in or out of a goroutine; blocks it, a lane that does not turn is waited for
- * a second and then told about as running. 0; -EINVAL flags; -ENOMEM; -errno of fd.
+ * a second and then told about as running. 0; -EINVAL flags; -ENOMEM; -EAGAIN no thread could be
+ * started, which a goroutine's call needs; -errno of fd.
  */
 #define PL_DUMP_ALL 1u
 PL_API int pl_dump_goroutines(int fd, unsigned flags);
