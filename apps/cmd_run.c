@@ -125,15 +125,15 @@ static void on_end(void *ctx, const struct open_lanes *all, const struct netdev_
 		print_faults(h->fault);
 }
 
-int run_command(const struct lane_args *args, const struct run_counters *counters,
-		void (*main_fn)(void *arg), void *arg)
+int run_command_named(const struct lane_args *args, const struct run_counters *counters,
+		      void (*main_fn)(void *arg), void *arg, const char *name)
 {
 	struct run_ctx rc = {.counters = counters};
 	struct open_hooks hooks = {on_begin, on_end, &rc};
 	int err;
 
 	catch_signals();
-	err = open_run(&args->opt, main_fn, arg, &hooks);
+	err = open_run(&args->opt, main_fn, arg, name, &hooks);
 	if (!err)
 		return 0;
 	fprintf(stderr, "parklane: %s\n", *pl_last_error() ? pl_last_error() : strerror(-err));

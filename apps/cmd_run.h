@@ -25,8 +25,10 @@ struct run_counters {
 
 /* run_command - run main_fn(arg) on the first of the lanes that args describe. The exit status; what went wrong
  * is said on stderr. */
-int run_command(const struct lane_args *args, const struct run_counters *counters,
-		void (*main_fn)(void *arg), void *arg);
+#define run_command(args, counters, main_fn, arg)                                                  \
+	run_command_named((args), (counters), (main_fn), (arg), #main_fn)
+int run_command_named(const struct lane_args *args, const struct run_counters *counters,
+		      void (*main_fn)(void *arg), void *arg, const char *name);
 
 /* run_stopped_at - mono_ns() of the first SIGINT or SIGTERM; 0 none came. */
 uint64_t run_stopped_at(void);

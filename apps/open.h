@@ -100,8 +100,8 @@ struct open_hooks {
 	void *ctx;
 };
 
-/* open_run - pl_run() with hooks (may be NULL). */
+/* open_run - pl_run_named() with hooks (may be NULL). */
 MUST_USE int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg,
-		      const struct open_hooks *hooks);
+		      const char *name, const struct open_hooks *hooks);
 
 #endif

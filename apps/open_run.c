@@ -35,6 +35,7 @@ struct run {
 	unsigned nr_threads; /* the first included */
 	void (*main_fn)(void *arg);
 	void *main_arg;
+	const char *main_name;
 	bool verbose;
 };
 
@@ -142,7 +143,7 @@ static int first_thread(struct run *r, const struct open_hooks *hooks, int err)
 	int ret = err ? err : seat_open(s), all;
 
 	if (!ret) {
-		ret = lane_go(r->all.lane[0].lane, first_main, r, "main");
+		ret = lane_go(r->all.lane[0].lane, first_main, r, r->main_name);
 		if (ret)
 			(void)open_error(ret, "cannot start a goroutine: %s", strerror(-ret));
 	}
@@ -205,7 +206,7 @@ static int run_lanes(struct run *r, const struct open_hooks *hooks)
 	return err;
 }
 
-int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg,
+int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg, const char *name,
 	     const struct open_hooks *hooks)
 {
 	struct run *r = calloc(1, sizeof(*r));
@@ -222,6 +223,7 @@ int open_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg
 		return open_error(-ENOMEM, "no memory");
 	r->main_fn = main_fn;
 	r->main_arg = arg;
+	r->main_name = name;
 	r->verbose = opt->verbose;
 	err = options_plan(opt, &r->plan);
 	for (unsigned i = 0; !err && i < r->plan.lanes; i++)
@@ -264,10 +266,11 @@ static void stat_end(void *ctx, const struct open_lanes *all, const struct netde
 	stat_serve_stop(*(struct stat_serve **)ctx);
 }
 
-int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg)
+int pl_run_named(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg,
+		 const char *name)
 {
 	struct stat_serve *stat = NULL;
 	const struct open_hooks hooks = {stat_begin, stat_end, &stat};
 
-	return open_run(opt, main_fn, arg, &hooks);
+	return open_run(opt, main_fn, arg, name, &hooks);
 }

@@ -7,12 +7,13 @@
 #include "poller/symbols.h"
 #include "stack/base/compiler.h"
 
-static const char *const states[] = {
+/* Also what gdb prints: parklane-gdb.py finds both tables by their names. */
+static const char *const dump_states[] = {
 	[G_IDLE] = "being born", [G_RUNNABLE] = "runnable", [G_RUNNING] = "running",
 	[G_WAITING] = "waiting", [G_DEAD] = "dead",
 };
 
-static const char *const reasons[WAIT_REASON_MAX] = {
+static const char *const dump_reasons[WAIT_REASON_MAX] = {
 #define X(sym, name) [WAIT_##sym] = name,
 	WAIT_REASONS(X)
 #undef X
@@ -43,10 +44,10 @@ static void print_span(FILE *f, uint64_t ns)
 
 static void print_state(FILE *f, const struct dump_group *g)
 {
-	const char *why = g->why < WAIT_REASON_MAX ? reasons[g->why] : "";
+	const char *why = g->why < WAIT_REASON_MAX ? dump_reasons[g->why] : "";
 
 	if (g->state != G_WAITING) {
-		fprintf(f, "[%s]", states[g->state]);
+		fprintf(f, "[%s]", dump_states[g->state]);
 		return;
 	}
 	fprintf(f, "[%s", why && *why ? why : "waiting");

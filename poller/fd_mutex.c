@@ -293,7 +293,7 @@ bool fd_mutex_close_wait(struct fd_mutex *m, struct fdm_closer *closer)
 	/* A closed mutex gains no reference, so a count of one stays ours. */
 	if ((fdm_load(m) & FDM_REF_MASK) == FDM_REF)
 		return fd_mutex_decref(m);
-	sched_park(fdm_commit_close, &cw, WAIT_SEMA);
+	sched_park(fdm_commit_close, &cw, WAIT_CLOSE);
 	return cw.last;
 }
 

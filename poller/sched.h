@@ -15,7 +15,7 @@
 
 struct lane;
 
-/* Why a g waits, and how dumps call it. */
+/* Why a g waits, and how dumps, gdb and README call it. */
 /* clang-format off */
 #define WAIT_REASONS(X)                                                                            \
 	X(NONE, "")                                                                                \
@@ -31,7 +31,8 @@ struct lane;
 	X(COND, "condition")                                                                       \
 	X(GROUP, "wait group")                                                                     \
 	X(BLOCKING, "call on the pool")                                                            \
-	X(LANE, "another lane's answer")
+	X(LANE, "another lane's answer")                                                           \
+	X(CLOSE, "last user of a connection")
 /* clang-format on */
 
 enum wait_reason {

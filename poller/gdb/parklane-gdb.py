@@ -25,7 +25,6 @@ FRAMES = {
                      [('x29', 0), ('x30', 8), ('pc', 8)]),
                 'sp', 'pc', 176),
 }
-WAITS = 'WAIT_'
 G_IDLE, G_RUNNING, G_WAITING, G_DEAD = 'G_IDLE', 'G_RUNNING', 'G_WAITING', 'G_DEAD'
 
 
@@ -39,6 +38,14 @@ def enum_name(value, enum):
         if field.enumval == int(value):
             return field.name
     return str(int(value))
+
+
+def told(table, value):
+    """A string of the tables that the program's own dumps print from (dump_print.c)."""
+    symbol = gdb.lookup_static_symbol(table)
+    if symbol is None:
+        raise gdb.GdbError('no debugging information of Parklane here')
+    return symbol.value()[int(value)].string()
 
 
 def span(ns):
@@ -83,9 +90,9 @@ def now_of(lane):
 
 def describe(lane, g):
     state = enum_name(g['state'], 'g_state')
-    text = state[2:].lower()
+    text = told('dump_states', g['state'])
     if state == G_WAITING:
-        why = enum_name(g['why'], 'wait_reason')[len(WAITS):].lower().replace('_', ' ')
+        why = told('dump_reasons', g['why']) or text
         ns = max(0, now_of(lane) - int(g['since']))
         text = '%s, %s' % (why, span(ns))
     name = g['name'].string() if int(g['name']) else '?'

@@ -46,7 +46,10 @@ struct pl_options {
  * handlers need SA_ONSTACK. USR1, USR2, ALRM, CHLD and others: take them by signalfd(2), or in a
  * thread of your own that was started, with them unblocked, before pl_run.
  */
-PL_API int pl_run(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg);
+#define pl_run(opt, main_fn, arg) pl_run_named((opt), (main_fn), (arg), #main_fn)
+/* pl_run_named - name: the first goroutine's, in dumps; as of pl_go_named(). */
+PL_API int pl_run_named(const struct pl_options *opt, void (*main_fn)(void *arg), void *arg,
+			const char *name);
 
 /* pl_last_error - one line about the last failure of pl_run of this thread; "" none. */
 PL_API const char *pl_last_error(void);

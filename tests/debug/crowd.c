@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A program to look into: two lanes with NR goroutines each, parked in several ways, and, when
- * told to, one goroutine that never gives its lane back. For tests of dumps, gdb and Valgrind.
+ * A program to look into: two lanes with NR goroutines each, parked, and, when told to, one
+ * goroutine that never gives its lane back, or one for each way to wait. For tests of dumps, gdb
+ * and Valgrind.
  *
- * usage: crowd NR [busy | once]; says "ready" on stdout, ends on SIGTERM, or with `once` when
+ * usage: crowd NR [busy | once | ways]; says "ready" on stdout, ends on SIGTERM, or with `once` when
  * all have been parked and woken.
  */
 #include <parklane/parklane.h>
@@ -23,7 +24,7 @@
 
 static struct lane *lanes[2];
 static unsigned nr, nr_ready;
-static bool busy, once;
+static bool busy, once, ways;
 
 /* A few frames, whose names the tests look for. */
 static NOINLINE int wait_deep(int depth, int64_t ns)
@@ -50,11 +51,113 @@ static void hog(void *arg)
 		__asm__ volatile("" ::: "memory");
 }
 
+/* ---- one for each way to wait; each with a name that says which ---- */
+
+static struct pl_mutex mutex;
+static struct pl_cond cond;
+static struct pl_wait_group group;
+static struct pl_chan *chan;
+static struct pl_conn *pipe_end, *full_pipe;
+
+static void wants_mutex(void *arg)
+{
+	(void)arg;
+	(void)pl_mutex_lock(&mutex);
+}
+
+static void wants_signal(void *arg)
+{
+	struct pl_mutex m = {0};
+
+	(void)arg;
+	(void)pl_mutex_lock(&m);
+	(void)pl_cond_wait(&cond, &m);
+}
+
+static void wants_none(void *arg)
+{
+	(void)arg;
+	(void)pl_wait_group_wait(&group);
+}
+
+static void wants_elem(void *arg)
+{
+	(void)arg;
+	(void)pl_chan_recv(chan, NULL);
+}
+
+static void wants_receiver(void *arg)
+{
+	(void)pl_chan_send(arg, NULL);
+}
+
+static void wants_any(void *arg)
+{
+	struct pl_select_case k = {chan, PL_SELECT_RECV, NULL, 0};
+
+	(void)arg;
+	(void)pl_select(&k, 1, false);
+}
+
+static void wants_bytes(void *arg)
+{
+	char c;
+
+	(void)arg;
+	(void)pl_read(pipe_end, &c, 1);
+}
+
+static void wants_room(void *arg)
+{
+	static char much[1 << 20];
+
+	(void)arg;
+	(void)pl_write(full_pipe, much, sizeof(much));
+}
+
+static void wants_turn(void *arg)
+{
+	wants_bytes(arg);
+}
+
+static void pauses(void *arg)
+{
+	(void)arg;
+	(void)pause();
+}
+
+static void wants_call(void *arg)
+{
+	(void)pl_blocking(pauses, arg);
+}
+
+static void wait_in_all_ways(void)
+{
+	static void (*const fn[])(void *arg) = {
+		wants_mutex, wants_signal, wants_none, wants_elem, wants_receiver,
+		wants_any,   wants_bytes,  wants_turn, wants_room, wants_call};
+	static const char *const name[] = {
+		"wants_mutex", "wants_signal", "wants_none", "wants_elem", "wants_receiver",
+		"wants_any",   "wants_bytes",  "wants_turn", "wants_room", "wants_call"};
+	struct pl_chan *nobody;
+	int fd[2];
+
+	if (pl_chan_make(0, 0, 0, &chan) || pl_chan_make(0, 0, 0, &nobody) || pipe(fd) ||
+	    pl_mutex_lock(&mutex) || pl_wait_group_add(&group, 1) ||
+	    pl_adopt(fd[0], 0, &pipe_end) || pipe(fd) || pl_adopt(fd[1], 0, &full_pipe))
+		exit(3);
+	for (unsigned i = 0; i < ARRAY_SIZE(fn); i++)
+		if (pl_go_named(fn[i], nobody, name[i]))
+			exit(3);
+}
+
 static void first(void *arg)
 {
 	for (unsigned i = 0; i < nr; i++)
 		if (pl_go(customer, NULL))
 			exit(3);
+	if (ways && arg == lanes[0])
+		wait_in_all_ways();
 	pl_yield();
 	if (busy && arg == lanes[1] && pl_go(hog, NULL))
 		exit(3);
@@ -75,12 +178,13 @@ int main(int argc, char **argv)
 
 	nr = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
 	busy = argc > 2 && strcmp(argv[2], "busy") == 0;
+	ways = argc > 2 && strcmp(argv[2], "ways") == 0;
 	once = argc > 2 && strcmp(argv[2], "once") == 0;
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &term, NULL);
 	lane_config_init(&cfg);
-	cfg.max_g = nr + 16;
+	cfg.max_g = nr + 32;
 	for (int i = 0; i < 2; i++)
 		if (lane_create(&cfg, &lanes[i]) || lane_go(lanes[i], first, lanes[i], "first") ||
 		    pthread_create(&t[i], NULL, run, lanes[i]))
@@ -94,7 +198,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	if (!once)
 		sigwait(&term, &sig);
-	if (busy)
+	if (busy || ways)
 		_exit(0);
 	for (int i = 0; i < 2; i++) {
 		if (!once)

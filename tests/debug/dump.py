@@ -111,7 +111,7 @@ def test_dump_by_stat_lists_together_or_each():
         assert together.returncode == 0, together.stderr
         text = together.stdout.decode()
         assert re.search(r'^lane 0: \d+ goroutines: ', text) and '[read, ' in text, text
-        assert 'pl_accept' in text, text
+        assert 'pl_accept' in text and ': echo_main\n' in text, text
         each = stat('--pid', str(server.pid), '--goroutines', '--all').stdout.decode()
         assert re.search(r'^goroutine \d+ \[read, ', each, re.M), each
         assert stat('--all').returncode == 2

@@ -52,6 +52,46 @@ def test_gdb_lists_goroutines_and_walks_a_parked_one_of_a_live_program():
     return None
 
 
+def dumped():
+    """Of the program's own dump: what each single goroutine waits for, by function."""
+    p = subprocess.Popen([CROWD, '1', 'ways'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+    try:
+        p.stdout.readline()
+        p.send_signal(signal.SIGQUIT)
+        text = ''
+        while 'lane 0: ' not in text or not text.endswith('\n\n'):
+            text += os.read(p.stderr.fileno(), 1 << 16).decode()
+        return dict((name, why) for why, name in re.findall(
+            r'^goroutine \d+ \[([^],]*), [^]]*\]: (\w+)$', text, re.M))
+    finally:
+        p.kill()
+        p.wait()
+
+
+def names_in(path, pattern):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..', path)) as f:
+        return re.findall(pattern, f.read())
+
+
+def test_gdb_dump_and_readme_call_a_wait_by_one_name():
+    table = [n for n in names_in('poller/sched.h', r'\tX\([A-Z_]+, "([^"]+)"\)')]
+    told = names_in('README.md', r'What\s+it\s+waits\s+for\s+is\s+one\s+of\s([^.]*)\.')
+    assert len(told) == 1 and [' '.join(n.split()) for n in re.findall(
+        r'`([^`]+)`', told[0])] == table, (told, table)
+    dump = dumped()
+    assert len(dump) == 11 and set(dump.values()) <= set(table), dump
+    assert len(set(dump.values())) == 11, dump
+    if not shutil.which('gdb'):
+        return 'gdb is not installed'
+    live = gdb('break puts', 'run', 'info goroutines',
+               args=['--args', CROWD, '1', 'ways'])
+    listed = dict((name, why) for why, name in re.findall(
+        r'^ +0:\d+ +([^,\n]*), \S+ \S+ +(\w+)$', live, re.M))
+    assert listed == dump, (listed, dump)
+    return None
+
+
 def test_gdb_walks_a_parked_one_in_a_core():
     """The kernel's own: gdb's generate-core-file gives up a megabyte at each guard."""
     if not shutil.which('gdb'):

@@ -78,7 +78,7 @@ def exports(root):
     out = subprocess.run(['nm', '-D', '--defined-only', lib], stdout=subprocess.PIPE).stdout
     names = [line.split()[-1].split('@')[0] for line in out.decode().splitlines()]
     return ['%s is exported' % n for n in names if not n.startswith('pl_')][:5] + (
-        [] if 'pl_run' in names else ['pl_run is not exported'])
+        [] if 'pl_run_named' in names else ['pl_run_named is not exported'])
 
 
 @contextlib.contextmanager

@@ -130,3 +130,24 @@ Test(run, test_run_within_a_goroutine_is_ebusy, .timeout = 20)
 	cr_assert_eq(err, -EBUSY);
 	cr_assert_eq(got, 0);
 }
+
+/* ---- its first goroutine ---- */
+
+static void dumps_itself(void *arg)
+{
+	cr_assert_eq(pl_dump_goroutines(*(int *)arg, 0), 0);
+}
+
+Test(run, test_run_first_goroutine_has_the_name_of_its_function, .timeout = 20)
+{
+	char text[4096];
+	ssize_t n;
+	int fd[2];
+
+	cr_assert_eq(pipe(fd), 0);
+	cr_assert_eq(pl_run(&opt, dumps_itself, &fd[1]), 0);
+	n = read(fd[0], text, sizeof(text) - 1);
+	cr_assert_gt(n, 0);
+	text[n] = '\0';
+	cr_assert_not_null(strstr(text, "goroutine 1 [running]: dumps_itself\n"), "%s", text);
+}
