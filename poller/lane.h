@@ -150,8 +150,4 @@ uint32_t lane_nr_g(const struct lane *l);
  * otherwise the conn layer's alone. */
 struct list_head *lane_conns(struct lane *l);
 
-/* lane_alloc/free - zeroed memory on the lane's NUMA node (libnuma where there). */
-MUST_USE void *lane_alloc(struct lane *l, size_t size);
-void lane_mfree(struct lane *l, void *p, size_t size);
-
 #endif

@@ -451,23 +451,6 @@ Test(lane, test_lane_pins_and_masks_its_thread_and_puts_it_back)
 	cr_assert_not(sigismember(&mask, SIGUSR1));
 }
 
-Test(lane, test_lane_alloc_is_zeroed_aligned_and_refuses_overflow)
-{
-	uint8_t *p;
-
-	real_lane(LANE_IDLE_AUTO, LEDGER_SAMPLED, -1);
-	p = lane_alloc(real, 1000);
-	cr_assert_not_null(p);
-	cr_assert_eq((uintptr_t)p % CACHE_LINE, 0);
-	for (int i = 0; i < 1000; i++)
-		cr_assert_eq(p[i], 0);
-	lane_mfree(real, p, 1000);
-	cr_assert_null(lane_alloc(real, SIZE_MAX - 8));
-	cr_assert_null(lane_alloc(real, 0));
-	lane_mfree(real, NULL, 0);
-	lane_destroy(real);
-}
-
 /* ---- clock and ledger ---- */
 
 Test(lane, test_lane_clock_follows_the_system_and_never_goes_back)
