@@ -313,7 +313,7 @@ int lane_go_movable(struct lane *l, void (*fn)(void *arg), void *arg, const char
 
 /* ---- the turn ---- */
 
-/* read_now - step 1: the time, and the account of the turn before, which ends here. */
+/* read_now - step 1. */
 static void read_now(struct lane *l)
 {
 	uint64_t tsc;
@@ -324,12 +324,9 @@ static void read_now(struct lane *l)
 	}
 	tsc = ledger_tsc();
 	l->now = tsc_clock_ns(&l->clock, tsc);
-	if (likely(l->led.cycles)) {
-		if (likely(l->tsc))
-			stat_add(l->busy ? &l->led.busy : &l->led.empty, tsc - l->tsc);
-		l->tsc = tsc;
-		ledger_turn_begin(&l->led, tsc);
-	}
+	l->tsc = tsc;
+	if (likely(l->led.cycles))
+		ledger_turn_begin(&l->led, tsc, l->busy);
 }
 
 /* kernel_poll - step 7. A lane that is about to sleep in it does not look before. */
@@ -410,7 +407,11 @@ static void account(struct lane *l, bool busy)
 	ledger_count(&l->led, LEDGER_EV_TURNS, 1);
 	if (!busy)
 		ledger_count(&l->led, LEDGER_EV_EMPTY_POLLS, 1);
-	l->busy = busy;
+	if (busy != l->busy) {
+		if (l->led.cycles)
+			ledger_tell(&l->led, l->tsc, l->busy);
+		l->busy = busy;
+	}
 	ledger_turn_end(&l->led, busy);
 	if (busy)
 		l->empty_since = 0;
@@ -468,9 +469,9 @@ static unsigned __lane_turn(struct lane *l, bool may_sleep)
 /* close_account - the lane stops here for now: what comes until the next turn is not its. */
 static void close_account(struct lane *l)
 {
-	if (l->led.cycles && l->tsc)
-		stat_add(l->busy ? &l->led.busy : &l->led.empty, ledger_tsc() - l->tsc);
-	l->tsc = 0;
+	if (l->led.since)
+		ledger_tell(&l->led, ledger_tsc(), l->busy);
+	l->led.since = 0;
 }
 
 unsigned lane_turn(struct lane *l, bool may_sleep)
@@ -501,7 +502,6 @@ int lane_run(struct lane *l)
 	}
 	outer = lane_enter(l);
 	l->in_run = true;
-	l->tsc = 0;
 	while (lane_wanted(l) && !lane_stopping(l))
 		__lane_turn(l, true);
 	l->in_run = false;

@@ -60,7 +60,7 @@ static void sleep_in_kernel(struct lane *l, int64_t limit)
 		delay = 0;
 	if (l->led.cycles) {
 		t0 = ledger_tsc();
-		stat_add(l->busy ? &l->led.busy : &l->led.empty, t0 - l->tsc);
+		ledger_tell(&l->led, t0, l->busy);
 	}
 	ledger_count(&l->led, LEDGER_EV_SLEEPS, 1);
 	if (l->kernel->ops->poll(l->kernel, delay) > 0)
@@ -68,7 +68,7 @@ static void sleep_in_kernel(struct lane *l, int64_t limit)
 	if (l->led.cycles) {
 		t1 = ledger_tsc();
 		stat_add(&l->led.idle, t1 - t0);
-		l->tsc = t1;
+		l->led.since = t1;
 	}
 	__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
 	if (l->group)

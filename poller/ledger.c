@@ -42,7 +42,6 @@ void ledger_init(struct ledger *led, enum ledger_mode mode, bool virt)
 		led->tsc_cost = measure_tsc_cost();
 		led->countdown = 1;
 	}
-	/* Off: the countdown starts at 0 and wraps, __ledger_sample() refuses. */
 }
 
 void __ledger_mark(struct ledger *led, enum ledger_step step)
@@ -54,10 +53,9 @@ void __ledger_mark(struct ledger *led, enum ledger_step step)
 	led->mark = t;
 }
 
-void __ledger_sample(struct ledger *led, uint64_t tsc)
+void __ledger_sample(struct ledger *led, uint64_t tsc, bool busy)
 {
-	if (!led->cycles)
-		return;
+	ledger_tell(led, tsc, busy);
 	led->countdown = led->full ? 1 : next_distance(led);
 	memset(led->scratch, 0, sizeof(led->scratch));
 	led->sampling = true;

@@ -2,8 +2,9 @@
 /*
  * The ledger: what a lane's work cost, in TSC cycles by step and in counted events.
  *
- * Exact on every turn: the split into busy cycles (turns that found anything to do), empty
- * polls and idle; it costs nothing beyond the turn's own reading of the clock. Sampled, by
+ * Exact by turns: the split into busy cycles (turns that found anything to do), empty polls and
+ * idle, from the turn's own reading of the clock. It is written down when one kind follows the
+ * other, and with each sample, so that a reader is some 64 turns behind at most. Sampled, by
  * default in one turn of 64 on average: the split of the busy cycles into steps. Counters have
  * one writer, the lane, and relaxed readers.
  */
@@ -78,6 +79,7 @@ struct ledger {
 	uint8_t step;       /* (o) enum ledger_step that runs now */
 	uint32_t countdown; /* (o) turns until the next sample */
 	uint64_t mark;      /* (o) TSC when `step` began */
+	uint64_t since;     /* (o) TSC up to which busy and empty are told; 0 = not turning */
 	uint64_t busy;      /* (a) cycles of turns that found something */
 	uint64_t empty;     /* (a) cycles of empty polls */
 	uint64_t idle;      /* (a) cycles asleep */
@@ -135,12 +137,22 @@ void ledger_switch_sample(struct ledger *led, uint64_t cycles);
 
 /* ---- the turn's own ---- */
 
-/* ledger_turn_begin - choose whether this turn is sampled; tsc is the turn's reading. */
-void __ledger_sample(struct ledger *led, uint64_t tsc);
-static inline void ledger_turn_begin(struct ledger *led, uint64_t tsc)
+/* ledger_tell - the turns since the last call, up to TSC `tsc`, were all busy, or all empty. */
+static inline void ledger_tell(struct ledger *led, uint64_t tsc, bool busy)
 {
+	stat_add(busy ? &led->busy : &led->empty, tsc - led->since);
+	led->since = tsc;
+}
+
+/* ledger_turn_begin - choose whether this turn is sampled; tsc is the turn's reading, busy what
+ * the turn before was. With led->cycles. */
+void __ledger_sample(struct ledger *led, uint64_t tsc, bool busy);
+static inline void ledger_turn_begin(struct ledger *led, uint64_t tsc, bool busy)
+{
+	if (unlikely(led->since == 0))
+		led->since = tsc;
 	if (unlikely(--led->countdown == 0))
-		__ledger_sample(led, tsc);
+		__ledger_sample(led, tsc, busy);
 }
 /* ledger_turn_end - keep the sample if the turn was busy. */
 void __ledger_keep(struct ledger *led, bool busy);
