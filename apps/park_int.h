@@ -9,9 +9,10 @@
 /* park_yield_on - ns of one of `ops` yields of 64 goroutines, on l, which has no others. */
 double park_yield_on(struct lane *l, unsigned ops);
 
-/* park_rr - ns of a round trip of 64 bytes between two goroutines of one lane over its own stack,
- * the ledger in `mode`. 0; -errno of opening the lane, or of a call on a connection. */
-MUST_USE int park_rr(int cpu, enum ledger_mode mode, unsigned rounds, double *ret_ns);
+/* park_rr_pairs - percent[i]: what the ledger in its default sampling takes from the round trips/s
+ * of 64 bytes between two goroutines of one lane over its own stack, as `pairs` short samples with
+ * and without it say. 0; -errno of opening the lane, or of a call on a connection. */
+MUST_USE int park_rr_pairs(int cpu, double *percent, unsigned pairs);
 
 /* park_hop - ns that a cache line takes from a thread on cpu to one on `other`. 0; -errno of
  * pinning or starting a thread. */

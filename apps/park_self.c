@@ -14,6 +14,7 @@
 #include "apps/park_int.h"
 #include "drivers/loop.h"
 #include "poller/conn_ops.h"
+#include "poller/ledger.h"
 #include "poller/netpoll_stack.h"
 #include "poller/tsc.h"
 #include "stack/skb.h"
@@ -24,6 +25,9 @@
 #define POOL_SKBS  4096u
 #define POOL_BUF   2176u
 #define RR_SIZE    64
+#define RR_WARM    20000u
+#define PAIR_RR    500u /* some 0.2 ms; park_wide.c says why so short */
+#define PAIR_WARM  50u
 #define PORT_CONNS 20000u /* connections to one port: so many own ports are sure to be free */
 
 struct self_job {
@@ -33,7 +37,8 @@ struct self_job {
 	int err;
 	const char *what;
 	/* round trips */
-	unsigned rounds;
+	double *percent; /* of each of `pairs` */
+	unsigned pairs;
 	uint64_t ns;
 	/* parked goroutines */
 	unsigned want, parked;
@@ -78,7 +83,7 @@ static int run_lane(struct self_job *job, const struct lane_config *cfg, struct 
 
 /* run_self - fn(job) as the first goroutine of a lane with an address of its own; the device under
  * it is never used, since the stack has an internal loopback. */
-static int run_self(struct self_job *job, int cpu, enum ledger_mode mode, void (*fn)(void *arg))
+static int run_self(struct self_job *job, int cpu, void (*fn)(void *arg))
 {
 	struct skb_pool *pool = skb_heap_pool_create(POOL_SKBS, POOL_BUF);
 	struct lane_config cfg;
@@ -90,7 +95,6 @@ static int run_self(struct self_job *job, int cpu, enum ledger_mode mode, void (
 	lane_config_init(&cfg);
 	cfg.cpu = cpu;
 	cfg.idle = LANE_IDLE_SPIN;
-	cfg.ledger = mode;
 	err = loop_pair(NULL, &a, &b);
 	if (!err) {
 		err = run_lane(job, &cfg, a, pool, fn);
@@ -144,6 +148,27 @@ static int rounds(struct self_job *job, struct pl_conn *c, unsigned nr)
 	return 0;
 }
 
+/* One pair: the rounds of either mode, on the same lane and connection, so that neither has the
+ * luckier addresses; which comes first alternates. */
+static int one_pair(struct self_job *job, struct pl_conn *c, unsigned i)
+{
+	double ns[2] = {0};
+	int err = 0;
+
+	for (unsigned k = 0; k < 2 && !err; k++) {
+		bool on = (i ^ k) & 1;
+
+		ledger_init(lane_ledger(job->lane), on ? LEDGER_SAMPLED : LEDGER_OFF, false);
+		err = rounds(job, c, PAIR_WARM);
+		if (!err)
+			err = rounds(job, c, PAIR_RR);
+		ns[on] = (double)job->ns;
+	}
+	if (!err)
+		job->percent[i] = 100 * (1 - ns[0] / ns[1]);
+	return err;
+}
+
 static void rr_main(void *arg)
 {
 	struct self_job *job = arg;
@@ -156,9 +181,9 @@ static void rr_main(void *arg)
 	if (!job->err)
 		job->err = pl_dial(PL_NET_STACK, &addr, 0, &c);
 	if (!job->err)
-		job->err = rounds(job, c, job->rounds / 10);
-	if (!job->err)
-		job->err = rounds(job, c, job->rounds);
+		job->err = rounds(job, c, RR_WARM);
+	for (unsigned i = 0; i < job->pairs && !job->err; i++)
+		job->err = one_pair(job, c, i);
 	if (c)
 		(void)pl_close(c);
 	if (l)
@@ -166,14 +191,11 @@ static void rr_main(void *arg)
 	pl_lane_stop();
 }
 
-int park_rr(int cpu, enum ledger_mode mode, unsigned nr, double *ret_ns)
+int park_rr_pairs(int cpu, double *percent, unsigned pairs)
 {
-	struct self_job job = {.rounds = nr};
-	int err = run_self(&job, cpu, mode, rr_main);
+	struct self_job job = {.percent = percent, .pairs = pairs};
 
-	if (!err)
-		*ret_ns = (double)job.ns / nr;
-	return err;
+	return run_self(&job, cpu, rr_main);
 }
 
 /* ---- goroutines parked in pl_read ---- */
@@ -322,7 +344,7 @@ int park_bytes(unsigned n, bool sockets, double *ret_bytes, char *what, unsigned
 	n &= ~1u;
 	job = (struct self_job){.want = n, .what = "lane"};
 	self_now = &job;
-	err = run_self(&job, -1, LEDGER_SAMPLED, sockets ? sockets_main : bare_main);
+	err = run_self(&job, -1, sockets ? sockets_main : bare_main);
 	if (err) {
 		snprintf(what, size, "parked goroutines, %u of %u, %s: %s", job.parked, n, job.what,
 			 strerror(-err));
