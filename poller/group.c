@@ -85,19 +85,35 @@ void lane_group_absent(struct lane_group *grp, unsigned n)
 
 void lane_group_stop(struct lane_group *grp)
 {
-	__atomic_fetch_add(&grp->stoppers, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&grp->visitors, 1, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < grp->nr; i++) {
 		struct lane *l = lane_group_lane(grp, i);
 
 		if (l)
 			lane_stop(l);
 	}
-	__atomic_fetch_sub(&grp->stoppers, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_sub(&grp->visitors, 1, __ATOMIC_SEQ_CST);
 }
 
-void lane_group_wait(struct lane_group *grp)
+static uint32_t *visitors(struct lane *l)
 {
-	while (grp && __atomic_load_n(&grp->stoppers, __ATOMIC_SEQ_CST))
+	return l->group ? &l->group->visitors : &l->visitors;
+}
+
+void lane_visit(struct lane *l)
+{
+	(void)__atomic_fetch_add(visitors(l), 1, __ATOMIC_SEQ_CST);
+}
+
+void lane_leave(struct lane *l)
+{
+	(void)__atomic_fetch_sub(visitors(l), 1, __ATOMIC_SEQ_CST);
+}
+
+void lane_visitors_wait(struct lane *l)
+{
+	while (__atomic_load_n(&l->visitors, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(visitors(l), __ATOMIC_SEQ_CST))
 		sched_yield();
 }
 

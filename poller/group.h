@@ -38,9 +38,6 @@ void lane_group_absent(struct lane_group *grp, unsigned n);
 
 /* lane_group_stop - lane_stop() for all. Async-signal-safe, any thread; not after the group. */
 void lane_group_stop(struct lane_group *grp);
-/* lane_group_wait - until nobody is inside lane_group_stop() any more; for lane_destroy(). NULL is
- * fine. */
-void lane_group_wait(struct lane_group *grp);
 
 /* lane_group - l's group, NULL if it is alone; lane_index - its number there, 0 alone. */
 struct lane_group *lane_group(const struct lane *l);

@@ -233,10 +233,16 @@ static void detach(struct lane *l)
  */
 static void lane_end(struct lane *l)
 {
+	/* From lane_prepare_sleep(): nobody breaks it from here on. */
+	__atomic_store_n(&l->sleeping, 0, __ATOMIC_SEQ_CST);
+	if (l->group)
+		movable_awake(l);
 	l->ending = true;
 	conn_lane_fini(l);
 	ctx_lane_end(l);
 	sched_end(&l->sched);
+	/* None of its gs is to be found any more. Who found one before, or stops it, is let finish. */
+	lane_visitors_wait(l);
 	gtimer_drop_all(&l->timers);
 	if (l->kernel)
 		l->kernel->ops->fini(l->kernel);
@@ -272,9 +278,6 @@ void lane_destroy(struct lane *l)
 	if (!l)
 		return;
 	BUG_ON(l->sched.cur);
-	while (__atomic_load_n(&l->stoppers, __ATOMIC_SEQ_CST))
-		sched_yield();
-	lane_group_wait(l->group);
 	dump_lane_remove(l);
 	blocking_lane_fini(l);
 	if (l->group) {
@@ -514,10 +517,10 @@ int lane_run(struct lane *l)
 void lane_stop(struct lane *l)
 {
 	/* Once stop is seen the lane's thread may end and destroy it: it waits for us there. */
-	__atomic_fetch_add(&l->stoppers, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&l->visitors, 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&l->stop, true, __ATOMIC_SEQ_CST);
 	lane_break(l);
-	__atomic_fetch_sub(&l->stoppers, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_sub(&l->visitors, 1, __ATOMIC_SEQ_CST);
 }
 
 bool lane_stopping(const struct lane *l)
@@ -529,7 +532,7 @@ void lane_break(struct lane *l)
 {
 	/* A read-modify-write instead of a fence and a load: what the caller stored before, in
 	 * whatever order, is visible to a lane that is seen awake. (TSan knows no fences.) */
-	if (l->kernel && __atomic_fetch_or(&l->sleeping, 0, __ATOMIC_SEQ_CST))
+	if (__atomic_fetch_or(&l->sleeping, 0, __ATOMIC_SEQ_CST) && l->kernel)
 		l->kernel->ops->brk(l->kernel);
 }
 

@@ -58,7 +58,8 @@ struct lane {
 	/* (a) any thread */
 	struct mlist inbox ALIGNED(CACHE_LINE); /* (a) struct lane_msg; pairs with `sleeping` */
 	bool stop;                              /* lane_stop(); pairs with `sleeping` */
-	uint32_t stoppers;   /* (a) threads inside lane_stop(); pairs with lane_destroy() */
+	uint32_t visitors;   /* (a) threads inside lane_stop() or between lane_visit() and its end;
+			      * pairs with lane_visitors_wait() */
 	uint8_t sleeping;    /* 1 = may block; seq_cst, see lane_idle.c */
 	uint64_t poll_until; /* R41: ns until which the lane sleeps; 0 = it does not */
 	/* cold */
@@ -78,6 +79,16 @@ static inline uint64_t lane_clock(struct lane *l)
 		return l->cfg.clock(l->cfg.clock_ctx);
 	return tsc_clock_ns(&l->clock, ledger_tsc());
 }
+
+/*
+ * lane_visit, lane_leave - around what a thread that is none of l's group does to l or a g of it:
+ * lane_destroy() waits for it before anything of the group goes away. For who claims a wait: under
+ * the lock of what the g waits for, which lane_destroy() takes to drop it.
+ */
+void lane_visit(struct lane *l);
+void lane_leave(struct lane *l);
+/* lane_visitors_wait - until nobody is in between, nor inside lane_stop() or lane_group_stop(). */
+void lane_visitors_wait(struct lane *l);
 
 /* lane_enter - make l (or NULL) the current lane of this thread; returns the one before. */
 struct lane *lane_enter(struct lane *l);

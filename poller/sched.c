@@ -433,10 +433,34 @@ static void remote_ready(struct lane *l, struct lane_msg *m)
 	__sched_ready(&l->sched, container_of(m, struct g, remote));
 }
 
+void sched_claimed(struct g *g)
+{
+	struct lane *l = g->sched->lane, *self = lane_self();
+
+	/* lanes of a group end together, once none of them turns */
+	if (likely(self && (self == l || (self->group && self->group == l->group))))
+		return;
+	g->visited = true;
+	lane_visit(l);
+}
+
+static COLD void ready_visited(struct g *g)
+{
+	struct lane *l = g->sched->lane;
+
+	g->visited = false;
+	sched_ready(g);
+	lane_leave(l);
+}
+
 void sched_ready(struct g *g)
 {
 	struct lane *l;
 
+	if (unlikely(g->visited)) {
+		ready_visited(g);
+		return;
+	}
 	if (unlikely(g->movable)) {
 		movable_ready(g);
 		return;

@@ -63,7 +63,8 @@ struct g *sched_self(void);
 void sched_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reason why);
 
 /* sched_ready - make a parked g runnable: at once on its own lane, by a message from any other
- * thread. Fatal if it is not parked, or about to. FIFO (R37). */
+ * thread. Fatal if it is not parked, or about to. FIFO (R37). A thread of no lane of g's group
+ * needs its lane held until then: lane_visit(), or a wait claimed by wait_claim(). */
 void sched_ready(struct g *g);
 
 /* sched_yield_ - runnable again, at the tail. */

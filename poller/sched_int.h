@@ -54,6 +54,7 @@ struct g {
 	bool movable;           /* (o) may run on any lane of the group: movable.h */
 	uint8_t wake;           /* (a) enum g_wake, of a movable g */
 	bool keep_fp;           /* (o) its FP control words are its own: pl_keep_fp() */
+	bool visited;           /* by who claimed its wait: sched_claimed() */
 	bool in_ctx;            /* (o) is in a ctx, or was: its end is ctx_g_exit()'s */
 	uint64_t id;            /* (c) since birth, never used twice in a lane */
 	uint64_t since;         /* (o) the lane's ns when it parked or died */
@@ -155,6 +156,10 @@ static inline bool sched_runnable(const struct sched *s)
 {
 	return runq_len(&s->q) != 0 || mrunq_len(&s->m) != 0;
 }
+
+/* sched_claimed - the caller has claimed the wait of g, under the lock of what g waits for, and will
+ * call sched_ready(g): until then g's lane stays, whatever thread that is. */
+void sched_claimed(struct g *g);
 
 /* __sched_park, __sched_ready, __sched_yield - the public ones, with the scheduler known. */
 void __sched_park(struct sched *s, bool (*commit)(struct g *g, void *arg), void *arg,

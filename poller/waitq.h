@@ -50,8 +50,12 @@ static inline void wait_init(struct wait *wt, struct g *g, bool shared)
 
 static inline bool wait_claim(struct wait *wt)
 {
-	if (wt->shared)
-		return !__atomic_exchange_n(&wt->claimed, 1, __ATOMIC_ACQ_REL);
+	if (wt->shared) {
+		if (__atomic_exchange_n(&wt->claimed, 1, __ATOMIC_ACQ_REL))
+			return false;
+		sched_claimed(wt->g);
+		return true;
+	}
 	if (wt->claimed)
 		return false;
 	wt->claimed = 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Lanes of a group that are destroyed at the same time, each by its thread, with goroutines left
- * in each other's timers, channels, ctxs and conns; for ThreadSanitizer's eyes. Prints TAP.
+ * The end of lanes, for ThreadSanitizer's eyes: those of a group that are destroyed at the same
+ * time, each by its thread, with goroutines left in each other's timers, channels, ctxs and conns;
+ * and one whose goroutine a thread without a lane is just about to wake. Prints TAP.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -159,15 +160,85 @@ static void one_round(void)
 	close(x.quit[1]);
 }
 
+/* ---- woken by a thread without a lane ---- */
+
+#define WAKES 400u
+
+struct wake {
+	struct pl_chan *ch;
+	struct lane *l;
+};
+
+static void receives(void *arg)
+{
+	char b;
+
+	if (pl_chan_recv(arg, &b) < 0)
+		past();
+}
+
+/* wake_thread - its call may be the lane's last reason to turn. */
+static void *wake_thread(void *arg)
+{
+	struct wake *w = arg;
+
+	if (x.round % 3 == 0)
+		(void)pl_chan_close(w->ch);
+	else
+		while (pl_chan_try_send(w->ch, "x") < 0)
+			;
+	return NULL;
+}
+
+/* stop_thread - the goroutine is dropped, or woken, or both. */
+static void *stop_thread(void *arg)
+{
+	struct wake *w = arg;
+
+	usleep(x.round * 37 % 100);
+	(void)pl_chan_close(w->ch);
+	return NULL;
+}
+
+static void wake_round(void *(*other)(void *arg), bool stop)
+{
+	struct wake w = {0};
+	struct lane_config cfg;
+	pthread_t t;
+
+	lane_config_init(&cfg);
+	cfg.max_g = 16;
+	if (lane_create(&cfg, &w.l) || pl_chan_make(1, 0, PL_CHAN_SHARED, &w.ch) ||
+	    lane_go(w.l, receives, w.ch, "receives"))
+		abort();
+	(void)lane_turn(w.l, false);
+	if (pthread_create(&t, NULL, other, &w))
+		abort();
+	if (stop)
+		lane_stop(w.l);
+	(void)lane_run(w.l);
+	lane_destroy(w.l);
+	pthread_join(t, NULL);
+	pl_chan_put(w.ch);
+}
+
 int main(void)
 {
-	printf("1..1\n");
+	printf("1..3\n");
 	fflush(stdout);
 	alarm(240);
 	for (; x.round < ROUNDS; x.round++)
 		one_round();
 	printf("%sok 1 - %u rounds of %u lanes that end at once\n", x.left ? "not " : "", x.round,
 	       LANES);
+	for (x.round = 0; x.round < WAKES; x.round++)
+		wake_round(wake_thread, false);
+	printf("%sok 2 - %u lanes end while a thread wakes their last goroutine\n",
+	       x.left ? "not " : "", x.round);
+	for (x.round = 0; x.round < WAKES; x.round++)
+		wake_round(stop_thread, true);
+	printf("%sok 3 - %u stopped lanes drop a goroutine that a thread wakes\n",
+	       x.left ? "not " : "", x.round);
 	printf("# %lu goroutines were not at home\n", (unsigned long)x.went);
 	return x.left ? 1 : 0;
 }
