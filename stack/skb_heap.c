@@ -3,7 +3,8 @@
  * A pool of skbs from the C heap, taken in one piece at creation: for the loop device, the
  * simulator and tests. As with DPDK's mbufs each skb owns a buffer for life, and may show
  * another's instead (attach); the owner is free again when the last that shows it is gone.
- * Thread-safe: a small lock around the stack of free skbs, touched in bulk only.
+ * Thread-safe without a lock, since nothing here could yield to a holder that lost its cpu: the
+ * free skbs are a stack whose top is one word, changed once a bulk.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -15,50 +16,74 @@ struct heap_skb {
 	uint8_t *buf;          /* (c) this skb's own buffer */
 	struct heap_skb *root; /* (o) whose buffer skb shows; itself unless attached */
 	uint32_t refs;         /* (a) skbs that show buf, this one included; acq_rel */
+	uint32_t next;         /* (a) below this one in the stack; NO_ITEM: none */
 } ALIGNED(CACHE_LINE);
 
 struct heap_pool {
 	struct skb_pool pool;
 	struct heap_skb *items; /* (c) nr of them */
 	uint8_t *bytes;         /* (c) nr * buf_size */
-	uint32_t lock;          /* (a) 1 = held */
-	uint32_t nr_free;       /* (a) written under lock, read relaxed by avail */
-	struct heap_skb **free; /* under lock */
+	uint64_t top;           /* (a) index of the top item; above it a tag, see pop() */
+	uint32_t nr_free;       /* (a) follows top, for avail */
 };
+
+#define NO_ITEM UINT32_MAX
 
 static struct heap_skb *to_item(const struct sk_buff *skb)
 {
 	return container_of(skb, struct heap_skb, skb);
 }
 
-static void pool_lock(struct heap_pool *p)
+static uint64_t top_of(uint64_t old, uint32_t index)
 {
-	while (__atomic_exchange_n(&p->lock, 1, __ATOMIC_ACQUIRE))
-		while (READ_ONCE(p->lock))
-			cpu_relax();
+	return ((old >> 32) + 1) << 32 | index;
 }
 
-static void pool_unlock(struct heap_pool *p)
+/*
+ * pop - up to n from the top, as a chain by `next`; *ret_n how many. Others may take and give the items
+ * meanwhile: what was read is then wrong but harmless, since items are never freed, and the tag,
+ * which each change raises, makes the exchange fail. Pairs with push()'s release.
+ */
+static uint32_t pop(struct heap_pool *p, unsigned n, unsigned *ret_n)
 {
-	__atomic_store_n(&p->lock, 0, __ATOMIC_RELEASE);
+	uint64_t old = __atomic_load_n(&p->top, __ATOMIC_ACQUIRE);
+	uint32_t rest;
+
+	do {
+		rest = (uint32_t)old;
+		for (*ret_n = 0; *ret_n < n && rest != NO_ITEM; (*ret_n)++)
+			rest = READ_ONCE(p->items[rest].next);
+	} while (!__atomic_compare_exchange_n(&p->top, &old, top_of(old, rest), true,
+					      __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE));
+	(void)__atomic_sub_fetch(&p->nr_free, *ret_n, __ATOMIC_RELAXED);
+	return (uint32_t)old;
+}
+
+/* push - the chain of n that begins at index first and ends with `last`. Counted before it is there,
+ * so that nr_free never falls below 0. */
+static void push(struct heap_pool *p, uint32_t first, struct heap_skb *last, unsigned n)
+{
+	uint64_t old = __atomic_load_n(&p->top, __ATOMIC_RELAXED);
+
+	(void)__atomic_add_fetch(&p->nr_free, n, __ATOMIC_RELAXED);
+	do {
+		WRITE_ONCE(last->next, (uint32_t)old);
+	} while (!__atomic_compare_exchange_n(&p->top, &old, top_of(old, first), true,
+					      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
 static unsigned heap_alloc_bulk(struct skb_pool *pool, struct sk_buff **skbs, unsigned n)
 {
 	struct heap_pool *p = container_of(pool, struct heap_pool, pool);
-	unsigned left;
+	uint32_t index = pop(p, n, &n);
 
-	pool_lock(p);
-	n = min_t(unsigned, n, p->nr_free);
-	left = p->nr_free - n;
-	for (unsigned i = 0; i < n; i++)
-		skbs[i] = &p->free[left + i]->skb;
-	WRITE_ONCE(p->nr_free, left);
-	pool_unlock(p);
 	for (unsigned i = 0; i < n; i++) {
-		struct sk_buff *skb = skbs[i];
+		struct heap_skb *it = &p->items[index];
+		struct sk_buff *skb = &it->skb;
 
-		skb->head = skb->data = skb->tail = to_item(skb)->buf;
+		index = READ_ONCE(it->next);
+		skbs[i] = skb;
+		skb->head = skb->data = skb->tail = it->buf;
 		skb->end = skb->head + p->pool.buf_size;
 		skb->len = 0;
 		skb_reset_meta(skb, NULL);
@@ -66,32 +91,42 @@ static unsigned heap_alloc_bulk(struct skb_pool *pool, struct sk_buff **skbs, un
 	return n;
 }
 
-/* Under lock. */
-static void put_ref(struct heap_pool *p, struct heap_skb *it)
+/* What a bulk gives back, chained before it is pushed. */
+struct freed {
+	struct heap_skb *first, *last;
+	unsigned n;
+};
+
+static void put_ref(struct heap_pool *p, struct heap_skb *it, struct freed *f)
 {
 	if (__atomic_sub_fetch(&it->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	it->refs = 1;
-	p->free[p->nr_free] = it;
-	WRITE_ONCE(p->nr_free, p->nr_free + 1);
+	if (f->first)
+		WRITE_ONCE(it->next, (uint32_t)(f->first - p->items));
+	else
+		f->last = it;
+	f->first = it;
+	f->n++;
 }
 
 static void heap_free_bulk(struct skb_pool *pool, struct sk_buff **skbs, unsigned n)
 {
 	struct heap_pool *p = container_of(pool, struct heap_pool, pool);
+	struct freed f = {0};
 
-	pool_lock(p);
 	for (unsigned i = 0; i < n; i++) {
 		struct heap_skb *it = to_item(skbs[i]);
 		struct heap_skb *root = it->root;
 
 		if (root != it) {
 			it->root = it;
-			put_ref(p, root);
+			put_ref(p, root, &f);
 		}
-		put_ref(p, it);
+		put_ref(p, it, &f);
 	}
-	pool_unlock(p);
+	if (f.n)
+		push(p, (uint32_t)(f.first - p->items), f.last, f.n);
 }
 
 static void heap_attach(struct sk_buff *to, struct sk_buff *from)
@@ -124,7 +159,6 @@ static unsigned heap_avail(const struct skb_pool *pool)
 
 static void heap_release(struct heap_pool *p)
 {
-	free(p->free);
 	free(p->bytes);
 	free(p->items);
 	free(p);
@@ -156,8 +190,7 @@ struct skb_pool *skb_heap_pool_create(uint32_t nr, uint32_t buf_size)
 	p->items = aligned_alloc(CACHE_LINE, nr * sizeof(*p->items));
 	p->bytes = aligned_alloc(CACHE_LINE, ((size_t)nr * buf_size + CACHE_LINE - 1) &
 						     ~(size_t)(CACHE_LINE - 1));
-	p->free = calloc(nr, sizeof(*p->free));
-	if (!p->items || !p->bytes || !p->free) {
+	if (!p->items || !p->bytes) {
 		heap_release(p);
 		return NULL;
 	}
@@ -168,8 +201,9 @@ struct skb_pool *skb_heap_pool_create(uint32_t nr, uint32_t buf_size)
 		it->buf = p->bytes + (size_t)i * buf_size;
 		it->root = it;
 		it->refs = 1;
-		p->free[nr - 1 - i] = it;
+		it->next = i + 1 < nr ? i + 1 : NO_ITEM;
 	}
+	p->top = nr ? 0 : NO_ITEM;
 	p->nr_free = nr;
 	p->pool = (struct skb_pool){
 		.ops = &heap_ops, .nr = nr, .buf_size = buf_size, .reserve = nr / 8};
