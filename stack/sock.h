@@ -130,13 +130,14 @@ int sock_shutdown(struct sock *sk, unsigned how);
  */
 void sock_close(struct sock *sk);
 
-/* sock_abort - as sock_close, but by RST at once. */
+/* sock_abort - as sock_close, but by RST at once (RFC 9293 3.10.5). For users of the stack itself: the
+ * conn API has no such call. */
 void sock_abort(struct sock *sk);
 
 /* sock_error - take the pending error: 0 or a negative errno, cleared. */
 int sock_error(struct sock *sk);
 
-/* sock_poll - SK_POLL* bits that hold now. */
+/* sock_poll - SK_POLL* bits that hold now: for a user without callbacks, the stack's tests. */
 unsigned sock_poll(const struct sock *sk);
 
 /* Socket options; values and units as Linux's of the same name. */
