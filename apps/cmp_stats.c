@@ -175,7 +175,7 @@ void cmp_ratios(struct cmp *c)
 	       k64, rps);
 	PAIRED("rr64_cycles_kernel_awake_over_bypass",
 	       "server cycles per request of the kernel (awake) / bypass", k64, b64, cycles);
-	PAIRED("rr1_p50_bypass_over_floor", "round trip of bypass / the bare link", b1, f1, p50);
+	PAIRED("rr1_p50_bypass_over_floor", "round trip of bypass / floor", b1, f1, p50);
 #undef PAIRED
 	if (b1 && f1) {
 		n = b1->n < f1->n ? b1->n : f1->n;
@@ -184,7 +184,7 @@ void cmp_ratios(struct cmp *c)
 			one[i] = 1;
 		}
 		ratio_add(c, "rr1_p50_bypass_minus_floor_ns",
-			  "what stack, poller and goroutines add to the bare link, ns",
+			  "what stack, poller and goroutines add to floor, ns",
 			  figure_ratio(diff, one, n));
 	}
 	ratio_add(c, "rr64_rps_epoll_over_plain", "requests/s of our epoll backend / plain C epoll",
