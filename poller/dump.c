@@ -183,8 +183,9 @@ static void look(struct lane *l, struct dump *d, uint32_t max)
 
 	for (; i < end; i++) {
 		struct g *g = sched_of_slot(s, i);
+		uint8_t state = READ_ONCE(g->state); /* it may run on another lane */
 
-		if (g->state == G_IDLE || g->state == G_DEAD)
+		if (state == G_IDLE || state == G_DEAD)
 			continue;
 		look_at(s, g, now, &one);
 		if (one.state != G_IDLE && one.state != G_DEAD) /* it may end on another lane */

@@ -314,8 +314,8 @@ void movable_landed(struct sched *s, struct g *g)
 		return;
 	/* A ready came while g was still leaving. */
 	__atomic_store_n(&g->wake, G_WAKE_NO, __ATOMIC_RELAXED);
-	g->state = G_RUNNABLE;
-	g->why = WAIT_NONE;
+	WRITE_ONCE(g->state, G_RUNNABLE);
+	WRITE_ONCE(g->why, WAIT_NONE);
 	movable_push(s, g);
 }
 
@@ -341,8 +341,8 @@ void movable_ready(struct g *g)
 	if (g->why == WAIT_SLEEP)
 		gtimer_remove(s->timers, &g->sleep);
 	__atomic_store_n(&g->wake, G_WAKE_NO, __ATOMIC_RELAXED);
-	g->state = G_RUNNABLE;
-	g->why = WAIT_NONE;
+	WRITE_ONCE(g->state, G_RUNNABLE);
+	WRITE_ONCE(g->why, WAIT_NONE);
 	if (!self || self->group != s->lane->group ||
 	    (self != s->lane && !make_room(&self->sched))) {
 		movable_inject(s->lane->group, g);

@@ -163,8 +163,8 @@ static void landed_movable(struct sched *s, struct g *g)
 	} else if (!s->commit || s->commit(g, s->commit_arg)) {
 		movable_landed(s, g);
 	} else {
-		g->state = G_RUNNABLE;
-		g->why = WAIT_NONE;
+		WRITE_ONCE(g->state, G_RUNNABLE);
+		WRITE_ONCE(g->why, WAIT_NONE);
 		runq_push_head(&s->q, g);
 		s->from_q++;
 	}
@@ -204,8 +204,8 @@ static NOINLINE void landed(struct sched *s)
 	if (s->commit(g, s->commit_arg))
 		return;
 	/* R4: it goes on at once, that is before all others of the queue. */
-	g->state = G_RUNNABLE;
-	g->why = WAIT_NONE;
+	WRITE_ONCE(g->state, G_RUNNABLE);
+	WRITE_ONCE(g->why, WAIT_NONE);
 	runq_push_head(&s->q, g);
 	s->from_q++;
 }
@@ -225,7 +225,7 @@ static NOINLINE CORO_NO_TSAN void hop(struct sched *s, struct g *from, struct g 
 		fpu = coro_fpu_current();
 	WRITE_ONCE(s->cur, to); /* the monitor looks, and a dump of a lane that hangs */
 	if (to) {
-		to->state = G_RUNNING;
+		WRITE_ONCE(to->state, G_RUNNING);
 		sp = to->sp;
 		warm(s);
 	}
@@ -256,7 +256,7 @@ static CORO_NO_TSAN void g_main(void *arg)
 		ctx_g_exit(g);
 	s = g->sched;
 	BUG_ON(s->cur != g);
-	g->state = G_DEAD;
+	WRITE_ONCE(g->state, G_DEAD);
 	g->since = s->now;
 	s->left = g;
 	hop(s, g, pick(s));
@@ -283,8 +283,8 @@ static ALWAYS_INLINE struct g *spawn(struct sched *s, void (*fn)(void *arg), voi
 	g->keep_fp = false;
 	coro_san_open(&g->san, &g->stack);
 	g->sp = coro_prepare(g, s->fpu, g_main, g);
-	g->state = G_RUNNABLE;
-	g->why = WAIT_NONE;
+	WRITE_ONCE(g->state, G_RUNNABLE);
+	WRITE_ONCE(g->why, WAIT_NONE);
 	g->movable = false;
 	g->remote.fn = remote_ready;
 	WRITE_ONCE(s->nr_g, s->nr_g + 1);
@@ -347,8 +347,8 @@ void __sched_park(struct sched *s, bool (*commit)(struct g *g, void *arg), void 
 	struct g *g = s->cur;
 
 	BUG_ON(!g);
-	g->state = G_WAITING;
-	g->why = (uint8_t)why;
+	WRITE_ONCE(g->state, G_WAITING);
+	WRITE_ONCE(g->why, (uint8_t)why);
 	g->since = s->now;
 	if (commit || g->movable) {
 		s->left = g;
@@ -366,8 +366,8 @@ void __sched_ready(struct sched *s, struct g *g)
 		return;
 	}
 	BUG_ON(g->state != G_WAITING);
-	g->state = G_RUNNABLE;
-	g->why = WAIT_NONE;
+	WRITE_ONCE(g->state, G_RUNNABLE);
+	WRITE_ONCE(g->why, WAIT_NONE);
 	ledger_count(s->led, LEDGER_EV_READIES, 1);
 	/* Only the first that a running g wakes jumps the queue: the order stays FIFO (R37). */
 	if (s->cur && !s->run_next)
@@ -381,7 +381,7 @@ void __sched_yield(struct sched *s)
 	struct g *g = s->cur;
 
 	BUG_ON(!g);
-	g->state = G_RUNNABLE;
+	WRITE_ONCE(g->state, G_RUNNABLE);
 	if (unlikely(g->movable))
 		s->left = g; /* pushed by whoever is next: another lane may run it at once */
 	else

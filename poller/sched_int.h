@@ -49,8 +49,8 @@ struct g {
 	/* cache line 0: park, ready, switch */
 	void *sp;               /* (o) while it is not running */
 	struct sched *sched;    /* (c); of a movable g where it runs, or where it parked */
-	uint8_t state;          /* (o) enum g_state */
-	uint8_t why;            /* (o) enum wait_reason, while G_WAITING */
+	uint8_t state;          /* (o) enum g_state; (a) relaxed readers: dumps */
+	uint8_t why;            /* (o) enum wait_reason, while G_WAITING; (a) as state */
 	bool movable;           /* (o) may run on any lane of the group: movable.h */
 	uint8_t wake;           /* (a) enum g_wake, of a movable g */
 	bool keep_fp;           /* (o) its FP control words are its own: pl_keep_fp() */
