@@ -43,7 +43,7 @@ struct pl_conn *conn_alloc(struct netpoll_backend *nb, const struct conn_ops *op
 	if (!c)
 		return NULL;
 	*c = (struct pl_conn){.ops = ops, .lane = nb->lane};
-	fd_mutex_init(&c->fdmu, nb->local);
+	fd_mutex_init(&c->fdmu, netpoll_plain(nb));
 	conns_lock(nb->lane);
 	list_add_tail(&c->link, lane_conns(nb->lane));
 	conns_unlock(nb->lane);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "poller/conn_fd_int.h"
+#include "poller/conn_int.h"
 #include "poller/group_int.h"
 #include "poller/lane_int.h"
 #include "stack/base/bug.h"
@@ -298,7 +299,7 @@ static ssize_t conn_fd_read(struct pl_conn *c, void *buf, size_t len)
 	ssize_t n;
 
 	do {
-		count(lane_self(), LEDGER_EV_SYS_READ, 1);
+		ledger_count(conn_led(c), LEDGER_EV_SYS_READ, 1);
 		n = recv(c->fd, buf, len, 0);
 	} while (unlikely(n < 0 && errno == EINTR));
 	return n < 0 ? -errno : n;
@@ -309,7 +310,7 @@ static ssize_t conn_fd_write(struct pl_conn *c, const void *buf, size_t len)
 	ssize_t n;
 
 	do {
-		count(lane_self(), LEDGER_EV_SYS_WRITE, 1);
+		ledger_count(conn_led(c), LEDGER_EV_SYS_WRITE, 1);
 		n = send(c->fd, buf, len, MSG_NOSIGNAL);
 	} while (unlikely(n < 0 && errno == EINTR));
 	return n < 0 ? -errno : n;
@@ -320,7 +321,7 @@ static ssize_t conn_fd_readv(struct pl_conn *c, const struct iovec *iov, int nr)
 	ssize_t n;
 
 	do {
-		count(lane_self(), LEDGER_EV_SYS_READ, 1);
+		ledger_count(conn_led(c), LEDGER_EV_SYS_READ, 1);
 		n = readv(c->fd, iov, nr);
 	} while (unlikely(n < 0 && errno == EINTR));
 	return n < 0 ? -errno : n;
@@ -332,7 +333,7 @@ static ssize_t conn_fd_writev(struct pl_conn *c, const struct iovec *iov, int nr
 	ssize_t n;
 
 	do {
-		count(lane_self(), LEDGER_EV_SYS_WRITE, 1);
+		ledger_count(conn_led(c), LEDGER_EV_SYS_WRITE, 1);
 		n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 	} while (unlikely(n < 0 && errno == EINTR));
 	return n < 0 ? -errno : n;

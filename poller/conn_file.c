@@ -18,11 +18,12 @@
 #include <unistd.h>
 
 #include "poller/conn_fd_int.h"
+#include "poller/conn_int.h"
 #include "poller/lane_int.h"
 
-static void count(enum ledger_event ev)
+static void count(const struct pl_conn *c, enum ledger_event ev)
 {
-	ledger_count(&lane_self()->led, ev, 1);
+	ledger_count(conn_led(c), ev, 1);
 }
 
 /* file_err - -errno of a try. The fd is open as long as c is, so that EBADF says that it is not
@@ -37,7 +38,7 @@ static ssize_t conn_file_readv(struct pl_conn *c, const struct iovec *iov, int n
 	ssize_t n;
 
 	do {
-		count(LEDGER_EV_SYS_READ);
+		count(c, LEDGER_EV_SYS_READ);
 		n = readv(c->fd, iov, nr);
 	} while (unlikely(n < 0 && errno == EINTR));
 	return n < 0 ? file_err(errno) : n;
@@ -82,7 +83,7 @@ static ssize_t conn_file_writev(struct pl_conn *c, const struct iovec *iov, int 
 	ssize_t n;
 
 	do {
-		count(LEDGER_EV_SYS_WRITE);
+		count(c, LEDGER_EV_SYS_WRITE);
 		if (c->kind & CONN_K_PIPE)
 			n = pipe_writev(c->fd, iov, nr);
 		else if (c->kind & CONN_K_FILE)
@@ -129,7 +130,7 @@ static int conn_file_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 	int fd, err;
 
 	do {
-		count(LEDGER_EV_SYS_ACCEPT);
+		count(c, LEDGER_EV_SYS_ACCEPT);
 		fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)

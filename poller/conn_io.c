@@ -112,15 +112,16 @@ static inline int conn_begin(struct pl_conn *c, enum fdm_dir dir, size_t len)
  * in which nobody parked it gives way, or all others of its lane would starve (R40). Stack conns are fed by the turn. */
 static inline void conn_end(struct pl_conn *c, enum fdm_dir dir)
 {
-	bool local = c->fdmu.local;
-	struct lane *self;
+	bool by_turn = c->pd->backend->local;
+	struct lane *self = c->fdmu.local ? c->lane : NULL;
 	uint64_t parks;
 
 	if (unlikely(fd_mutex_unlock(&c->fdmu, dir)))
 		conn_destroy(c);
-	if (likely(local))
+	if (by_turn)
 		return;
-	self = lane_self();
+	if (!self)
+		self = lane_self();
 	parks = self->led.ev[LEDGER_EV_PARKS];
 	if (parks != self->io_parks) {
 		self->io_parks = parks;

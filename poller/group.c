@@ -45,6 +45,7 @@ void lane_group_destroy(struct lane_group *grp)
 void lane_join(struct lane *l, struct lane_group *grp, unsigned index)
 {
 	BUG_ON(index >= grp->nr || l->group || grp->lane[index]);
+	BUG_ON(l->kernel && l->np.nr_open); /* netpoll_plain() */
 	l->group = grp;
 	l->index = index;
 	(void)pthread_mutex_lock(&grp->end_lock);

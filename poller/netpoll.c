@@ -13,7 +13,8 @@
  *   WAIT  -> NIL     the same, met before the commit: the commit fails and the g goes on
  *   any   -> NIL     the woken waiter takes what is there (R5)
  *
- * pds of stack conns (pd->local) make them with plain accesses. There nothing can come between
+ * pds that one lane alone may touch (pd->local: those of stack conns, and of kernel fds where there
+ * is no other lane) make them with plain accesses. There nothing can come between
  * WAIT and the commit, so NIL goes straight to g.
  *
  * tests/models/netpoll.pml and netpoll_reuse.pml are this file's protocol, checked by spin.
@@ -25,6 +26,7 @@
 #include <string.h>
 
 #include "poller/ctx.h"
+#include "poller/group.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll_deadline.h"
 #include "poller/netpoll_int.h"
@@ -472,10 +474,22 @@ void netpoll_wait_canceled(struct poll_desc *pd, unsigned mode)
 
 /* ---- open, evict, close ---- */
 
+/*
+ * A lane without a group, or alone in it, is the only one that may use its kernel fds (conn_kin())
+ * and polls them: its monitor does so for movable gs alone, which a plain pd binds. No second lane
+ * can come later: a group's number is fixed before, and lane_join() comes before all pds.
+ */
+bool netpoll_plain(const struct netpoll_backend *nb)
+{
+	const struct lane_group *grp = nb->lane->group;
+
+	return nb->local || (nb->solo && (!grp || lane_group_nr(grp) == 1));
+}
+
 int netpoll_open(struct netpoll_backend *nb, int fd, struct sock *sk, struct poll_desc **ret_pd)
 {
 	struct netpoll *np = &nb->lane->np;
-	struct poll_desc *pd = pd_get(np, nb->local);
+	struct poll_desc *pd = pd_get(np, netpoll_plain(nb));
 	int err;
 
 	if (!pd)

@@ -6,7 +6,7 @@
  *
  * A backend turns its events into netpoll_ready(pd, mode). pds of stack conns make the
  * transitions with plain accesses (only their lane touches them: pd->local); pds of
- * kernel fds use locked ones.
+ * kernel fds use locked ones, where there is more than one lane.
  */
 #ifndef POLLER_NETPOLL_H
 #define POLLER_NETPOLL_H
@@ -129,8 +129,9 @@ struct netpoll_backend {
 					  * does not link the stack in */
 	struct lane *lane;               /* (c) */
 	bool local;                      /* (c) its pds use plain accesses */
-	struct netpoll_backend *below;   /* (a) since ops->below() made it; NULL: has none */
-	int64_t waiters;                 /* (o) R30: parked gs of this backend; relaxed readers */
+	bool solo;                     /* (c) so they do where the lane is alone: netpoll_plain() */
+	struct netpoll_backend *below; /* (a) since ops->below() made it; NULL: has none */
+	int64_t waiters;               /* (o) R30: parked gs of this backend; relaxed readers */
 	int64_t waiters_far;     /* (a) what other threads added: the sum of both is R30's count */
 	int32_t waiters_movable; /* (a) of them movable: the monitor polls for those alone (R44) */
 	uint32_t pending; /* (o) requests that wait for the next poll(); 0 without completions */
@@ -138,6 +139,8 @@ struct netpoll_backend {
 
 /* ---- for the conn layer: inside a goroutine of pd's lane ---- */
 
+/* netpoll_plain - do pds and conns of nb that are opened now use plain accesses? */
+bool netpoll_plain(const struct netpoll_backend *nb);
 /* netpoll_open - R14: a pd for fd (epoll) or sk (stack; fd ignored). 0; -ENOMEM; or the
  * backend's -errno. */
 MUST_USE int netpoll_open(struct netpoll_backend *nb, int fd, struct sock *sk,

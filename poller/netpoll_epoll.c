@@ -246,6 +246,7 @@ static int create(struct lane *l, bool below, struct netpoll_backend **ret_nb)
 	eb->nb.ops = &epoll_ops;
 	eb->nb.conn_ops = &conn_fd_ops;
 	eb->nb.lane = l;
+	eb->nb.solo = true;
 	eb->wake.fd = -1;
 	err = epoll_be_init(eb, below);
 	if (err) {

@@ -185,7 +185,7 @@ static void t_limit(void *arg)
 
 	(void)arg;
 	adopt_socketpair(SOCK_STREAM);
-	a->fdmu.word |= FDM_REF_MASK;
+	a->fdmu.word |= FDM_REF_MASK | FDM_LOCK(FDM_READ);
 	(void)pl_read(a, &c, 1);
 }
 

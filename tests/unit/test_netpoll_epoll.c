@@ -16,6 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "poller/group.h"
 #include "poller/lane.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll.h"
@@ -304,6 +305,35 @@ Test(netpoll_epoll, test_netpoll_epoll_break_that_was_seen_lets_another_loop_sle
 	cr_assert_eq(lane_prepare_sleep(lane, &timeout), -EAGAIN);
 	cr_assert_eq(lane_prepare_sleep(lane, &timeout), 0);
 	cr_assert_eq(poll(&p, 1, 0), 0);
+}
+
+/* A lane that joined a group of its own is alone as well; where there may be a second, words are
+ * atomic. */
+Test(netpoll_epoll, test_netpoll_epoll_pds_are_plain_where_the_lane_is_alone)
+{
+	struct lane_config cfg;
+	struct lane_group *grp;
+	struct lane *l;
+	int sv[2];
+
+	lane_config_init(&cfg);
+	cfg.max_g = 256;
+	nonblock_pair(sv);
+	for (unsigned nr = 0; nr < 3; nr++) {
+		struct poll_desc *pd;
+
+		cr_assert_eq(lane_create(&cfg, &l), 0);
+		if (nr) {
+			cr_assert_eq(lane_group_create(nr, &grp), 0);
+			lane_join(l, grp, 0);
+		}
+		cr_assert_eq(netpoll_open(lane_kernel_backend(l), sv[0], NULL, &pd), 0);
+		cr_expect_eq(pd->local, nr < 2);
+		close_pd(pd);
+		lane_destroy(l);
+		if (nr)
+			lane_group_destroy(grp);
+	}
 }
 
 /* ---- with gs: park on a real fd ---- */
