@@ -4,7 +4,7 @@
  * goroutine that never gives its lane back, or one for each way to wait. For tests of dumps, gdb
  * and Valgrind.
  *
- * usage: crowd NR [busy | once | ways]; says "ready" on stdout, ends on SIGTERM, or with `once` when
+ * usage: crowd NR [busy | once | ways | deep]; says "ready" on stdout, ends on SIGTERM, or with `once` when
  * all have been parked and woken.
  */
 #include <parklane/parklane.h>
@@ -24,7 +24,7 @@
 
 static struct lane *lanes[2];
 static unsigned nr, nr_ready;
-static bool busy, once, ways;
+static bool busy, once, ways, deep;
 
 /* A few frames, whose names the tests look for. */
 static NOINLINE int wait_deep(int depth, int64_t ns)
@@ -42,6 +42,28 @@ static void customer(void *arg)
 	(void)arg;
 	__atomic_fetch_add(&nr_ready, 1, __ATOMIC_RELAXED);
 	(void)wait_deep(DEPTH, once ? 1000000 : INT64_MAX);
+}
+
+/* overflows - two functions by turns, and one that calls itself in front of them. */
+static NOINLINE unsigned fall(unsigned depth);
+static NOINLINE unsigned fall_on(unsigned depth)
+{
+	volatile char room[200] = {(char)depth};
+
+	return fall(depth + 1) + (unsigned)room[depth % sizeof(room)];
+}
+
+static NOINLINE unsigned fall(unsigned depth)
+{
+	volatile char room[100] = {(char)depth};
+
+	return (depth < 100 ? fall(depth + 1) : fall_on(depth)) +
+	       (unsigned)room[depth % sizeof(room)];
+}
+
+static void falls(void *arg)
+{
+	*(unsigned *)arg = fall(0);
 }
 
 static void hog(void *arg)
@@ -159,6 +181,8 @@ static void first(void *arg)
 	if (ways && arg == lanes[0])
 		wait_in_all_ways();
 	pl_yield();
+	if (deep && arg == lanes[1] && pl_go(falls, &nr))
+		exit(3);
 	if (busy && arg == lanes[1] && pl_go(hog, NULL))
 		exit(3);
 }
@@ -178,6 +202,7 @@ int main(int argc, char **argv)
 
 	nr = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
 	busy = argc > 2 && strcmp(argv[2], "busy") == 0;
+	deep = argc > 2 && strcmp(argv[2], "deep") == 0;
 	ways = argc > 2 && strcmp(argv[2], "ways") == 0;
 	once = argc > 2 && strcmp(argv[2], "once") == 0;
 	sigemptyset(&term);

@@ -7,6 +7,7 @@ usage: dump.py CROWD PARKLANE. Prints TAP.
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -75,6 +76,22 @@ def test_dump_of_a_lane_that_hangs_names_the_goroutine():
         text = c.text_until(r'(?s)lane 0: .*coro_trampoline.*\n\n')
     assert re.search(r'goroutine \d+ \[running for more than a second\]: hog', text), text
     assert '10 goroutines [sleep' in text, text
+
+
+def test_dump_of_a_stack_overflow_is_a_backtrace():
+    p = subprocess.run([CROWD, '1', 'deep'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=20,
+                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+    text = p.stderr.decode()
+    lines = text.splitlines()
+    assert p.returncode == -signal.SIGSEGV, (p.returncode, text)
+    assert re.match(r'parklane: goroutine \d+ \(falls\): stack overflow', lines[0]), text
+    assert len(lines) == 1 + 16 + 1 + 8, text
+    assert re.match(r'    fall(_on)?\+0x[0-9a-f]+$', lines[1]), text
+    assert re.match(r'    \.\.\. \d+ more \.\.\.$', lines[17]), text
+    assert re.match(r'    fall\+0x[0-9a-f]+  \(100 times\)$', lines[-4]), text
+    assert [re.sub(r'\+.*', '', f) for f in lines[-3:]] == [
+        '    falls', '    g_main', '    coro_trampoline'], text
 
 
 def test_dump_sigquit_twice_within_a_second_ends_the_program():
