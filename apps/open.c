@@ -125,6 +125,9 @@ static int make_stack(const struct lane_plan *plan, struct open_lanes *all, unsi
 	cfg.nr_lanes = all ? (uint16_t)all->nr : 1;
 	cfg.steer = (struct stack_steer_ops){flow_home, flow_forward, all};
 	cfg.mem = (struct stack_mem_ops){shard_alloc, shard_free, (void *)(intptr_t)plan->cpu};
+	err = options_settings(plan->set, &cfg);
+	if (err)
+		return err;
 	if (getrandom(cfg.seed, sizeof(cfg.seed), 0) != sizeof(cfg.seed))
 		return open_error(-EIO, "the system gives no random numbers");
 	err = stack_create(&cfg, pool, &st);

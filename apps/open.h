@@ -36,6 +36,7 @@ struct lane_plan {
 	enum lane_idle idle;
 	uint64_t nap_ns; /* 0 = the lane's default */
 	enum lane_kernel kernel;
+	const char *const *set; /* pl_options.set, checked; borrowed; NULL none */
 };
 
 /* lane_options - every lane option, ended by a zeroed entry; keys as options_set() takes. */
@@ -48,6 +49,10 @@ MUST_USE int options_set(struct lane_args *args, int key, char *value);
 MUST_USE int options_end(const struct lane_args *args);
 /* options_plan - check opt and put it in machine form. 0; -EINVAL. */
 MUST_USE int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan);
+
+/* options_settings - apply "NAME=VALUE" strings, up to a NULL, to cfg; set may be NULL. 0; -EINVAL with
+ * pl_last_error(). */
+MUST_USE int options_settings(const char *const *set, struct stack_config *cfg);
 
 /* options_shown - a value as an error names it: '' where it is empty and would not be seen. */
 const char *options_shown(const char *value);

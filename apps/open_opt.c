@@ -27,6 +27,7 @@ enum {
 	OPT_IDLE,
 	OPT_PCAP,
 	OPT_FAULT,
+	OPT_SET,
 	OPT_VERBOSE,
 	OPT_HELP, /* main_help()'s */
 };
@@ -54,6 +55,8 @@ const struct argp_option lane_options[] = {
 	{"pcap", OPT_PCAP, "FILE", 0, "Write every frame to FILE", 0},
 	{"fault", OPT_FAULT, "SPEC", 0,
 	 "Lose, duplicate, reorder or corrupt frames, such as loss=0.01,seed=7", 0},
+	{"set", OPT_SET, "NAME=VALUE", 0,
+	 "A setting of the stack, such as tcp_sack=0; 'parklane settings' lists them", 0},
 	{"verbose", OPT_VERBOSE, NULL, 0, "Show what DPDK prints", 0},
 	{0},
 };
@@ -225,6 +228,19 @@ static int plan_lanes(const struct pl_options *opt, struct lane_plan *plan)
 	return 0;
 }
 
+/* note_setting - one --set more; what it says is checked when all are known. */
+static int note_setting(struct pl_options *opt, const char *value)
+{
+	for (unsigned i = 0; i < PL_SETTINGS_MAX; i++) {
+		if (!opt->set[i]) {
+			opt->set[i] = value;
+			return 0;
+		}
+	}
+	return open_error(-EINVAL, "--set %s: that is more than %d", options_shown(value),
+			  PL_SETTINGS_MAX);
+}
+
 int options_set(struct lane_args *args, int key, char *value)
 {
 	struct pl_options *opt = &args->opt;
@@ -270,6 +286,8 @@ int options_set(struct lane_args *args, int key, char *value)
 	case OPT_FAULT:
 		opt->fault = value;
 		break;
+	case OPT_SET:
+		return note_setting(opt, value);
 	case OPT_VERBOSE:
 		opt->verbose = true;
 		break;
@@ -312,6 +330,15 @@ static int plan_device(const struct pl_options *opt, struct lane_plan *plan)
 	return 0;
 }
 
+static int plan_settings(const struct pl_options *opt, struct lane_plan *plan)
+{
+	struct stack_config cfg;
+
+	stack_config_init(&cfg);
+	plan->set = opt->set;
+	return options_settings(opt->set, &cfg);
+}
+
 int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
 {
 	static const char needs_dev[] = "%s is about a device: give --dev as well";
@@ -336,6 +363,10 @@ int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
 		err = open_error(-EINVAL, needs_dev, "--pcap");
 	else if (!err && opt->fault)
 		err = open_error(-EINVAL, needs_dev, "--fault");
+	else if (!err && opt->set[0])
+		err = open_error(-EINVAL, needs_dev, "--set");
+	if (!err && opt->set[0])
+		err = plan_settings(opt, &plan);
 	if (err)
 		return err;
 	*ret_plan = plan;

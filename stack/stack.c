@@ -28,34 +28,14 @@ void stack_config_init(struct stack_config *cfg)
 {
 	*cfg = (struct stack_config){
 		.mem = {.alloc = libc_alloc, .free = libc_free},
-		.max_socks = 65536,
-		.max_tw = 32768,
-		.max_syn = 4096,
-		.max_neigh = 1024,
-		.port_lo = 32768,
-		.port_hi = 60999,
-		.tcp_rmem = 1024 * 1024,
-		.tcp_wmem = 1024 * 1024,
-		.rto_min = 200 * NSEC_PER_MSEC,
-		.rto_max = 120 * NSEC_PER_SEC,
-		.delack = 40 * NSEC_PER_MSEC,
-		.msl2 = 60 * NSEC_PER_SEC,
-		.fin_timeout = 60 * NSEC_PER_SEC,
-		.syn_retries = 6,
-		.synack_retries = 5,
-		.retries2 = 15,
-		.orphan_retries = 8,
-		.window_scaling = 1,
-		.timestamps = 1,
-		.sack = 1,
 		.nr_lanes = 1,
 	};
+	stack_settings_default(cfg);
 }
 
 static bool config_valid(const struct stack_config *cfg)
 {
-	return cfg->mem.alloc && cfg->mem.free && cfg->max_socks && cfg->max_neigh &&
-	       cfg->port_lo && cfg->port_lo <= cfg->port_hi && cfg->rto_min &&
+	return cfg->mem.alloc && cfg->mem.free && !stack_settings_bad(cfg) &&
 	       cfg->rto_min <= cfg->rto_max && cfg->nr_lanes && cfg->lane < cfg->nr_lanes &&
 	       (cfg->nr_lanes == 1 || (cfg->steer.home && cfg->steer.forward));
 }

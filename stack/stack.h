@@ -11,6 +11,7 @@
 #include "stack/base/clock.h"
 #include "stack/base/log.h"
 #include "stack/netdev.h"
+#include "stack/settings.h"
 #include "stack/skb.h"
 
 struct stack;
@@ -37,31 +38,13 @@ struct stack_steer_ops {
 	void *ctx;
 };
 
-/* What can be set; stack_config_init() gives every field its default. Times in ns. */
+/* What a stack is made with; stack_config_init() gives every field its default. What a user can
+ * set is the table in settings.h. Times in ns. */
 struct stack_config {
 	struct stack_mem_ops mem;
 	struct log_sink log;
-	uint8_t seed[32];   /* keys ISN, ports, hash tables; must be secret on real lanes */
-	uint32_t max_socks; /* TCP sockets, default 65536; memory is taken as they come */
-	uint32_t max_tw;    /* TIME-WAIT objects, default 32768 */
-	uint32_t max_syn;   /* half-open connections in all, default 4096 */
-	uint32_t max_neigh; /* neighbour entries, default 1024; a quarter is for strangers */
-	uint16_t port_lo;   /* ephemeral ports, default 32768..60999 as Linux */
-	uint16_t port_hi;
-	uint32_t tcp_rmem;       /* default sk_rcvbuf, bytes of truesize */
-	uint32_t tcp_wmem;       /* default sk_sndbuf */
-	uint64_t rto_min;        /* 200 ms, as Linux */
-	uint64_t rto_max;        /* 120 s, as Linux */
-	uint64_t delack;         /* 40 ms */
-	uint64_t msl2;           /* TIME-WAIT length, 60 s, as Linux */
-	uint64_t fin_timeout;    /* orphan in FIN-WAIT-2, 60 s */
-	uint8_t syn_retries;     /* 6 */
-	uint8_t synack_retries;  /* 5 */
-	uint8_t retries2;        /* 15: data retransmissions before ETIMEDOUT */
-	uint8_t orphan_retries;  /* 8 */
-	uint8_t window_scaling;  /* 1 */
-	uint8_t timestamps;      /* 1 */
-	uint8_t sack;            /* 1 */
+	uint8_t seed[32]; /* keys ISN, ports, hash tables; must be secret on real lanes */
+	STACK_SETTINGS_FIELDS
 	uint16_t lane, nr_lanes; /* which shard this is; dial picks ports whose flow comes home */
 	struct stack_steer_ops steer; /* unused while nr_lanes is 1 */
 };
@@ -69,7 +52,8 @@ struct stack_config {
 /* stack_config_init - all defaults; mem = malloc/free of libc, seed all zero. */
 void stack_config_init(struct stack_config *cfg);
 
-/* stack_create - 0; -ENOMEM; -EINVAL a config field out of range. */
+/* stack_create - 0; -ENOMEM; -EINVAL a config field out of range (stack_settings_bad() tells
+ * which, if it is one of the table). */
 MUST_USE int stack_create(const struct stack_config *cfg, struct skb_pool *pool,
 			  struct stack **ret_st);
 /* stack_destroy - aborts what is open without sending, frees all. Devices stay the

@@ -164,7 +164,7 @@ uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_
 {
 	struct tcp_shard *sh = st->tcp;
 	struct tuple_bytes t = {laddr, faddr, fport};
-	uint32_t lo = st->cfg.port_lo, range = (uint32_t)st->cfg.port_hi - lo + 1;
+	uint32_t lo = st->cfg.port_range[0], range = st->cfg.port_range[1] - lo + 1;
 	uint32_t offset = (uint32_t)siphash24(sh->port_key, &t, sizeof(t));
 
 	for (uint32_t i = 0; i < range; i++) {

@@ -16,6 +16,9 @@
 extern "C" {
 #endif
 
+/* So many settings can be given at once. */
+#define PL_SETTINGS_MAX 32
+
 /* All strings are borrowed until pl_run returns. A zeroed struct is a lane on kernel
  * sockets and epoll. */
 struct pl_options {
@@ -31,6 +34,9 @@ struct pl_options {
 	const char *fault; /* "loss=0.01,seed=7"; NULL none */
 	bool verbose;      /* show what DPDK prints */
 	bool uring;        /* kernel sockets over io_uring instead of epoll, also beside dev */
+	const char
+		*set[PL_SETTINGS_MAX + 1]; /* settings of the stack over dev, as "tcp_sack=0", up to
+					       * a NULL; docs/settings.md has them all */
 };
 
 /*

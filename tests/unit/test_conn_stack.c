@@ -391,7 +391,7 @@ Test(conn_stack, test_conn_stack_lane_destroy_tells_the_peers, .timeout = 60)
 
 static void few_ports(struct stack_config *cfg)
 {
-	cfg->port_hi = (uint16_t)(cfg->port_lo + FEW - 1);
+	cfg->port_range[1] = (uint16_t)(cfg->port_range[0] + FEW - 1);
 }
 
 static void few_socks(struct stack_config *cfg)

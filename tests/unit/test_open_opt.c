@@ -144,7 +144,54 @@ Test(open_opt, test_options_argv_bad_value_is_refused_by_name)
 	REFUSED("--uring", "--epoll", "--uring");
 	REFUSED("--pcap", "--pcap", "f");
 	REFUSED("--fault", "--fault", "loss=1");
+	REFUSED("--set", "--set", "tcp_sack=0");
 	REFUSED("--mtu needs a value", "--mtu");
+}
+
+#define DEV "--dev", "d", "--ip", "10.77.0.2/24"
+
+Test(open_opt, test_options_set_bad_name_or_value_is_told_in_one_line)
+{
+	REFUSED("did you mean tcp_sack", DEV, "--set", "tcp_sak=0");
+	REFUSED("did you mean tcp_sack", DEV, "--set", "sack=0");
+	REFUSED("tcp_retries2", DEV, "--set", "tcp_retries3=0");
+	REFUSED("'parklane settings' lists them", DEV, "--set", "qqqqqqqq=0");
+	REFUSED("'parklane settings' lists them", DEV, "--set",
+		"a_name_that_is_much_longer_than_any_name_of_a_setting_may_ever_be=0");
+	REFUSED("it is 0 to 1", DEV, "--set", "tcp_sack=7");
+	REFUSED("it is 1 to 3600 s", DEV, "--set", "tcp_fin_timeout=0");
+	REFUSED("give 2 numbers", DEV, "--set", "ip_local_port_range=9");
+	REFUSED("give NAME=VALUE", DEV, "--set", "tcp_sack");
+	REFUSED("give NAME=VALUE", DEV, "--set", "=1");
+	REFUSED("tcp_rto_min_us", DEV, "--set", "tcp_rto_min_us=2000000", "--set",
+		"tcp_rto_max_ms=1000");
+}
+
+Test(open_opt, test_options_set_is_applied_in_order)
+{
+	ARGV(DEV, "--set", "tcp_sack=0", "--set=tcp_fin_timeout=9", "--set", "tcp_fin_timeout=8");
+	struct stack_config cfg;
+	struct lane_plan plan;
+
+	cr_assert_eq(pl_options_argv(&opt, argc, argv), argc, "%s", pl_last_error());
+	plan = plan_of(&opt);
+	stack_config_init(&cfg);
+	cr_assert_eq(options_settings(plan.set, &cfg), 0);
+	cr_assert(cfg.sack == 0 && cfg.fin_timeout == 8 * NSEC_PER_SEC);
+}
+
+Test(open_opt, test_options_set_too_many_are_refused)
+{
+	struct lane_args args = {0};
+	char one[] = "tcp_sack=0";
+	int key = 0;
+
+	for (const struct argp_option *o = lane_options; o->name; o++)
+		key = strcmp(o->name, "set") ? key : o->key;
+	for (unsigned i = 0; i < PL_SETTINGS_MAX; i++)
+		cr_assert_eq(options_set(&args, key, one), 0);
+	cr_assert_eq(options_set(&args, key, one), -EINVAL);
+	cr_assert_null(args.opt.set[PL_SETTINGS_MAX]);
 }
 
 Test(open_opt, test_options_plan_prefix_31_and_32_have_no_broadcast)

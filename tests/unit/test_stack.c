@@ -14,8 +14,8 @@ Test(stack, test_stack_create_bad_config_einval)
 	cfg.max_neigh = 0;
 	cr_assert_eq(stack_create(&cfg, pool, &st), -EINVAL);
 	stack_config_init(&cfg);
-	cfg.port_lo = 5;
-	cfg.port_hi = 4;
+	cfg.port_range[0] = 5;
+	cfg.port_range[1] = 4;
 	cr_assert_eq(stack_create(&cfg, pool, &st), -EINVAL);
 	stack_config_init(&cfg);
 	cfg.lane = 1;

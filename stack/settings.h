@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What can be set of a stack, as one table: each row declares a field of struct stack_config
+ * and says its name (Linux's sysctl where there is one), default, unit, limits and source.
+ * Defaults, range checks, `--set NAME=VALUE`, `parklane settings` and docs/settings.md all come
+ * from it. A new setting is a new row and nothing else.
+ */
+#ifndef STACK_SETTINGS_H
+#define STACK_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stack/base/compiler.h"
+
+struct stack_config;
+
+enum setting_unit {
+	SETTING_FLAG, /* 0 or 1, or a mode */
+	SETTING_COUNT,
+	SETTING_BYTES,
+	SETTING_S, /* the field is in ns, as those of the next two */
+	SETTING_MS,
+	SETTING_US,
+	SETTING_WORD, /* one of some names; the field is its index */
+};
+
+#define SETTING_VALUES_MAX 3
+
+/*
+ * ONE(type, field, name, default, unit, min, max, source, text): a number.
+ * MANY(type, field, nr, name, (defaults), unit, min, max, source, text): an array of nr <=
+ * SETTING_VALUES_MAX numbers, none less than the one before it, as "4096 131072 6291456".
+ * WORD(field, name, default, "words by index", source, text): a uint8_t.
+ * Default, min and max are in `unit`; fields of times are uint64_t ns.
+ */
+/* clang-format off */
+#define STACK_SETTINGS(ONE, MANY, WORD)                                                            \
+	ONE(uint32_t, max_socks, "max_socks", 65536, COUNT, 1, 1u << 24, "-",                      \
+	    "TCP sockets of a lane; their memory is taken as they come")                           \
+	ONE(uint32_t, max_syn, "tcp_max_syn_backlog", 4096, COUNT, 0, 1u << 22, "RFC 4987 3",      \
+	    "Half-open connections of all listeners of a lane")                                    \
+	ONE(uint32_t, max_tw, "tcp_max_tw_buckets", 32768, COUNT, 0, 1u << 24, "RFC 9293 3.6.1",   \
+	    "Connections in TIME-WAIT; beyond it the oldest goes")                                 \
+	ONE(uint32_t, max_neigh, "neigh_max", 1024, COUNT, 1, 1u << 20, "RFC 1122 2.3.2.1",        \
+	    "Neighbours known by ARP; a quarter is for strangers")                                 \
+	MANY(uint16_t, port_range, 2, "ip_local_port_range", (32768, 60999), COUNT, 1, 65535,      \
+	     "RFC 6056", "Ephemeral ports")                                                        \
+	ONE(uint32_t, tcp_rmem, "tcp_rmem", 1u << 20, BYTES, 4096, 1u << 30, "-",                  \
+	    "Receive buffer of a socket, counted by truesize")                                     \
+	ONE(uint32_t, tcp_wmem, "tcp_wmem", 1u << 20, BYTES, 4096, 1u << 30, "-",                  \
+	    "Send buffer of a socket, counted by truesize")                                        \
+	ONE(uint64_t, rto_min, "tcp_rto_min_us", 200000, US, 1000, 120000000, "RFC 6298 2.4",      \
+	    "Least retransmission timeout; the RFC's second is too long, as Linux finds")          \
+	ONE(uint64_t, rto_max, "tcp_rto_max_ms", 120000, MS, 1000, 120000, "RFC 6298 2.5",         \
+	    "Greatest retransmission timeout")                                                     \
+	ONE(uint64_t, delack, "tcp_delack_max_us", 40000, US, 0, 500000, "RFC 1122 4.2.3.2",       \
+	    "How long an ACK may wait for data to ride on")                                        \
+	ONE(uint64_t, msl2, "tcp_timewait_len", 60, S, 0, 3600, "RFC 9293 3.6.1",                  \
+	    "Length of TIME-WAIT: two maximum segment lifetimes")                                  \
+	ONE(uint64_t, fin_timeout, "tcp_fin_timeout", 60, S, 1, 3600, "-",                         \
+	    "How long a closed socket waits in FIN-WAIT-2 for the peer's FIN")                     \
+	ONE(uint8_t, syn_retries, "tcp_syn_retries", 6, COUNT, 1, 127, "RFC 1122 4.2.3.5",         \
+	    "SYNs sent again before a connect fails")                                              \
+	ONE(uint8_t, synack_retries, "tcp_synack_retries", 5, COUNT, 0, 255, "RFC 1122 4.2.3.5",   \
+	    "SYN-ACKs sent again before a half-open connection is dropped")                        \
+	ONE(uint8_t, retries2, "tcp_retries2", 15, COUNT, 0, 255, "RFC 1122 4.2.3.5",              \
+	    "Retransmissions of data before the connection ends")                                  \
+	ONE(uint8_t, orphan_retries, "tcp_orphan_retries", 8, COUNT, 0, 255, "-",                  \
+	    "The same for a connection that its user has closed")                                  \
+	ONE(uint8_t, window_scaling, "tcp_window_scaling", 1, FLAG, 0, 1, "RFC 7323 2",            \
+	    "Offer and take window scaling")                                                       \
+	ONE(uint8_t, timestamps, "tcp_timestamps", 1, FLAG, 0, 1, "RFC 7323 3",                    \
+	    "Offer and take timestamps; their clock has a random offset for each peer")            \
+	ONE(uint8_t, sack, "tcp_sack", 1, FLAG, 0, 1, "RFC 2018",                                  \
+	    "Offer and take selective acknowledgments")
+/* clang-format on */
+
+#define SETTING_ONE(type, field, ...)      type field;
+#define SETTING_MANY(type, field, nr, ...) type field[nr];
+#define SETTING_WORD_(field, ...)          uint8_t field;
+/* The fields, for the inside of struct stack_config. */
+#define STACK_SETTINGS_FIELDS STACK_SETTINGS(SETTING_ONE, SETTING_MANY, SETTING_WORD_)
+
+struct stack_setting {
+	const char *name, *source, *text;
+	const char *words; /* of SETTING_WORD, by index, with blanks between; else NULL */
+	uint64_t def[SETTING_VALUES_MAX]; /* in unit, as the next two */
+	uint64_t min, max;
+	enum setting_unit unit;
+	uint16_t offset; /* of the field within struct stack_config */
+	uint8_t size;    /* bytes of one of its values */
+	uint8_t nr;      /* values */
+};
+
+extern const struct stack_setting stack_settings[]; /* in the table's order */
+extern const unsigned stack_settings_nr;
+
+/* stack_setting_find - by name; NULL: there is none. */
+const struct stack_setting *stack_setting_find(const char *name);
+
+/* stack_setting_set - take `value` as written: as many decimal numbers as the row has, blanks or
+ * commas between, or a word. 0; -EINVAL not of that form; -ERANGE beyond min or max, or less than
+ * the number before it. *cfg is untouched on failure. */
+MUST_USE int stack_setting_set(const struct stack_setting *s, struct stack_config *cfg,
+			       const char *value);
+
+/* stack_setting_format - the value in cfg as stack_setting_set() takes it; cfg NULL: the default.
+ * Returns the length as snprintf does. */
+int stack_setting_format(const struct stack_setting *s, const struct stack_config *cfg, char *buf,
+			 size_t size);
+
+/* setting_unit_name - "s", "bytes"; "" for what has none. */
+const char *setting_unit_name(enum setting_unit unit);
+
+/* stack_settings_default - give every field of the table its default. */
+void stack_settings_default(struct stack_config *cfg);
+/* stack_settings_bad - the first setting whose value in cfg is out of range; NULL: none. */
+const struct stack_setting *stack_settings_bad(const struct stack_config *cfg);
+
+#endif
