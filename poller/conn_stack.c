@@ -72,7 +72,7 @@ static int conn_stack_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 	err = sock_accept(c->sk, &sk);
 	if (err)
 		return err;
-	err = sock_setopt(sk, SOCK_OPT_NODELAY, 1);
+	err = sock_setopt_int(sk, SK_SOL_TCP, SK_TCP_NODELAY, 1);
 	if (err) {
 		sock_close(sk);
 		return err;
@@ -96,7 +96,7 @@ static int conn_stack_dial_start(struct lane *l, const struct pl_addr *addr,
 	err = sock_create(st, addr->family, &sk);
 	if (err)
 		return err;
-	err = sock_setopt(sk, SOCK_OPT_NODELAY, 1);
+	err = sock_setopt_int(sk, SK_SOL_TCP, SK_TCP_NODELAY, 1);
 	if (!err)
 		err = sock_connect(sk, &sa);
 	if (err != -EINPROGRESS) {
@@ -166,7 +166,7 @@ static void conn_stack_destroy(struct pl_conn *c)
 
 static int conn_stack_set_nodelay(struct pl_conn *c, int on)
 {
-	return sock_setopt(c->sk, SOCK_OPT_NODELAY, on);
+	return sock_setopt_int(c->sk, SK_SOL_TCP, SK_TCP_NODELAY, on);
 }
 
 static int conn_stack_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)

@@ -51,6 +51,10 @@ enum setting_unit {
 	    "Receive buffer of a socket, counted by truesize")                                     \
 	ONE(uint32_t, tcp_wmem, "tcp_wmem", 1u << 20, BYTES, 4096, 1u << 30, "-",                  \
 	    "Send buffer of a socket, counted by truesize")                                        \
+	ONE(uint32_t, rmem_max, "rmem_max", 4u << 20, BYTES, 4096, 1u << 30, "-",                  \
+	    "Most that SO_RCVBUF takes, before it is doubled")                                     \
+	ONE(uint32_t, wmem_max, "wmem_max", 4u << 20, BYTES, 4096, 1u << 30, "-",                  \
+	    "Most that SO_SNDBUF takes, before it is doubled")                                     \
 	ONE(uint64_t, rto_min, "tcp_rto_min_us", 200000, US, 1000, 120000000, "RFC 6298 2.4",      \
 	    "Least retransmission timeout; the RFC's second is too long, as Linux finds")          \
 	ONE(uint64_t, rto_max, "tcp_rto_max_ms", 120000, MS, 1000, 120000, "RFC 6298 2.5",         \

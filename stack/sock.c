@@ -130,7 +130,10 @@ int sock_shutdown(struct sock *sk, unsigned how)
 
 void sock_close(struct sock *sk)
 {
-	tcp_close(tcp_sk(sk), false);
+	const struct sock_options *o = &tcp_sk(sk)->opt;
+
+	/* SO_LINGER with a time of zero: the connection is thrown away (socket(7)) */
+	tcp_close(tcp_sk(sk), o->linger_on && !o->linger_s);
 }
 
 void sock_abort(struct sock *sk)
@@ -159,39 +162,13 @@ unsigned sock_poll(const struct sock *sk)
 		mask |= SK_POLLHUP;
 	if (sk->sk_shutdown & RCV_SHUTDOWN)
 		mask |= SK_POLLIN | SK_POLLRDHUP;
-	if (!skb_queue_empty(&sk->sk_receive_queue))
+	if (sock_inq(sk) >= sk->sk_rcvlowat)
 		mask |= SK_POLLIN;
 	if (sk->sk_state == TCP_SYN_SENT || sk->sk_state == TCP_SYN_RECV)
 		return mask;
-	if ((sk->sk_shutdown & SEND_SHUTDOWN) || sk->sk_wmem_queued <= sk->sk_sndbuf / 3 * 2)
+	if ((sk->sk_shutdown & SEND_SHUTDOWN) || tcp_is_writable(tp))
 		mask |= SK_POLLOUT;
 	return mask;
-}
-
-int sock_setopt(struct sock *sk, enum sock_opt opt, int64_t val)
-{
-	struct tcp_sock *tp = tcp_sk(sk);
-	const int64_t buf_min = 8192, buf_max = 64 << 20;
-
-	switch (opt) {
-	case SOCK_OPT_NODELAY:
-		tp->nodelay = val != 0;
-		if (tp->nodelay && tp->send_head)
-			tcp_output_mark(tp);
-		return 0;
-	case SOCK_OPT_SNDBUF:
-		if (val < buf_min || val > buf_max)
-			return -EINVAL;
-		sk->sk_sndbuf = (uint32_t)val;
-		return 0;
-	case SOCK_OPT_RCVBUF:
-		if (val < buf_min || val > buf_max)
-			return -EINVAL;
-		sk->sk_rcvbuf = (uint32_t)val;
-		return 0;
-	default:
-		return -ENOPROTOOPT;
-	}
 }
 
 /* icmp_errno - what a destination-unreachable code says to a connecting socket (RFC 1122

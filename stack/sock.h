@@ -21,6 +21,7 @@
 #include "stack/addr.h"
 #include "stack/base/compiler.h"
 #include "stack/skb.h"
+#include "stack/sock_opt.h"
 
 struct stack;
 struct sock;
@@ -65,7 +66,9 @@ struct sock {
 	uint32_t sk_sndbuf;      /* (o) likewise for the send side */
 	uint32_t sk_rmem_alloc;  /* (o) truesize in receive and out-of-order queue */
 	uint32_t sk_wmem_queued; /* (o) truesize in the write queue */
+	uint32_t sk_rcvlowat;    /* (o) bytes that must be there before sk_data_ready; >= 1 */
 	bool sk_want_write;      /* (o) the user met -EAGAIN in send: sk_write_space is owed */
+	uint8_t sk_tos, sk_ttl;  /* (o) of every segment; the low two bits of tos are ECN's */
 	struct sk_buff_head sk_receive_queue; /* (o) in-order bytes for the user */
 	struct sk_buff_head sk_write_queue;   /* (o) sent-unacked, then unsent */
 	struct sk_addr sk_local, sk_peer;     /* (o) */
@@ -140,14 +143,26 @@ int sock_error(struct sock *sk);
 /* sock_poll - SK_POLL* bits that hold now: for a user without callbacks, the stack's tests. */
 unsigned sock_poll(const struct sock *sk);
 
-/* Socket options; values and units as Linux's of the same name. */
-enum sock_opt {
-	SOCK_OPT_NODELAY, /* 0/1 TCP_NODELAY */
-	SOCK_OPT_SNDBUF,  /* bytes of truesize */
-	SOCK_OPT_RCVBUF,
-};
+/*
+ * sock_setopt - setsockopt(2): the options of sock_opt.h, len bytes at val (an int, mostly).
+ * 0; -EINVAL too short, or out of range; -ENOPROTOOPT no such option, or not to be set; -ENOENT
+ * no such congestion control; -EPERM TCP_TIMESTAMP.
+ */
+MUST_USE int sock_setopt(struct sock *sk, int level, int name, const void *val, uint32_t len);
+/* sock_getopt - getsockopt(2): at most *len bytes to val, *len as many as they were. 0;
+ * -ENOPROTOOPT; -ENOTCONN IP_MTU of a socket without a path. */
+MUST_USE int sock_getopt(struct sock *sk, int level, int name, void *val, uint32_t *len);
 
-/* sock_setopt - 0; -EINVAL out of range; -ENOPROTOOPT. */
-MUST_USE int sock_setopt(struct sock *sk, enum sock_opt opt, int64_t val);
+/* sock_setopt_int - the same for what is an int. */
+MUST_USE static inline int sock_setopt_int(struct sock *sk, int level, int name, int val)
+{
+	return sock_setopt(sk, level, name, &val, sizeof(val));
+}
+
+/* sock_inq - bytes that sock_recv would find (SIOCINQ); -EINVAL a listener. */
+int64_t sock_inq(const struct sock *sk);
+/* sock_outq - bytes in the write queue that the peer has not acknowledged, a FIN counting as one
+ * (SIOCOUTQ), or, not_sent, that never left (SIOCOUTQNSD); -EINVAL a listener. */
+int64_t sock_outq(const struct sock *sk, bool not_sent);
 
 #endif

@@ -118,13 +118,20 @@ static void clean_rtx_queue(struct tcp_sock *tp, uint32_t ack, struct clean_resu
 		tp->rack_tx_ns = r->newest_tx;
 }
 
-/* tcp_maybe_write_space - Linux's one-third rule: tell a waiting writer only when a third of
- * the buffer is free, so that it does not wake for every segment. */
+/* Linux's one-third rule: a waiting writer is told only when a third of the buffer is free, so
+ * that it does not wake for every segment; with TCP_NOTSENT_LOWAT, when half of that is sent. */
+bool tcp_is_writable(const struct tcp_sock *tp)
+{
+	return tp->sk.sk_wmem_queued <= tp->sk.sk_sndbuf / 3 * 2 &&
+	       (likely(tp->notsent_lowat == UINT32_MAX) ||
+		tcp_notsent(tp) < tp->notsent_lowat / 2 + (tp->notsent_lowat & 1));
+}
+
 void tcp_maybe_write_space(struct tcp_sock *tp)
 {
 	struct sock *sk = &tp->sk;
 
-	if (likely(!sk->sk_want_write) || sk->sk_wmem_queued > sk->sk_sndbuf / 3 * 2)
+	if (likely(!sk->sk_want_write) || !tcp_is_writable(tp))
 		return;
 	sk->sk_want_write = false;
 	sk->sk_write_space(sk);

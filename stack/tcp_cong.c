@@ -8,10 +8,27 @@
 
 void tcp_cong_init(struct tcp_sock *tp)
 {
-	tp->ca = &tcp_reno;
 	tp->snd_cwnd = TCP_INIT_CWND * tp->mss_cache;
 	tp->snd_ssthresh = UINT32_MAX / 2;
 	tp->cwnd_acked = 0;
+	tp->ca->init(tp);
+}
+
+static const struct tcp_congestion_ops *const algorithms[] = {&tcp_reno};
+
+const struct tcp_congestion_ops *tcp_cong_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(algorithms); i++)
+		if (strcmp(algorithms[i]->name, name) == 0)
+			return algorithms[i];
+	return NULL;
+}
+
+void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca)
+{
+	if (ca == tp->ca)
+		return;
+	tp->ca = ca;
 	tp->ca->init(tp);
 }
 

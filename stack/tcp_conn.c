@@ -92,6 +92,17 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->sk.sk_family = SK_AF_INET;
 	tp->sk.sk_rcvbuf = st->cfg.tcp_rmem;
 	tp->sk.sk_sndbuf = st->cfg.tcp_wmem;
+	tp->sk.sk_rcvlowat = 1;
+	tp->sk.sk_ttl = SK_DEFAULT_TTL;
+	tp->notsent_lowat = UINT32_MAX;
+	tp->ca = &tcp_reno;
+	tp->opt = (struct sock_options){
+		.keepidle = SK_KEEPALIVE_TIME,
+		.keepintvl = SK_KEEPALIVE_INTVL,
+		.keepcnt = SK_KEEPALIVE_CNT,
+		.syn_retries = st->cfg.syn_retries,
+		.pmtudisc = SK_PMTUDISC_WANT,
+	};
 	skb_queue_init(&tp->sk.sk_receive_queue);
 	skb_queue_init(&tp->sk.sk_write_queue);
 	skb_queue_init(&tp->ofo_queue);
@@ -113,6 +124,20 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	list_add_tail(&tp->all_link, &st->tcp->all);
 	stat_inc(&st->stats.socks_in_use);
 	return tp;
+}
+
+void tcp_inherit(struct tcp_sock *tp, const struct tcp_sock *lp)
+{
+	tp->sk.sk_rcvbuf = lp->sk.sk_rcvbuf;
+	tp->sk.sk_sndbuf = lp->sk.sk_sndbuf;
+	tp->sk.sk_rcvlowat = lp->sk.sk_rcvlowat;
+	tp->sk.sk_tos = lp->sk.sk_tos;
+	tp->sk.sk_ttl = lp->sk.sk_ttl;
+	tp->nonagle = lp->nonagle;
+	tp->notsent_lowat = lp->notsent_lowat;
+	tp->ca = lp->ca;
+	tp->opt = lp->opt;
+	tp->advmss = tcp_mss_clamp(tp, tp->advmss);
 }
 
 static void write_queue_purge(struct tcp_sock *tp)
@@ -212,6 +237,7 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 
 	if (err)
 		return err;
+	tp->advmss = tcp_mss_clamp(tp, tp->advmss);
 	tp->tstamp_ok = st->cfg.timestamps;
 	tp->sack_ok = st->cfg.sack;
 	tp->wscale_ok = st->cfg.window_scaling;

@@ -102,7 +102,7 @@ static bool tcp_rcv_fast(struct tcp_sock *tp, struct sk_buff *skb)
 		tcp_event_data_recv(tp, len);
 		if (acks_new)
 			tcp_ack_simple(tp, ack);
-		tp->sk.sk_data_ready(&tp->sk);
+		tcp_data_ready(tp);
 	} else {
 		tcp_ack_simple(tp, cb->ack_seq);
 		skb_free(skb);

@@ -129,6 +129,11 @@ enum tcp_pending {
 #define TCP_ACK_NOW   2u /* ... at this turn's output */
 #define TCP_ACK_NOMEM 4u /* ... with a window of zero: there was no memory for it */
 
+/* tcp_sock.nonagle: TCP_NODELAY; TCP_CORK; what is queued now leaves in spite of both. */
+#define TCP_NAGLE_OFF  1u
+#define TCP_NAGLE_CORK 2u
+#define TCP_NAGLE_PUSH 4u
+
 struct tcp_sock {
 	struct sock sk; /* first: container_of */
 	struct tcp_node node;
@@ -149,7 +154,7 @@ struct tcp_sock {
 	uint8_t quickack;    /* segments still to be acknowledged at once */
 	bool pingpong;       /* interactive: delay ACKs, data will carry them */
 	bool tstamp_ok, sack_ok, wscale_ok;
-	bool nodelay;
+	uint8_t nonagle;     /* TCP_NAGLE_* */
 	uint8_t ca_state;    /* enum tcp_ca_state */
 	uint8_t pending;     /* enum tcp_pending */
 	uint8_t retransmits; /* RTOs in a row */
@@ -184,6 +189,7 @@ struct tcp_sock {
 	struct tcp_sack_block sack_seen[TCP_MAX_SACKS]; /* of the last ACK */
 	struct sk_buff *retrans_hint; /* none before it is lost and unsent; NULL = head */
 	uint32_t snd_sml;             /* end of the last small segment sent (Minshall's Nagle) */
+	uint32_t notsent_lowat;       /* unsent bytes from which on a writer waits */
 	const struct tcp_congestion_ops *ca;
 
 	/* RTT (RFC 6298), microseconds; srtt is scaled by 8, rttvar by 4 */
@@ -200,6 +206,7 @@ struct tcp_sock {
 	struct route rt;
 
 	/* cold */
+	struct sock_options opt;
 	uint32_t iss, irs;
 	uint32_t fin_seq; /* sequence number of the peer's FIN, once queued in order */
 	uint64_t probe_start_ns, challenge_ns;
@@ -288,6 +295,12 @@ static inline uint32_t tcp_ts_now(const struct stack *st, uint32_t offset)
 static inline uint32_t tcp_flight(const struct tcp_sock *tp)
 {
 	return tp->snd_nxt - tp->snd_una;
+}
+
+/* tcp_notsent - bytes in the write queue that never left. */
+static inline uint32_t tcp_notsent(const struct tcp_sock *tp)
+{
+	return tp->write_seq - tp->snd_nxt;
 }
 
 /* tcp_pipe - RFC 6675 section 4: bytes thought to be in the network. */
@@ -379,6 +392,8 @@ void tcp_rtt_sample(struct tcp_sock *tp, uint64_t rtt_ns);
  * caller frees it. */
 void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb);
 void tcp_maybe_write_space(struct tcp_sock *tp);
+/* tcp_is_writable - would a writer that waits be told now? */
+bool tcp_is_writable(const struct tcp_sock *tp);
 
 /* ---- tcp_recovery.c ---- */
 /* tcp_sack_tag - apply SACK blocks to the scoreboard; returns bytes newly SACKed. */
@@ -393,7 +408,12 @@ void tcp_enter_loss(struct tcp_sock *tp);
 void tcp_clear_scoreboard(struct tcp_sock *tp);
 
 /* ---- tcp_cong.c ---- */
+/* tcp_cong_init - the initial window, with the algorithm that tp has. */
 void tcp_cong_init(struct tcp_sock *tp);
+/* tcp_cong_find - by name; NULL unknown. */
+const struct tcp_congestion_ops *tcp_cong_find(const char *name);
+/* tcp_cong_set - ca from now on: the window stays, what was learnt of the path does not. */
+void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca);
 void tcp_cong_acked(struct tcp_sock *tp, uint32_t acked);
 
 /* ---- tcp_rcvq.c ---- */
@@ -408,6 +428,8 @@ uint32_t tcp_select_window(struct tcp_sock *tp);
 uint32_t tcp_new_window(const struct tcp_sock *tp);
 /* tcp_event_data_recv - delayed-ACK book-keeping after in-order data. */
 void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len);
+/* tcp_data_ready - tell the reader if SO_RCVLOWAT is reached, or if no more can come. */
+void tcp_data_ready(struct tcp_sock *tp);
 ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len);
 void tcp_rcv_queues_purge(struct tcp_sock *tp);
 /* tcp_init_window - rcv_wnd and rcv_wscale for a SYN or SYN-ACK. */
@@ -488,6 +510,13 @@ void tcp_sock_free(struct tcp_sock *tp);
 MUST_USE int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer);
 void tcp_shutdown_send(struct tcp_sock *tp);
 void tcp_close(struct tcp_sock *tp, bool abort);
+/* tcp_mss_clamp - mss, or TCP_MAXSEG if that is less. */
+static inline uint16_t tcp_mss_clamp(const struct tcp_sock *tp, uint32_t mss)
+{
+	return (uint16_t)(tp->opt.user_mss ? min_t(uint32_t, tp->opt.user_mss, mss) : mss);
+}
+/* tcp_inherit - what a child has of its listener, as Linux clones it. */
+void tcp_inherit(struct tcp_sock *tp, const struct tcp_sock *lp);
 /* tcp_finish_connect - SYN-SENT became ESTABLISHED or SYN-RECEIVED did. */
 void tcp_init_transfer(struct tcp_sock *tp);
 

@@ -53,7 +53,9 @@ static void req_options(struct stack *st, struct tcp_req *req, const struct sk_b
 	req->wscale_ok = cfg->window_scaling && opt.wscale_ok;
 	req->snd_wscale = req->wscale_ok ? opt.snd_wscale : 0;
 	req->ts_recent = req->tstamp_ok ? opt.ts_val : 0;
-	req->peer_mss = opt.mss ? max_t(uint16_t, opt.mss, TCP_MIN_SND_MSS) : TCP_MSS_DEFAULT;
+	req->peer_mss =
+		tcp_mss_clamp(req->listener, opt.mss ? max_t(uint16_t, opt.mss, TCP_MIN_SND_MSS)
+						     : TCP_MSS_DEFAULT);
 	tcp_init_window(st, req->listener->sk.sk_rcvbuf, req->wscale_ok, &req->rcv_wnd,
 			&req->rcv_wscale);
 }
@@ -137,9 +139,7 @@ static struct tcp_sock *child_create(struct stack *st, struct tcp_req *req)
 	}
 	neigh_want(st, &tp->rt); /* not sooner: only now the peer is no stranger */
 	tp->parent = lp;
-	tp->sk.sk_rcvbuf = lp->sk.sk_rcvbuf;
-	tp->sk.sk_sndbuf = lp->sk.sk_sndbuf;
-	tp->nodelay = lp->nodelay;
+	tcp_inherit(tp, lp);
 	tp->node.laddr = req->node.laddr;
 	tp->node.faddr = req->node.faddr;
 	tp->node.lport = req->node.lport;

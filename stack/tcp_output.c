@@ -121,6 +121,7 @@ static struct sk_buff *new_tail(struct tcp_sock *tp, uint8_t flags, bool payload
 	memset(&skb->tcp, 0, sizeof(skb->tcp));
 	skb->tcp.seq = skb->tcp.end_seq = tp->write_seq;
 	skb->tcp.tcp_flags = flags;
+	tp->nonagle &= (uint8_t)~TCP_NAGLE_PUSH;
 	skb_queue_tail(&tp->sk.sk_write_queue, skb);
 	tcp_wmem_add(tp, skb->truesize);
 	if (!tp->send_head)
@@ -169,7 +170,7 @@ ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len)
 
 		tail = append_target(tp);
 		if (!tail) {
-			if (!tcp_wmem_fits(tp))
+			if (!tcp_wmem_fits(tp) || unlikely(tcp_notsent(tp) >= tp->notsent_lowat))
 				break;
 			tail = new_tail(tp, 0, true);
 			if (!tail)
@@ -243,14 +244,17 @@ static uint32_t window_allows(const struct tcp_sock *tp, const struct sk_buff *s
 }
 
 /* nagle_holds - RFC 9293 3.7.4 with Minshall: a small segment waits only while a small one is
- * unacknowledged. */
+ * unacknowledged. A corked one waits for the rest of its segment, the uncorking or the probe
+ * timer. */
 static bool nagle_holds(const struct tcp_sock *tp, const struct sk_buff *skb)
 {
-	if (tp->nodelay || skb->len >= tp->mss_cache ||
-	    (skb->tcp.tcp_flags & (TCPF_FIN | TCPF_SYN)))
+	if (likely(tp->nonagle == TCP_NAGLE_OFF) || (tp->nonagle & TCP_NAGLE_PUSH) ||
+	    skb->len >= tp->mss_cache || (skb->tcp.tcp_flags & (TCPF_FIN | TCPF_SYN)) ||
+	    skb_queue_next(&tp->sk.sk_write_queue, skb))
 		return false;
-	return tcp_flight(tp) && after(tp->snd_sml, tp->snd_una) &&
-	       !skb_queue_next(&tp->sk.sk_write_queue, skb);
+	if (tp->nonagle & TCP_NAGLE_CORK)
+		return true;
+	return tcp_flight(tp) && after(tp->snd_sml, tp->snd_una);
 }
 
 /* send_one - transmit send_head and move it to the sent side. 0 or -ENOBUFS. */
@@ -396,8 +400,12 @@ void tcp_output_sock(struct tcp_sock *tp)
 		tp->fin_wanted = false;
 	if (unlikely(tp->lost_out))
 		tcp_xmit_retransmit_queue(tp);
-	if (tp->send_head)
+	if (tp->send_head) {
 		(void)tcp_write_xmit(tp);
+		/* TCP_NOTSENT_LOWAT asks for what leaves, not for what is acknowledged */
+		if (unlikely(tp->notsent_lowat != UINT32_MAX))
+			tcp_maybe_write_space(tp);
+	}
 	if (tp->ack_pending & TCP_ACK_NOW)
 		tcp_send_ack(tp);
 	if (unlikely(tp->fin_wanted))

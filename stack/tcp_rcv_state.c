@@ -276,7 +276,8 @@ static void syn_sent_take_options(struct tcp_sock *tp, const struct sk_buff *skb
 		tp->ts_recent = opt.ts_val;
 		tp->ts_recent_ns = tcp_stack(tp)->now;
 	}
-	tp->peer_mss = opt.mss ? max_t(uint16_t, opt.mss, TCP_MIN_SND_MSS) : TCP_MSS_DEFAULT;
+	tp->peer_mss = tcp_mss_clamp(tp, opt.mss ? max_t(uint16_t, opt.mss, TCP_MIN_SND_MSS)
+						 : TCP_MSS_DEFAULT);
 	/* RFC 7323 2.2: the window of a SYN is never scaled */
 	tp->snd_wnd = skb->tcp.window;
 	tp->max_window = tp->snd_wnd;

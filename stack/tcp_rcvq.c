@@ -107,6 +107,16 @@ bool tcp_queue_rcv(struct tcp_sock *tp, struct sk_buff *skb)
 	return true;
 }
 
+/* Linux's tcp_epollin_ready: what a window about to close holds back would never be reached. */
+void tcp_data_ready(struct tcp_sock *tp)
+{
+	uint32_t have = tp->rcv_nxt - tp->copied_seq;
+
+	if (likely(have >= tp->sk.sk_rcvlowat) || tp->fin_rcvd ||
+	    tcp_receive_window(tp) <= tp->rcv_mss)
+		tp->sk.sk_data_ready(&tp->sk);
+}
+
 void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len)
 {
 	uint32_t unacked = tp->rcv_nxt - tp->rcv_wup;
@@ -343,7 +353,7 @@ static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 	/* RFC 5681 4.2: a segment that fills a hole is acknowledged at once */
 	if (hole)
 		ack_now(tp);
-	tp->sk.sk_data_ready(&tp->sk);
+	tcp_data_ready(tp);
 }
 
 void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb)

@@ -14,6 +14,7 @@ struct seg {
 	uint32_t seq, ack;
 	uint8_t flags;
 	uint16_t window; /* as it stands in the header */
+	uint8_t tos, ttl;
 };
 
 static struct sk_buff *xmit_alloc(struct stack *st)
@@ -62,7 +63,7 @@ static void xmit(struct stack *st, struct sk_buff *skb, const struct seg *s, uns
 	skb->transport_header = (uint16_t)(skb->data - skb->head);
 	set_csum(st, skb, th, s, rt->local);
 	stat_inc(&st->stats.tcp_out_segs);
-	ip_output(st, skb, rt, IPPROTO_TCP_, 64, 0, id);
+	ip_output(st, skb, rt, IPPROTO_TCP_, s->ttl, s->tos, id);
 }
 
 static void seg_of(const struct tcp_sock *tp, struct seg *s)
@@ -71,6 +72,8 @@ static void seg_of(const struct tcp_sock *tp, struct seg *s)
 	s->faddr = tp->node.faddr;
 	s->lport = tp->node.lport;
 	s->fport = tp->node.fport;
+	s->tos = tp->sk.sk_tos;
+	s->ttl = tp->sk.sk_ttl;
 }
 
 /* put_options - the options of tp's next segment in front of skb's payload. */
@@ -214,7 +217,8 @@ void tcp_send_reset(struct stack *st, const struct sk_buff *skb)
 {
 	const struct iphdr_ *ip = skb_iphdr(skb);
 	const struct tcphdr_ *th = skb_tcphdr(skb);
-	struct seg s = {.laddr = ip->daddr, .faddr = ip->saddr, .flags = TCPF_RST};
+	struct seg s = {
+		.laddr = ip->daddr, .faddr = ip->saddr, .flags = TCPF_RST, .ttl = SK_DEFAULT_TTL};
 	struct sk_buff *t;
 	struct route rt;
 
@@ -241,7 +245,7 @@ void tcp_send_reset(struct stack *st, const struct sk_buff *skb)
 void tcp_send_synack(struct stack *st, struct tcp_req *req)
 {
 	struct tcp_options o = {
-		.mss = (uint16_t)(st->mtu - IP_HLEN - TCP_HLEN),
+		.mss = tcp_mss_clamp(req->listener, st->mtu - IP_HLEN - TCP_HLEN),
 		.tstamp_ok = req->tstamp_ok,
 		.sack_ok = req->sack_ok,
 		.wscale_ok = req->wscale_ok,
@@ -257,6 +261,8 @@ void tcp_send_synack(struct stack *st, struct tcp_req *req)
 		.ack = req->irs + 1,
 		.flags = TCPF_SYN | TCPF_ACK,
 		.window = (uint16_t)min_t(uint32_t, req->rcv_wnd, 65535),
+		.tos = req->listener->sk.sk_tos,
+		.ttl = req->listener->sk.sk_ttl,
 	};
 	uint8_t opt[TCP_MAX_OPT];
 	struct sk_buff *t;
@@ -284,6 +290,7 @@ void tcp_send_tw_ack(struct stack *st, struct tcp_tw *tw)
 		.ack = tw->rcv_nxt,
 		.flags = TCPF_ACK,
 		.window = (uint16_t)(tw->rcv_wnd >> tw->rcv_wscale),
+		.ttl = SK_DEFAULT_TTL,
 	};
 	struct sk_buff *t;
 	struct route rt;

@@ -134,7 +134,7 @@ Test(tcp_loss, test_reno_odd_sizes_never_make_the_pipe_negative)
 	uint32_t at = 1;
 
 	estab(&b, &c, &plain_1000);
-	conn_tp(&c)->nodelay = true;
+	conn_tp(&c)->nonagle = TCP_NAGLE_OFF;
 	for (unsigned i = 0; i < 12; i++) {
 		unsigned n = i % 3 ? MSS : 10;
 
@@ -298,7 +298,7 @@ Test(tcp_loss, test_nagle_holds_a_second_small_segment_nodelay_does_not)
 	expect_none(&b);
 	dup(&c, 11);
 	expect(&c, ACK, 1011, 1, 510);
-	cr_assert_eq(sock_setopt(c.sk, SOCK_OPT_NODELAY, 1), 0);
+	cr_assert_eq(sock_setopt_int(c.sk, SK_SOL_TCP, SK_TCP_NODELAY, 1), 0);
 	cr_assert_eq(conn_write(&c, 1521, 10), 10);
 	bench_turn(&b, 1000);
 	expect(&c, ACK, 1521, 1, 10);
@@ -355,7 +355,7 @@ Test(tcp_loss, test_window_update_comes_when_it_is_worth_it)
 	uint32_t at = 1;
 
 	estab(&b, &c, &plain_1000);
-	cr_assert_eq(sock_setopt(c.sk, SOCK_OPT_RCVBUF, 16384), 0);
+	cr_assert_eq(sock_setopt_int(c.sk, SK_SOL_SOCKET, SK_SO_RCVBUF, 8192), 0);
 	/* the window that was promised never moves back (RFC 9293 3.8.6.2.2) */
 	while (at < 60000) {
 		uint32_t edge = conn_tp(&c)->rcv_wup + conn_tp(&c)->rcv_wnd;

@@ -127,7 +127,7 @@ Test(tcp_transfer, test_transfer_slow_reader_takes_all_that_the_window_promised)
 
 	pair_init(&p, NULL, 8192, NETDEV_F_TX_SG, 1500);
 	pair_connect(&p, 7, &a, &b, &lp);
-	cr_assert_eq(sock_setopt(a, SOCK_OPT_NODELAY, 1), 0);
+	cr_assert_eq(sock_setopt_int(a, SK_SOL_TCP, SK_TCP_NODELAY, 1), 0);
 	in.sk = b;
 	for (unsigned k = 0; sent < 4 << 20; k++) {
 		size_t n = 1 + k * 37 % sizeof(buf);
