@@ -41,6 +41,14 @@ enum setting_unit {
 	    "TCP sockets of a lane; their memory is taken as they come")                           \
 	ONE(uint32_t, max_syn, "tcp_max_syn_backlog", 4096, COUNT, 0, 1u << 22, "RFC 4987 3",      \
 	    "Half-open connections of all listeners of a lane")                                    \
+	ONE(uint16_t, somaxconn, "somaxconn", 4096, COUNT, 0, 65535, "-",                          \
+	    "Greatest backlog of a listener")                                                      \
+	ONE(uint8_t, syncookies, "tcp_syncookies", 1, FLAG, 0, 2, "RFC 4987 3.6",                  \
+	    "SYN cookies: 0 never, 1 when a SYN queue is full, 2 for every SYN")                   \
+	ONE(uint8_t, abort_on_overflow, "tcp_abort_on_overflow", 0, FLAG, 0, 1, "-",               \
+	    "Reset who completes a handshake while the accept queue is full")                      \
+	ONE(uint64_t, invalid_ratelimit, "tcp_invalid_ratelimit", 500, MS, 0, 60000, "RFC 5961 7", \
+	    "Least time between two answers of a connection to segments that are odd")             \
 	ONE(uint32_t, max_tw, "tcp_max_tw_buckets", 32768, COUNT, 0, 1u << 24, "RFC 9293 3.6.1",   \
 	    "Connections in TIME-WAIT; beyond it the oldest goes")                                 \
 	ONE(uint32_t, max_neigh, "neigh_max", 1024, COUNT, 1, 1u << 20, "RFC 1122 2.3.2.1",        \

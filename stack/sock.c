@@ -54,7 +54,7 @@ int sock_listen(struct sock *sk, unsigned backlog)
 	err = tcp_listen_insert(st->tcp, tp);
 	if (err)
 		return err;
-	tp->backlog = min_t(unsigned, max_t(unsigned, backlog, 1), TCP_SOMAXCONN);
+	tp->backlog = min_t(unsigned, backlog, st->cfg.somaxconn);
 	tcp_set_state(tp, TCP_LISTEN);
 	return 0;
 }

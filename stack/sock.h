@@ -94,8 +94,8 @@ MUST_USE int sock_create(struct stack *st, unsigned family, struct sock **ret_sk
  */
 MUST_USE int sock_bind(struct sock *sk, const struct sk_addr *addr);
 
-/* sock_listen - backlog >= 1 connections may wait in each of the SYN and the accept queue
- * (clamped to the stack's somaxconn). 0; -EINVAL not bound or not closed; -EADDRINUSE. */
+/* sock_listen - backlog + 1 connections, as in Linux, may wait in each of the SYN and the accept
+ * queue (backlog is clamped to the setting somaxconn). 0; -EINVAL not bound or not closed; -EADDRINUSE. */
 MUST_USE int sock_listen(struct sock *sk, unsigned backlog);
 
 /* sock_accept - take the oldest established connection: the caller owns *ret_sk. 0;

@@ -403,6 +403,9 @@ static int get_tcp(struct tcp_sock *tp, int name, int *ret_val)
 	case SK_TCP_LINGER2:
 		*ret_val = get_linger2(tp);
 		return 0;
+	case SK_TCP_SYNCNT:
+		*ret_val = tp->opt.syn_retries ? tp->opt.syn_retries : tcp_stack(tp)->cfg.syn_retries;
+		return 0;
 	case SK_TCP_DEFER_ACCEPT:
 		*ret_val = (int)synack_period(tp, tp->opt.defer_accept);
 		return 0;

@@ -114,7 +114,7 @@ enum sk_pmtudisc {
 struct sock_options {
 	uint16_t keepidle, keepintvl; /* s */
 	uint8_t keepcnt;
-	uint8_t syn_retries;
+	uint8_t syn_retries;  /* of SYNs, a listener's of SYN-ACKs; 0 the stack's */
 	uint8_t defer_accept; /* SYN-ACKs that may go out before data; 0 off */
 	uint8_t userlocks;    /* SK_*_LOCK */
 	uint8_t reuseaddr, reuseport, keepalive, inq;

@@ -117,6 +117,7 @@ uint32_t stack_ip(const struct stack *st); /* network order; 0 before stack_atta
 	X(tcp_in_segs) X(tcp_out_segs) X(tcp_retrans_segs) X(tcp_in_errs) X(tcp_out_rsts)          \
 	X(tcp_active_opens) X(tcp_passive_opens) X(tcp_attempt_fails) X(tcp_estab_resets)          \
 	X(tcp_curr_estab) X(tcp_accept_overflow) X(tcp_syn_overflow)                               \
+	X(tcp_syncookies_sent) X(tcp_syncookies_recv) X(tcp_syncookies_failed)                     \
 	X(tcp_fast_path) X(tcp_slow_path) X(tcp_dup_acks_in) X(tcp_dup_acks_out)                   \
 	X(tcp_fast_retrans) X(tcp_sack_recovery) X(tcp_reno_recovery) X(tcp_timeouts)              \
 	X(tcp_spurious_rtos) X(tcp_probes) X(tcp_loss_probes) X(tcp_delayed_acks) X(tcp_pure_acks_out)                \

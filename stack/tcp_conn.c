@@ -100,7 +100,6 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 		.keepidle = SK_KEEPALIVE_TIME,
 		.keepintvl = SK_KEEPALIVE_INTVL,
 		.keepcnt = SK_KEEPALIVE_CNT,
-		.syn_retries = st->cfg.syn_retries,
 		.pmtudisc = SK_PMTUDISC_WANT,
 	};
 	skb_queue_init(&tp->sk.sk_receive_queue);

@@ -262,6 +262,7 @@ int tcp_hash_init(struct stack *st)
 	derive_key(st, "isn", sh->isn_key);
 	derive_key(st, "port", sh->port_key);
 	derive_key(st, "ts", sh->ts_key);
+	derive_key(st, "cookie", sh->cookie_key);
 	derive_key(st, "tuple", (uint8_t *)sh->hash_key);
 	sh->hash_key[1] |= 1;
 	sh->port_next = stack_random32(st);

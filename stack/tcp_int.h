@@ -38,9 +38,7 @@
 #define TCP_INIT_CWND    10u          /* RFC 6928, segments */
 #define TCP_TIMEOUT_INIT NSEC_PER_SEC /* RFC 6298 2.1 */
 #define TCP_QUICKACKS    16u          /* segments acknowledged at once after the start, as Linux */
-#define TCP_SOMAXCONN    4096u        /* Linux net.core.somaxconn */
 #define TCP_NO_PRED      UINT32_MAX   /* no 16-bit window equals it: the slow path looks first */
-#define TCP_CHALLENGE_NS (500 * NSEC_PER_MSEC) /* RFC 5961 7, per connection as in Linux */
 
 static inline bool before(uint32_t a, uint32_t b)
 {
@@ -226,6 +224,8 @@ struct tcp_sock {
 	struct list_head reqs; /* half-open, by tcp_req.link */
 	struct tcp_sock *listen_next;
 	uint32_t backlog, ack_backlog, nr_reqs;
+	uint32_t nr_young;    /* of nr_reqs: whose SYN-ACK was sent once */
+	uint64_t overflow_ns; /* when a SYN cookie was last sent; 0 = never */
 };
 
 /* A half-open passive connection: SYN received, SYN-ACK sent. */
@@ -238,9 +238,11 @@ struct tcp_req {
 	uint32_t rcv_wnd;
 	uint16_t peer_mss;
 	uint8_t snd_wscale, rcv_wscale;
-	bool wscale_ok, tstamp_ok, sack_ok;
-	uint8_t retrans;
-	uint64_t sent_ns; /* of the SYN-ACK; 0 = none or several, which measure nothing (Karn) */
+	bool wscale_ok, tstamp_ok, sack_ok, ecn_ok;
+	bool acked;         /* its ACK came, and waits for data (TCP_DEFER_ACCEPT) */
+	uint8_t timeouts;   /* of the SYN-ACK */
+	uint64_t sent_ns;   /* of the SYN-ACK; 0 = none or several, which measure nothing (Karn) */
+	uint64_t answer_ns; /* when an odd segment was last answered (RFC 5961 7) */
 };
 
 /* TIME-WAIT: what RFC 9293 3.6 needs and no more. */
@@ -263,7 +265,7 @@ struct tcp_shard {
 	uint32_t nr_nodes;
 	struct tcp_sock *listeners[TCP_LISTEN_BUCKETS];
 	uint64_t hash_key[2];
-	uint8_t isn_key[16], port_key[16], ts_key[16];
+	uint8_t isn_key[16], port_key[16], ts_key[16], cookie_key[16];
 	uint32_t port_next; /* RFC 6056 algorithm 3's counter */
 	struct tcp_slab socks, reqs, tws;
 	struct list_head out_list; /* socks with something to send this turn */
@@ -450,7 +452,18 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb);
 /* tcp_send_empty - a segment without payload and sequence space, flags beside ACK. */
 void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags);
 void tcp_send_ack(struct tcp_sock *tp);
-/* tcp_send_challenge_ack - RFC 5961: one in 500 ms for each connection. */
+/* tcp_may_answer - RFC 5961 7: *stamp is when the connection last answered a segment that was odd
+ * without need; true, and noted, once in cfg.invalid_ratelimit. */
+static inline bool tcp_may_answer(const struct stack *st, uint64_t *stamp)
+{
+	if (*stamp && st->now - *stamp < st->cfg.invalid_ratelimit)
+		return false;
+	*stamp = st->now;
+	return true;
+}
+
+/* tcp_send_challenge_ack - RFC 5961 3.2, 4.2, 5.2, limited by tcp_may_answer() for each
+ * connection: none is shared, which a stranger could probe. */
 void tcp_send_challenge_ack(struct tcp_sock *tp);
 void tcp_send_probe(struct tcp_sock *tp);
 /* tcp_send_loss_probe - RFC 8985 7.3: one new segment if the window lets it, else the last one
@@ -461,7 +474,8 @@ void tcp_send_active_reset(struct tcp_sock *tp);
  * consumed. */
 void tcp_send_reset(struct stack *st, const struct sk_buff *skb);
 void tcp_send_synack(struct stack *st, struct tcp_req *req);
-void tcp_send_tw_ack(struct stack *st, struct tcp_tw *tw);
+void tcp_send_req_ack(struct stack *st, const struct tcp_req *req);
+void tcp_send_tw_ack(struct stack *st, const struct tcp_tw *tw);
 ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len);
 /* tcp_output_sock - the turn's output for one sock. */
 void tcp_output_sock(struct tcp_sock *tp);
@@ -530,6 +544,22 @@ void tcp_listen_stop(struct tcp_sock *lp);
 void tcp_req_free(struct stack *st, struct tcp_req *req);
 /* tcp_child_ready - a child reached ESTABLISHED: into the accept queue. */
 void tcp_child_ready(struct tcp_sock *tp);
+
+/* ---- tcp_cookie.c (RFC 4987 3.6) ---- */
+/* tcp_cookie_isn - the ISN that remembers req; rounds req->peer_mss down to what it can say. */
+uint32_t tcp_cookie_isn(const struct stack *st, struct tcp_req *req);
+/* tcp_cookie_mss - the MSS that `isn`, ours, tells of a peer whose ISN was irs; 0: no cookie of
+ * the last minutes. */
+uint16_t tcp_cookie_mss(const struct stack *st, const struct tcp_node *n, uint32_t irs,
+			uint32_t isn);
+/* tcp_cookie_hide_options - the options that req's SYN-ACK may have, and req->tsoffset such that its
+ * timestamp tells them. */
+void tcp_cookie_hide_options(const struct stack *st, struct tcp_req *req);
+/* tcp_cookie_find_options - the options from the timestamp that the peer echoes; req->tsoffset is the
+ * pair's own. False: this is no echo of ours. */
+bool tcp_cookie_find_options(const struct stack *st, struct tcp_req *req, uint32_t ts_ecr);
+/* tcp_cookie_due - may a cookie still come in to this listener? Else none is believed. */
+bool tcp_cookie_due(const struct tcp_sock *lp);
 
 /* ---- tcp_tw.c ---- */
 /* tcp_time_wait - tp becomes a TIME-WAIT object and is done. */

@@ -98,7 +98,7 @@ static bool retries_left(const struct tcp_sock *tp)
 	unsigned max = tp->sk.sk_dead ? cfg->orphan_retries : cfg->retries2;
 
 	if (tp->sk.sk_state == TCP_SYN_SENT)
-		max = tp->opt.syn_retries;
+		max = tp->opt.syn_retries ? tp->opt.syn_retries : cfg->syn_retries;
 	else if (tp->sk.sk_state == TCP_SYN_RECV)
 		max = cfg->synack_retries;
 	return tp->retransmits <= max;

@@ -107,11 +107,8 @@ bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32
 	if (fresh_fin)
 		timer_arm(&st->wheel, &tw->timer, st->now + st->cfg.msl2);
 	if (skb->tcp.end_seq != skb->tcp.seq || skb->tcp.seq != tw->rcv_nxt) {
-		if (fresh_fin || !tw->challenge_ns ||
-		    st->now - tw->challenge_ns >= TCP_CHALLENGE_NS) {
-			tw->challenge_ns = st->now;
+		if (fresh_fin || tcp_may_answer(st, &tw->challenge_ns))
 			tcp_send_tw_ack(st, tw);
-		}
 	}
 	skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
 	return false;

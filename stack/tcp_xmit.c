@@ -200,9 +200,8 @@ void tcp_send_challenge_ack(struct tcp_sock *tp)
 {
 	struct stack *st = tcp_stack(tp);
 
-	if (tp->challenge_ns && st->now - tp->challenge_ns < TCP_CHALLENGE_NS)
+	if (!tcp_may_answer(st, &tp->challenge_ns))
 		return;
-	tp->challenge_ns = st->now;
 	stat_inc(&st->stats.tcp_challenge_acks);
 	tcp_send_ack(tp);
 }
@@ -279,7 +278,47 @@ void tcp_send_synack(struct stack *st, struct tcp_req *req)
 	xmit(st, t, &s, n, &rt, 0);
 }
 
-void tcp_send_tw_ack(struct stack *st, struct tcp_tw *tw)
+/* send_bare_ack - for what has no struct tcp_sock. */
+static void send_bare_ack(struct stack *st, const struct seg *s, bool ts, uint32_t tsoffset,
+			  uint32_t ts_recent)
+{
+	struct sk_buff *t;
+	struct route rt;
+	unsigned n = 0;
+
+	if (ip_route(st, s->laddr, s->faddr, &rt) != 0)
+		return;
+	t = xmit_alloc(st);
+	if (!t)
+		return;
+	if (ts) {
+		uint32_t opt[3] = {be32(0x0101080au), be32(tcp_ts_now(st, tsoffset)),
+				   be32(ts_recent)};
+
+		n = sizeof(opt);
+		memcpy(skb_push(t, n), opt, n);
+	}
+	xmit(st, t, s, n, &rt, 0);
+}
+
+void tcp_send_req_ack(struct stack *st, const struct tcp_req *req)
+{
+	struct seg s = {
+		.laddr = req->node.laddr,
+		.faddr = req->node.faddr,
+		.lport = req->node.lport,
+		.fport = req->node.fport,
+		.seq = req->iss + 1,
+		.ack = req->irs + 1,
+		.flags = TCPF_ACK,
+		.window = (uint16_t)min_t(uint32_t, req->rcv_wnd >> req->rcv_wscale, 65535),
+	};
+
+	stat_inc(&st->stats.tcp_challenge_acks);
+	send_bare_ack(st, &s, req->tstamp_ok, req->tsoffset, req->ts_recent);
+}
+
+void tcp_send_tw_ack(struct stack *st, const struct tcp_tw *tw)
 {
 	struct seg s = {
 		.laddr = tw->node.laddr,
@@ -292,21 +331,6 @@ void tcp_send_tw_ack(struct stack *st, struct tcp_tw *tw)
 		.window = (uint16_t)(tw->rcv_wnd >> tw->rcv_wscale),
 		.ttl = SK_DEFAULT_TTL,
 	};
-	struct sk_buff *t;
-	struct route rt;
-	unsigned n = 0;
 
-	if (ip_route(st, tw->node.laddr, tw->node.faddr, &rt) != 0)
-		return;
-	t = xmit_alloc(st);
-	if (!t)
-		return;
-	if (tw->tstamp_ok) {
-		uint32_t ts[3] = {be32(0x0101080au), be32(tcp_ts_now(st, tw->tsoffset)),
-				  be32(tw->ts_recent)};
-
-		n = sizeof(ts);
-		memcpy(skb_push(t, n), ts, n);
-	}
-	xmit(st, t, &s, n, &rt, 0);
+	send_bare_ack(st, &s, tw->tstamp_ok, tw->tsoffset, tw->ts_recent);
 }

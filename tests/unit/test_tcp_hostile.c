@@ -233,7 +233,7 @@ Test(tcp_hostile, test_tcp_B12_accept_queue_full_then_data)
 	uint64_t t;
 
 	bench_begin(&b, NULL, 512);
-	lp = bench_listen(&b, SEG_PORT, 2);
+	lp = bench_listen(&b, SEG_PORT, 1);
 	for (uint16_t i = 0; i < 3; i++) {
 		conn_init(&c[i], &b, SEG_PORT, 4000 + i, &seg_plain);
 		if (i < 2) {
