@@ -216,9 +216,7 @@ static int conn_do_far(struct pl_conn *c, void *arg)
 	return conn_do_here(c, d->fn, d->arg);
 }
 
-/* conn_do - fn, which needs no direction's lock and does not park, where it may run: here, or on
- * the lane that a conn which is not shared belongs to. */
-static int conn_do(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg)
+int conn_do(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg)
 {
 	struct conn_do d = {fn, arg};
 
@@ -471,18 +469,6 @@ PL_API int pl_set_read_deadline(struct pl_conn *c, uint64_t deadline)
 PL_API int pl_set_write_deadline(struct pl_conn *c, uint64_t deadline)
 {
 	return conn_do(c, do_deadline, &(struct deadline_arg){deadline, NETPOLL_WRITE});
-}
-
-static int do_nodelay(struct pl_conn *c, void *arg)
-{
-	return c->ops->set_nodelay(c, *(int *)arg);
-}
-
-PL_API int pl_set_nodelay(struct pl_conn *c, int on)
-{
-	int val = on != 0, err = conn_do(c, do_nodelay, &val);
-
-	return err ? errtab_norm(ERRTAB_OTHER, err) : 0;
 }
 
 struct addr_arg {

@@ -6,7 +6,9 @@
 #include "poller/conn_fd.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -356,9 +358,24 @@ void conn_fd_destroy(struct pl_conn *c)
 	(void)close(c->fd);
 }
 
-int conn_fd_set_nodelay(struct pl_conn *c, int on)
+int conn_fd_setopt(struct pl_conn *c, int level, int name, const void *val, uint32_t len)
 {
-	return set_opt(c->fd, IPPROTO_TCP, TCP_NODELAY, on);
+	count(lane_self(), LEDGER_EV_SYS_OTHER, 1);
+	return setsockopt(c->fd, level, name, val, len) ? -errno : 0;
+}
+
+int conn_fd_getopt(struct pl_conn *c, int level, int name, void *val, uint32_t *len)
+{
+	count(lane_self(), LEDGER_EV_SYS_OTHER, 1);
+	return getsockopt(c->fd, level, name, val, len) ? -errno : 0;
+}
+
+int64_t conn_fd_queued(struct pl_conn *c, bool out)
+{
+	int n;
+
+	count(lane_self(), LEDGER_EV_SYS_OTHER, 1);
+	return ioctl(c->fd, out ? SIOCOUTQ : SIOCINQ, &n) ? -errno : n;
 }
 
 int conn_fd_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
@@ -391,6 +408,8 @@ const struct conn_ops conn_fd_ops = {
 	.writev = conn_fd_writev,
 	.shutdown = conn_fd_shutdown,
 	.destroy = conn_fd_destroy,
-	.set_nodelay = conn_fd_set_nodelay,
+	.setopt = conn_fd_setopt,
+	.getopt = conn_fd_getopt,
+	.queued = conn_fd_queued,
 	.addr = conn_fd_addr,
 };

@@ -33,7 +33,9 @@ MUST_USE int conn_file_adopt(struct lane *l, int fd, unsigned flags, struct pl_c
 /* As in conn_ops. */
 int conn_fd_shutdown(struct pl_conn *c, int how);
 void conn_fd_destroy(struct pl_conn *c);
-int conn_fd_set_nodelay(struct pl_conn *c, int on);
+int conn_fd_setopt(struct pl_conn *c, int level, int name, const void *val, uint32_t len);
+int conn_fd_getopt(struct pl_conn *c, int level, int name, void *val, uint32_t *len);
+int64_t conn_fd_queued(struct pl_conn *c, bool out);
 int conn_fd_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr);
 
 #endif

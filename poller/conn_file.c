@@ -164,7 +164,9 @@ static const struct conn_ops conn_file_ops = {
 	.writev = conn_file_writev,
 	.shutdown = conn_fd_shutdown,
 	.destroy = conn_file_destroy,
-	.set_nodelay = conn_fd_set_nodelay,
+	.setopt = conn_fd_setopt,
+	.getopt = conn_fd_getopt,
+	.queued = conn_fd_queued,
 	.addr = conn_fd_addr,
 };
 

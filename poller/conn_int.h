@@ -27,6 +27,10 @@ static inline struct ledger *conn_led(const struct pl_conn *c)
  * conn is closed. */
 int conn_refused(void);
 
+/* conn_do - fn, which needs no direction's lock and does not park, where it may run: here, or on
+ * the lane that a conn which is not shared belongs to. What fn returns; -EBADF; -EXDEV. */
+MUST_USE int conn_do(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg);
+
 /* conn_destroy - the last reference is gone (R53): the owner lane destroys c. */
 void conn_destroy(struct pl_conn *c);
 

@@ -121,7 +121,11 @@ struct conn_ops {
 	int (*shutdown)(struct pl_conn *c, int how);
 	/* destroy - close the fd or sock; pd is evicted and closed before. conn.c frees c. */
 	void (*destroy)(struct pl_conn *c);
-	int (*set_nodelay)(struct pl_conn *c, int on);
+	/* setopt/getopt - of Linux's levels and names; *len as for getsockopt(2). */
+	int (*setopt)(struct pl_conn *c, int level, int name, const void *val, uint32_t len);
+	int (*getopt)(struct pl_conn *c, int level, int name, void *val, uint32_t *len);
+	/* queued - bytes that came and were not read, or (out) that are not acknowledged. */
+	int64_t (*queued)(struct pl_conn *c, bool out);
 	int (*addr)(struct pl_conn *c, int peer, struct pl_addr *ret_addr);
 };
 

@@ -54,7 +54,10 @@ static int conn_stack_listen(struct lane *l, const struct pl_addr *addr, int bac
 	err = sock_create(netpoll_stack_of(nb), addr->family, &sk);
 	if (err)
 		return err;
-	err = sock_bind(sk, &sa);
+	/* as in Go; what is accepted inherits it */
+	err = sock_setopt_int(sk, SK_SOL_TCP, SK_TCP_NODELAY, 1);
+	if (!err)
+		err = sock_bind(sk, &sa);
 	if (!err)
 		err = sock_listen(sk, (unsigned)backlog);
 	if (err) {
@@ -72,11 +75,6 @@ static int conn_stack_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 	err = sock_accept(c->sk, &sk);
 	if (err)
 		return err;
-	err = sock_setopt_int(sk, SK_SOL_TCP, SK_TCP_NODELAY, 1);
-	if (err) {
-		sock_close(sk);
-		return err;
-	}
 	return conn_stack_new(c->pd->backend, sk, 0, ret_conn);
 }
 
@@ -164,9 +162,19 @@ static void conn_stack_destroy(struct pl_conn *c)
 	sock_close(c->sk);
 }
 
-static int conn_stack_set_nodelay(struct pl_conn *c, int on)
+static int conn_stack_setopt(struct pl_conn *c, int level, int name, const void *val, uint32_t len)
 {
-	return sock_setopt_int(c->sk, SK_SOL_TCP, SK_TCP_NODELAY, on);
+	return sock_setopt(c->sk, level, name, val, len);
+}
+
+static int conn_stack_getopt(struct pl_conn *c, int level, int name, void *val, uint32_t *len)
+{
+	return sock_getopt(c->sk, level, name, val, len);
+}
+
+static int64_t conn_stack_queued(struct pl_conn *c, bool out)
+{
+	return out ? sock_outq(c->sk, false) : sock_inq(c->sk);
 }
 
 static int conn_stack_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
@@ -189,6 +197,8 @@ const struct conn_ops conn_stack_ops = {
 	.write = conn_stack_write,
 	.shutdown = conn_stack_shutdown,
 	.destroy = conn_stack_destroy,
-	.set_nodelay = conn_stack_set_nodelay,
+	.setopt = conn_stack_setopt,
+	.getopt = conn_stack_getopt,
+	.queued = conn_stack_queued,
 	.addr = conn_stack_addr,
 };

@@ -140,6 +140,8 @@ const struct conn_ops conn_uring_ops = {
 	.write = conn_uring_write,
 	.shutdown = conn_fd_shutdown,
 	.destroy = conn_fd_destroy,
-	.set_nodelay = conn_fd_set_nodelay,
+	.setopt = conn_fd_setopt,
+	.getopt = conn_fd_getopt,
+	.queued = conn_fd_queued,
 	.addr = conn_fd_addr,
 };

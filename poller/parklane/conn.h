@@ -140,6 +140,20 @@ PL_API int pl_set_write_deadline(struct pl_conn *c, uint64_t deadline);
 
 /* pl_set_nodelay - TCP_NODELAY; on by default, as in Go. 0; -EBADF; -ENOPROTOOPT. */
 PL_API int pl_set_nodelay(struct pl_conn *c, int on);
+/*
+ * pl_setsockopt, pl_getsockopt - as setsockopt(2), getsockopt(2), with the constants of
+ * <netinet/tcp.h>, <netinet/in.h> and <sys/socket.h>. Over kernel sockets every option of the kernel's; over
+ * Parklane's stack those of levels SOL_SOCKET, IPPROTO_IP and IPPROTO_TCP that README lists, with
+ * the same checks and units. What an accepted conn begins with is its listener's. 0; -EBADF;
+ * -EINVAL too short, or out of range; -ENOPROTOOPT no such option; -ENOENT no such congestion
+ * control; -ENOTCONN IP_MTU without a path; -EPERM; -ENOTSOCK what pl_adopt took and is none.
+ */
+PL_API int pl_setsockopt(struct pl_conn *c, int level, int name, const void *val, uint32_t len);
+PL_API int pl_getsockopt(struct pl_conn *c, int level, int name, void *val, uint32_t *len);
+/* pl_inq, pl_outq - bytes that a read would find; bytes written that the peer has not acknowledged
+ * (SIOCINQ, SIOCOUTQ). -EINVAL a listener; -EBADF; -ENOTTY what pl_adopt took and has none. */
+PL_API ssize_t pl_inq(struct pl_conn *c);
+PL_API ssize_t pl_outq(struct pl_conn *c);
 PL_API int pl_local_addr(struct pl_conn *c, struct pl_addr *ret_addr);
 PL_API int pl_peer_addr(struct pl_conn *c, struct pl_addr *ret_addr);
 

@@ -61,6 +61,10 @@ struct conn_env {
 	X(bad_addresses)                                                                           \
 	X(addresses_of_both_ends_match)                                                            \
 	X(options_and_wrong_kind)                                                                  \
+	X(options_are_linux_s)                                                                     \
+	X(options_of_listener_are_inherited)                                                       \
+	X(options_tell_of_connection)                                                              \
+	X(lengths_of_queues)                                                                       \
 	X(ctx_ends_read_write_and_the_wait_for_them)                                               \
 	X(ctx_deadline_ends_accept)                                                                \
 	X(R56_ctx_ends_dial)                                                                       \

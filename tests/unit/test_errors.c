@@ -13,10 +13,10 @@ Test(errors, test_errors_every_documented_one_has_a_row)
 {
 	/* those that conn.h names */
 	static const int documented[] = {
-		EBADF,         ETIME,        ECONNRESET, EPIPE,        EHOSTUNREACH,
-		ENETUNREACH,   EXDEV,        EINVAL,     EAFNOSUPPORT, EADDRINUSE,
-		EADDRNOTAVAIL, EMFILE,       ENOBUFS,    ENODEV,       EACCES,
-		ENFILE,        ECONNREFUSED, ETIMEDOUT,  ENOTCONN,     ENOPROTOOPT,
+		EBADF,    ETIME,       ECONNRESET,   EPIPE,      EHOSTUNREACH,  ENETUNREACH,
+		EXDEV,    EINVAL,      EAFNOSUPPORT, EADDRINUSE, EADDRNOTAVAIL, EMFILE,
+		ENOBUFS,  ENODEV,      EACCES,       ENFILE,     ECONNREFUSED,  ETIMEDOUT,
+		ENOTCONN, ENOPROTOOPT, ENOENT,       ENOTTY,     ENOTSOCK,      EPERM,
 	};
 
 	for (size_t i = 0; i < sizeof(documented) / sizeof(documented[0]); i++) {
@@ -68,6 +68,7 @@ Test(errors, test_errors_one_text_holds_for_each_call_that_has_it)
 		{"pl_go", ENOMEM, "stacks"},
 		{"pl_chan_make", ENOMEM, "memory"},
 		{"pl_resolve", ENOENT, "no such host"},
+		{"pl_setsockopt", ENOENT, "congestion control"},
 		{"pl_resolve", EAFNOSUPPORT, "IPv6"},
 		{"pl_dial", EAFNOSUPPORT, "IPv4 only"},
 		{"pl_adopt", ENOSPC, "watched"},
