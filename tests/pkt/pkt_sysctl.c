@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Scripts set what they need by sysctl or by writing to /proc/sys, through a shell, at their start
+ * or in their midst. The runner gives each script a network namespace, so all of that works as it
+ * is, on the kernel's own values; after each command we read those that the stack has by the same
+ * name. So a script runs with Linux's defaults, which it expects, and the kernel checks its syntax.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/pkt/pkt.h"
+
+/* read_value - the text of net.ipv4.NAME without its newline; false: the kernel has none. */
+static bool read_value(const char *name, char *buf, size_t size)
+{
+	char path[128];
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, buf, size - 1);
+	(void)close(fd);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	return true;
+}
+
+void pkt_sysctl_sync(struct pkt_world *w)
+{
+	char text[256];
+
+	for (unsigned i = 0; i < stack_settings_nr; i++) {
+		const struct stack_setting *s = &stack_settings[i];
+
+		/* what the stack refuses (a mode that it lacks) leaves its own value */
+		if (read_value(s->name, text, sizeof(text)) &&
+		    stack_setting_set(s, &w->st->cfg, text))
+			continue;
+	}
+}
