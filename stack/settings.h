@@ -77,10 +77,18 @@ enum setting_unit {
 	    "SYNs sent again before a connect fails")                                              \
 	ONE(uint8_t, synack_retries, "tcp_synack_retries", 5, COUNT, 0, 255, "RFC 1122 4.2.3.5",   \
 	    "SYN-ACKs sent again before a half-open connection is dropped")                        \
-	ONE(uint8_t, retries2, "tcp_retries2", 15, COUNT, 0, 255, "RFC 1122 4.2.3.5",              \
-	    "Retransmissions of data before the connection ends")                                  \
-	ONE(uint8_t, orphan_retries, "tcp_orphan_retries", 8, COUNT, 0, 255, "-",                  \
-	    "The same for a connection that its user has closed")                                  \
+	ONE(uint8_t, retries2, "tcp_retries2", 15, COUNT, 0, 255, "RFC 9293 3.8.3",                \
+	    "Data is sent again for as long as so many timeouts from 200 ms on last; 15: 924 s")   \
+	ONE(uint8_t, orphan_retries, "tcp_orphan_retries", 0, COUNT, 0, 255, "-",                  \
+	    "The same for a connection that its user has closed; 0 is 8")                          \
+	ONE(uint32_t, max_orphans, "tcp_max_orphans", 32768, COUNT, 0, 1u << 24, "-",              \
+	    "Such connections of a lane; beyond it they are reset")                                \
+	ONE(uint64_t, keepalive_time, "tcp_keepalive_time", 7200, S, 1, 32767, "RFC 9293 3.8.4",   \
+	    "With SO_KEEPALIVE: an idle peer is probed after so long")                             \
+	ONE(uint64_t, keepalive_intvl, "tcp_keepalive_intvl", 75, S, 1, 32767, "RFC 9293 3.8.4",   \
+	    "Time between two probes that are not answered")                                       \
+	ONE(uint8_t, keepalive_probes, "tcp_keepalive_probes", 9, COUNT, 1, 127, "RFC 9293 3.8.4", \
+	    "Probes without an answer before the connection ends")                                 \
 	ONE(uint8_t, window_scaling, "tcp_window_scaling", 1, FLAG, 0, 1, "RFC 7323 2",            \
 	    "Offer and take window scaling")                                                       \
 	ONE(uint8_t, timestamps, "tcp_timestamps", 1, FLAG, 0, 1, "RFC 7323 3",                    \

@@ -95,6 +95,7 @@ static int set_socket(struct tcp_sock *tp, int name, int val, const void *raw, u
 		return 0;
 	case SK_SO_KEEPALIVE:
 		tp->opt.keepalive = val != 0;
+		tcp_keepalive_restart(tp);
 		return 0;
 	case SK_SO_OOBINLINE:
 		return val ? 0 : -EINVAL;
@@ -341,6 +342,15 @@ static int number(struct tcp_sock *tp, int name, const int *set, int *ret_val)
 	return -ENOPROTOOPT;
 }
 
+static int set_keepidle(struct tcp_sock *tp, int val)
+{
+	int err = number(tp, SK_TCP_KEEPIDLE, &val, NULL);
+
+	if (!err)
+		tcp_keepalive_restart(tp);
+	return err;
+}
+
 static int set_tcp(struct tcp_sock *tp, int name, int val)
 {
 	switch (name) {
@@ -366,6 +376,8 @@ static int set_tcp(struct tcp_sock *tp, int name, int val)
 		return 0;
 	case SK_TCP_WINDOW_CLAMP:
 		return set_window_clamp(tp, val);
+	case SK_TCP_KEEPIDLE:
+		return set_keepidle(tp, val);
 	case SK_TCP_NOTSENT_LOWAT:
 		tp->notsent_lowat = val ? (uint32_t)val : UINT32_MAX;
 		tcp_maybe_write_space(tp);
@@ -404,7 +416,8 @@ static int get_tcp(struct tcp_sock *tp, int name, int *ret_val)
 		*ret_val = get_linger2(tp);
 		return 0;
 	case SK_TCP_SYNCNT:
-		*ret_val = tp->opt.syn_retries ? tp->opt.syn_retries : tcp_stack(tp)->cfg.syn_retries;
+		*ret_val =
+			tp->opt.syn_retries ? tp->opt.syn_retries : tcp_stack(tp)->cfg.syn_retries;
 		return 0;
 	case SK_TCP_DEFER_ACCEPT:
 		*ret_val = (int)synack_period(tp, tp->opt.defer_accept);

@@ -89,10 +89,7 @@ struct sk_linger {
 	int l_linger; /* s */
 };
 
-#define SK_DEFAULT_TTL     64u   /* as Linux, and the next three */
-#define SK_KEEPALIVE_TIME  7200u /* s */
-#define SK_KEEPALIVE_INTVL 75u   /* s */
-#define SK_KEEPALIVE_CNT   9u
+#define SK_DEFAULT_TTL 64u /* as Linux */
 
 #define SK_CA_NAME_MAX 16 /* TCP_CONGESTION, with the final zero */
 

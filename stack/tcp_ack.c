@@ -160,6 +160,8 @@ void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 		tcp_tlp_acked(tp, ack, false);
 	clean_rtx_queue(tp, ack, &r);
 	tp->dupacks = 0;
+	tp->probes_out = 0;
+	tp->lack_ns = tcp_stack(tp)->now;
 	tcp_cong_acked(tp, acked);
 	ack_progress(tp, r.has_rtt);
 	if (tp->send_head)
@@ -230,6 +232,7 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 		return !ack_out_of_range(tp, ack, ret_why);
 	tcp_update_window(tp, skb);
 	tp->probes_out = 0;
+	tp->lack_ns = tcp_stack(tp)->now;
 	/* RFC 9293 3.8.6.1: a peer whose window shrank to zero and who answers is not dead */
 	if (unlikely(!tp->snd_wnd) && !tp->sk.sk_dead)
 		tp->retransmits = 0;

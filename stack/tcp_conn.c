@@ -97,9 +97,6 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->notsent_lowat = UINT32_MAX;
 	tp->ca = &tcp_reno;
 	tp->opt = (struct sock_options){
-		.keepidle = SK_KEEPALIVE_TIME,
-		.keepintvl = SK_KEEPALIVE_INTVL,
-		.keepcnt = SK_KEEPALIVE_CNT,
 		.pmtudisc = SK_PMTUDISC_WANT,
 	};
 	skb_queue_init(&tp->sk.sk_receive_queue);
@@ -118,6 +115,7 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->peer_mss = TCP_MSS_DEFAULT;
 	tp->ip_id = (uint16_t)stack_random32(st);
 	tcp_init_timers(tp);
+	tcp_giveup_init(tp);
 	tcp_sync_mss(tp);
 	tcp_cong_init(tp);
 	list_add_tail(&tp->all_link, &st->tcp->all);
@@ -155,6 +153,7 @@ void tcp_sock_free(struct tcp_sock *tp)
 	tcp_rcv_queues_purge(tp);
 	write_queue_purge(tp);
 	tcp_stop_timers(tp);
+	st->tcp->nr_orphans -= tp->orphan;
 	list_del(&tp->out_link);
 	list_del(&tp->mem_link);
 	list_del(&tp->all_link);
@@ -201,6 +200,8 @@ void tcp_init_transfer(struct tcp_sock *tp)
 	tcp_cong_init(tp);
 	tp->snd_sml = tp->snd_una;
 	tp->rcv_mss = (uint16_t)min_t(uint32_t, tp->advmss, TCP_MSS_DEFAULT);
+	tp->lrcv_ns = tp->lack_ns = st->now;
+	tcp_keepalive_restart(tp);
 	neigh_confirm(st, &tp->rt);
 }
 
@@ -253,6 +254,7 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 	tp->sk.sk_local.v4 = tp->node.laddr;
 	tp->sk.sk_local.port = tp->node.lport;
 	tp->sk.sk_peer = *peer;
+	tp->giveup_ns = st->now;
 	tcp_set_state(tp, TCP_SYN_SENT);
 	tcp_hash_insert(st->tcp, &tp->node);
 	stat_inc(&st->stats.tcp_active_opens);
@@ -279,21 +281,29 @@ void tcp_shutdown_send(struct tcp_sock *tp)
 	tcp_output_mark(tp);
 }
 
-/* close_open - the user left a connection that is open. */
+/* close_reset - the user left a connection that is open, and its peer is to know that nothing more
+ * comes. After our FIN there is nothing to tell. */
+static void close_reset(struct tcp_sock *tp)
+{
+	bool fin_out = tp->sk.sk_state == TCP_CLOSING || tp->sk.sk_state == TCP_LAST_ACK;
+
+	if (!fin_out || tp->snd_nxt != tp->write_seq)
+		tcp_send_active_reset(tp);
+	tcp_done(tp);
+}
+
+/* close_open - the user left a connection that is open. RFC 2525 2.17: unread bytes mean that the
+ * peer believes in a delivery that did not happen; tell it. SO_LINGER with 0 s asks for that. */
 static void close_open(struct tcp_sock *tp, bool abort)
 {
-	struct stack *st = tcp_stack(tp);
-
-	/* RFC 2525 2.17: unread bytes mean that the peer believes in a delivery that did not
-	 * happen; tell it */
-	if (abort || !skb_queue_empty(&tp->sk.sk_receive_queue)) {
-		tcp_send_active_reset(tp);
-		tcp_done(tp);
+	if (abort || (tp->opt.linger_on && !tp->opt.linger_s) ||
+	    !skb_queue_empty(&tp->sk.sk_receive_queue)) {
+		close_reset(tp);
 		return;
 	}
 	tcp_shutdown_send(tp);
-	if (tp->sk.sk_state == TCP_FIN_WAIT2)
-		tcp_arm_retrans(tp, TCP_PEND_ORPHAN, st->cfg.fin_timeout);
+	if (!tcp_orphan_add(tp) || (tp->sk.sk_state == TCP_FIN_WAIT2 && !tcp_fin_wait2_orphan(tp)))
+		close_reset(tp);
 }
 
 void tcp_close(struct tcp_sock *tp, bool abort)

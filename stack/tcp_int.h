@@ -194,7 +194,7 @@ struct tcp_sock {
 	uint32_t srtt_us8, rttvar_us4;
 	uint64_t rto;                        /* ns, backoff not included */
 	uint64_t rto_deadline, ack_deadline; /* absolute; the timers may fire earlier */
-	struct timer retrans_timer, delack_timer;
+	struct timer retrans_timer, delack_timer, keep_timer;
 
 	/* out-of-order queue and the SACK blocks that we owe, most recent first */
 	struct sk_buff_head ofo_queue;
@@ -207,11 +207,15 @@ struct tcp_sock {
 	struct sock_options opt;
 	uint32_t iss, irs;
 	uint32_t fin_seq; /* sequence number of the peer's FIN, once queued in order */
-	uint64_t probe_start_ns, challenge_ns;
+	uint64_t challenge_ns;
+	uint64_t giveup_ns; /* the first of `retransmits` timeouts; in SYN-SENT the first SYN */
+	uint64_t probe_start_ns;   /* the first zero-window probe of a series */
+	uint64_t lrcv_ns, lack_ns; /* data, an ACK last came */
 	uint64_t bytes_in, bytes_out, total_retrans;
 	bool fin_rcvd, fin_queued; /* the peer's FIN was processed; ours is in the write queue */
 	bool fin_wanted;           /* ours waits for a buffer */
 	bool in_accept_queue;
+	bool orphan;               /* counted in tcp_shard.nr_orphans */
 	bool bound;                /* sock_bind gave the port */
 	bool mem_waiting;          /* on tcp_shard.mem_wait */
 	int err_soft;              /* what ICMP said; becomes sk_err if the timer gives up */
@@ -263,6 +267,7 @@ struct tcp_shard {
 	struct tcp_node **table;
 	uint32_t table_mask;
 	uint32_t nr_nodes;
+	uint32_t nr_orphans; /* socks that their user closed and the stack still ends */
 	struct tcp_sock *listeners[TCP_LISTEN_BUCKETS];
 	uint64_t hash_key[2];
 	uint8_t isn_key[16], port_key[16], ts_key[16], cookie_key[16];
@@ -511,6 +516,26 @@ void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay)
 void tcp_rearm_rto(struct tcp_sock *tp);
 void tcp_arm_delack(struct tcp_sock *tp);
 uint64_t tcp_rto_backoff(const struct tcp_sock *tp);
+
+/* ---- tcp_giveup.c ---- */
+void tcp_giveup_init(struct tcp_sock *tp);
+/* tcp_timed_out - have timeouts gone on for as long as `retries` of them take, or with `user` for the
+ * user's own limit, if there is one? */
+bool tcp_timed_out(const struct tcp_sock *tp, unsigned retries, bool user);
+/* tcp_write_timeout - the retransmission timer expired: true if that was the last time and tp is
+ * gone, else it is counted. tcp_probe_timeout - the same for a zero-window probe. */
+bool tcp_write_timeout(struct tcp_sock *tp);
+bool tcp_probe_timeout(struct tcp_sock *tp);
+/* tcp_rto_delay, tcp_probe_delay - ns to the next one, never beyond the user's limit. */
+uint64_t tcp_rto_delay(const struct tcp_sock *tp);
+uint64_t tcp_probe_delay(const struct tcp_sock *tp);
+/* tcp_orphan_add - the user left. False: there are too many of these, tp is to be reset. */
+bool tcp_orphan_add(struct tcp_sock *tp);
+/* tcp_fin_wait2_orphan - wait for the peer's FIN, but not for ever. False: not at all
+ * (TCP_LINGER2). */
+bool tcp_fin_wait2_orphan(struct tcp_sock *tp);
+/* tcp_keepalive_restart - tp became established, or SO_KEEPALIVE or its time changed. */
+void tcp_keepalive_restart(struct tcp_sock *tp);
 
 /* ---- tcp_conn.c ---- */
 void tcp_set_state(struct tcp_sock *tp, enum tcp_state state);

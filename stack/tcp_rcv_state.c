@@ -123,16 +123,15 @@ static bool fin_acked(const struct tcp_sock *tp)
 /* step5_closing - what an ACK of our FIN changes. False: tp is gone. */
 static bool step5_closing(struct tcp_sock *tp)
 {
-	struct stack *st = tcp_stack(tp);
-
 	if (!fin_acked(tp))
 		return true;
 	switch (tp->sk.sk_state) {
 	case TCP_FIN_WAIT1:
 		tcp_set_state(tp, TCP_FIN_WAIT2);
-		if (tp->sk.sk_dead)
-			tcp_arm_retrans(tp, TCP_PEND_ORPHAN, st->cfg.fin_timeout);
-		return true;
+		if (!tp->sk.sk_dead || tcp_fin_wait2_orphan(tp))
+			return true;
+		tcp_done(tp);
+		return false;
 	case TCP_CLOSING:
 		tcp_time_wait(tp);
 		return false;

@@ -121,6 +121,7 @@ void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len)
 {
 	uint32_t unacked = tp->rcv_nxt - tp->rcv_wup;
 
+	tp->lrcv_ns = tcp_stack(tp)->now;
 	if (unlikely(len > tp->rcv_mss))
 		tp->rcv_mss = (uint16_t)min_t(uint32_t, len, tp->advmss);
 	tp->ack_pending |= TCP_ACK_SCHED;

@@ -91,19 +91,6 @@ void tcp_arm_delack(struct tcp_sock *tp)
 		timer_arm(&st->wheel, &tp->delack_timer, tp->ack_deadline);
 }
 
-/* retries_left - may the timer try once more? */
-static bool retries_left(const struct tcp_sock *tp)
-{
-	const struct stack_config *cfg = &tcp_stack(tp)->cfg;
-	unsigned max = tp->sk.sk_dead ? cfg->orphan_retries : cfg->retries2;
-
-	if (tp->sk.sk_state == TCP_SYN_SENT)
-		max = tp->opt.syn_retries ? tp->opt.syn_retries : cfg->syn_retries;
-	else if (tp->sk.sk_state == TCP_SYN_RECV)
-		max = cfg->synack_retries;
-	return tp->retransmits <= max;
-}
-
 static void rto_expired(struct tcp_sock *tp)
 {
 	struct sk_buff *head = skb_peek(&tp->sk.sk_write_queue);
@@ -112,42 +99,29 @@ static void rto_expired(struct tcp_sock *tp)
 		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
 		return;
 	}
-	tp->retransmits++;
-	if (!retries_left(tp)) {
-		tcp_abort_err(tp, tp->err_soft ? tp->err_soft : ETIMEDOUT);
+	if (tcp_write_timeout(tp))
 		return;
-	}
 	stat_inc(&tcp_stack(tp)->stats.tcp_timeouts);
 	if (tp->sk.sk_state != TCP_SYN_SENT && tp->sk.sk_state != TCP_SYN_RECV)
 		tcp_enter_loss(tp);
 	(void)tcp_retransmit_skb(tp, head);
 	if (tp->backoff < 30)
 		tp->backoff++;
-	tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
+	tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_delay(tp));
 }
 
-/* probe_expired - B29: a peer that answers may keep its window shut for as long as its socket
- * here has a user; one that does not answer, or an orphan, is given up. */
 static void probe_expired(struct tcp_sock *tp)
 {
-	const struct stack_config *cfg = &tcp_stack(tp)->cfg;
-	unsigned max = tp->sk.sk_dead ? cfg->orphan_retries : cfg->retries2;
-
 	if (!tp->send_head) {
 		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
 		return;
 	}
-	if (tp->probes_out > max || (tp->sk.sk_dead && tp->backoff > max)) {
-		stat_inc(&tcp_stack(tp)->stats.tcp_persist_drops);
-		if (tp->sk.sk_dead)
-			tcp_send_active_reset(tp);
-		tcp_abort_err(tp, ETIMEDOUT);
+	if (tcp_probe_timeout(tp))
 		return;
-	}
 	tp->probes_out++;
 	if (tp->backoff < 30)
 		tp->backoff++;
-	tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_rto_backoff(tp));
+	tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_probe_delay(tp));
 	tcp_send_probe(tp);
 }
 
@@ -209,6 +183,7 @@ void tcp_stop_timers(struct tcp_sock *tp)
 
 	timer_cancel(w, &tp->retrans_timer);
 	timer_cancel(w, &tp->delack_timer);
+	timer_cancel(w, &tp->keep_timer);
 	tp->pending = TCP_PEND_NONE;
 	tp->rto_deadline = tp->ack_deadline = 0;
 }
