@@ -63,6 +63,8 @@ enum setting_unit {
 	    "Most that SO_RCVBUF takes, before it is doubled")                                     \
 	ONE(uint32_t, wmem_max, "wmem_max", 4u << 20, BYTES, 4096, 1u << 30, "-",                  \
 	    "Most that SO_SNDBUF takes, before it is doubled")                                     \
+	ONE(uint8_t, min_tso_segs, "tcp_min_tso_segs", 2, COUNT, 1, 63, "-",                       \
+	    "Segments of a burst after which one bears PSH, if its rate asks for no more")         \
 	ONE(uint64_t, rto_min, "tcp_rto_min_us", 200000, US, 1000, 120000000, "RFC 6298 2.4",      \
 	    "Least retransmission timeout; the RFC's second is too long, as Linux finds")          \
 	ONE(uint64_t, rto_max, "tcp_rto_max_ms", 120000, MS, 1000, 120000, "RFC 6298 2.5",         \

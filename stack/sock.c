@@ -105,7 +105,12 @@ ssize_t sock_recv(struct sock *sk, void *buf, size_t len)
 
 ssize_t sock_send(struct sock *sk, const void *buf, size_t len)
 {
-	return tcp_send(tcp_sk(sk), buf, len);
+	return tcp_send(tcp_sk(sk), buf, len, false);
+}
+
+ssize_t sock_send_more(struct sock *sk, const void *buf, size_t len)
+{
+	return tcp_send(tcp_sk(sk), buf, len, true);
 }
 
 int sock_shutdown(struct sock *sk, unsigned how)

@@ -123,6 +123,10 @@ MUST_USE ssize_t sock_recv(struct sock *sk, void *buf, size_t len);
  */
 MUST_USE ssize_t sock_send(struct sock *sk, const void *buf, size_t len);
 
+/* sock_send_more - the same, and more will follow at once (MSG_MORE): what does not fill a segment
+ * waits for it, for the peer's next ACK, or for an RTO. */
+MUST_USE ssize_t sock_send_more(struct sock *sk, const void *buf, size_t len);
+
 /* sock_shutdown - how: RCV_SHUTDOWN | SEND_SHUTDOWN. 0; -ENOTCONN. */
 int sock_shutdown(struct sock *sk, unsigned how);
 

@@ -131,6 +131,7 @@ enum tcp_pending {
 #define TCP_NAGLE_OFF  1u
 #define TCP_NAGLE_CORK 2u
 #define TCP_NAGLE_PUSH 4u
+#define TCP_NAGLE_MORE 8u /* MSG_MORE, until the turn's output */
 
 struct tcp_sock {
 	struct sock sk; /* first: container_of */
@@ -481,7 +482,7 @@ void tcp_send_reset(struct stack *st, const struct sk_buff *skb);
 void tcp_send_synack(struct stack *st, struct tcp_req *req);
 void tcp_send_req_ack(struct stack *st, const struct tcp_req *req);
 void tcp_send_tw_ack(struct stack *st, const struct tcp_tw *tw);
-ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len);
+ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len, bool more);
 /* tcp_output_sock - the turn's output for one sock. */
 void tcp_output_sock(struct tcp_sock *tp);
 /* tcp_wmem_add - n bytes of truesize join (or leave) tp's write queue. */

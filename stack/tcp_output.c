@@ -153,7 +153,7 @@ static void wait_for_room(struct tcp_sock *tp)
 		list_add_tail(&tp->mem_link, &tcp_stack(tp)->tcp->mem_wait);
 }
 
-ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len)
+ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len, bool more)
 {
 	const uint8_t *p = buf;
 	struct sk_buff *tail = NULL;
@@ -165,6 +165,7 @@ ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len)
 			tp->sk.sk_want_write = true;
 		return err;
 	}
+	tp->nonagle &= (uint8_t)~TCP_NAGLE_MORE;
 	while (done < len) {
 		uint32_t n;
 
@@ -185,7 +186,10 @@ ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len)
 	}
 	if (likely(done)) {
 		tail = skb_peek_tail(&tp->sk.sk_write_queue);
-		tail->tcp.tcp_flags |= TCPF_PSH;
+		if (unlikely(more))
+			tp->nonagle |= TCP_NAGLE_MORE;
+		else
+			tail->tcp.tcp_flags |= TCPF_PSH;
 		tp->bytes_out += done;
 		/* it answers: ACKs may wait for data to ride on */
 		tp->pingpong = true;
@@ -252,16 +256,22 @@ static bool nagle_holds(const struct tcp_sock *tp, const struct sk_buff *skb)
 	    skb->len >= tp->mss_cache || (skb->tcp.tcp_flags & (TCPF_FIN | TCPF_SYN)) ||
 	    skb_queue_next(&tp->sk.sk_write_queue, skb))
 		return false;
-	if (tp->nonagle & TCP_NAGLE_CORK)
+	if (tp->nonagle & (TCP_NAGLE_CORK | TCP_NAGLE_MORE))
 		return true;
 	return tcp_flight(tp) && after(tp->snd_sml, tp->snd_una);
 }
 
-/* send_one - transmit send_head and move it to the sent side. 0 or -ENOBUFS. */
-static int send_one(struct tcp_sock *tp, struct sk_buff *skb)
+/* send_one - transmit send_head and move it to the sent side; push: with PSH this time, but not
+ * should it be sent again. 0 or -ENOBUFS. */
+static int send_one(struct tcp_sock *tp, struct sk_buff *skb, bool push)
 {
-	int err = tcp_transmit_skb(tp, skb);
+	const uint8_t flags = skb->tcp.tcp_flags;
+	int err;
 
+	if (push)
+		skb->tcp.tcp_flags |= TCPF_PSH;
+	err = tcp_transmit_skb(tp, skb);
+	skb->tcp.tcp_flags = flags;
 	if (unlikely(err))
 		return err;
 	skb->tcp.first_ns = skb->tcp.tx_ns;
@@ -272,10 +282,49 @@ static int send_one(struct tcp_sock *tp, struct sk_buff *skb)
 	return 0;
 }
 
+/*
+ * push_goal - the segments after which a burst is pushed: what the rate of cwnd per RTT, doubled
+ * in slow start, sends in a millisecond, and more on short paths, at least min_tso_segs, but at
+ * most half of cwnd. It is Linux's size of a TSO packet (tcp_tso_segs, tcp_cwnd_test), so that a
+ * receiver's GRO sees the same.
+ */
+static unsigned push_goal(const struct tcp_sock *tp)
+{
+	const uint32_t most = 65535, percent = tp->snd_cwnd < tp->snd_ssthresh / 2 ? 200 : 120;
+	uint64_t bytes = most;
+
+	if (tp->srtt_us8) {
+		/* per 1024 us */
+		bytes = (uint64_t)tp->snd_cwnd * percent / 100 * 8000000 / tp->srtt_us8 >> 10;
+		bytes += tp->min_rtt_us >> 9 < 16 ? 65536u >> (tp->min_rtt_us >> 9) : 0;
+	}
+	bytes = min_t(uint64_t, bytes, most) / tp->mss_cache;
+	bytes = max_t(uint64_t, bytes, tcp_stack(tp)->cfg.min_tso_segs);
+	return (unsigned)min_t(uint64_t, bytes, tp->snd_cwnd / tp->mss_cache / 2);
+}
+
+/*
+ * push_burst - skb is about to leave as number *nr of a burst: does it end a part of it that the
+ * receiver should have at once? RFC 9293 3.9.1.2 lets us set PSH where no SEND ended; Linux does so
+ * at the end of each TSO packet, since GRO holds back what no PSH ends. Not on a lone segment.
+ */
+static bool push_burst(const struct tcp_sock *tp, const struct sk_buff *skb, uint32_t pipe,
+		       unsigned *nr)
+{
+	struct sk_buff *next = skb_queue_next(&tp->sk.sk_write_queue, skb);
+	bool more = next && pipe + skb->len + next->len <= tp->snd_cwnd &&
+		    window_allows(tp, next) && !nagle_holds(tp, next);
+
+	if (++*nr < 2 || (more && *nr < push_goal(tp)))
+		return false;
+	*nr = 0;
+	return true;
+}
+
 unsigned tcp_write_xmit(struct tcp_sock *tp)
 {
 	struct sk_buff *skb;
-	unsigned sent = 0;
+	unsigned sent = 0, burst = 0;
 
 	while ((skb = tp->send_head) != NULL) {
 		uint32_t pipe = tcp_pipe(tp), n;
@@ -293,7 +342,7 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 		}
 		if (n < skb->len && !(skb->tcp.tcp_flags & TCPF_SYN) && !tcp_split(tp, skb, n))
 			break;
-		if (send_one(tp, skb))
+		if (send_one(tp, skb, push_burst(tp, skb, pipe, &burst)))
 			break;
 		sent++;
 	}
@@ -364,7 +413,7 @@ void tcp_send_probe(struct tcp_sock *tp)
 		 * 3.8.6.2.1), or what found no buffer before */
 		if (syn || (avail > 0 &&
 			    ((uint32_t)avail >= skb->len || tcp_split(tp, skb, (uint32_t)avail)))) {
-			if (send_one(tp, skb) == 0) {
+			if (send_one(tp, skb, !syn) == 0) {
 				tp->backoff = tp->probes_out = 0;
 				tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
 			}
@@ -381,7 +430,7 @@ bool tcp_send_loss_probe(struct tcp_sock *tp)
 
 	tp->tlp_retrans = !(skb && window_allows(tp, skb) == skb->len);
 	if (!tp->tlp_retrans) {
-		if (send_one(tp, skb))
+		if (send_one(tp, skb, false))
 			return false;
 	} else {
 		skb = skb ? skb_queue_prev(&tp->sk.sk_write_queue, skb)
@@ -402,6 +451,8 @@ void tcp_output_sock(struct tcp_sock *tp)
 		tcp_xmit_retransmit_queue(tp);
 	if (tp->send_head) {
 		(void)tcp_write_xmit(tp);
+		/* it bound the turn of its send alone: the next ACK may release what waits */
+		tp->nonagle &= (uint8_t)~TCP_NAGLE_MORE;
 		/* TCP_NOTSENT_LOWAT asks for what leaves, not for what is acknowledged */
 		if (unlikely(tp->notsent_lowat != UINT32_MAX))
 			tcp_maybe_write_space(tp);
