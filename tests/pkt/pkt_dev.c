@@ -159,7 +159,8 @@ void pkt_dev_init(struct pkt_world *w, uint16_t mtu)
 				 .name = "packetdrill",
 				 .mtu = mtu,
 				 .nr_queues = 1,
-				 .tx_copybreak = 256};
+				 .tx_copybreak = 256,
+				 .features = NETDEV_F_TX_SG};
 	memcpy(w->dev.dev_addr, our_mac, ETH_ALEN);
 }
 

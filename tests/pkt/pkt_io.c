@@ -18,6 +18,7 @@ struct io {
 	size_t off;    /* in it */
 	size_t done;   /* bytes in all */
 	size_t least;  /* bytes without which a blocking call goes on */
+	bool more;     /* MSG_MORE */
 };
 
 static size_t iov_bytes(const struct iovec *iov, size_t nr)
@@ -47,7 +48,12 @@ static ssize_t io_step(struct io *io, bool out)
 	uint8_t *p = (uint8_t *)v->iov_base + io->off;
 	size_t n = v->iov_len - io->off;
 
-	return out ? sock_send(io->sk, p, n) : sock_recv(io->sk, p, n);
+	if (!out)
+		return sock_recv(io->sk, p, n);
+	/* the buffers of one call are one write */
+	if (io->more || io->at + 1 < io->nr)
+		return sock_send_more(io->sk, p, n);
+	return sock_send(io->sk, p, n);
 }
 
 /* io_try - on and on until the wish is served or the socket says no. What was done counts more
@@ -126,10 +132,11 @@ long pkt_send_iov(struct pkt_world *w, int fd, const struct iovec *iov, size_t n
 
 	if (!io.sk)
 		return -EBADF;
-	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL))
+	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE))
 		return -EOPNOTSUPP;
 	if (bad_buffers(iov, nr))
 		return -EFAULT;
+	io.more = flags & MSG_MORE;
 	nonblock = nonblocking(w, fd, flags);
 	io.least = nonblock ? 0 : iov_bytes(iov, nr);
 	r = pkt_block(w, nonblock, 0, try_send, &io);

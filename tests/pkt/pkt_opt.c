@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "stack/tcp_int.h"
 #include "tests/pkt/pkt.h"
 
 /* <netinet/tcp.h> and the stack's headers both name the states */
+#define OPT_TCP_INFO    11
 #define OPT_TCP_CC_INFO 26
 
 static int call_fcntl(void *ud, int fd, int cmd, ...)
@@ -44,11 +44,10 @@ static int call_fcntl(void *ud, int fd, int cmd, ...)
 static int call_ioctl(void *ud, int fd, unsigned long request, ...)
 {
 	struct pkt_world *w = ud;
-	struct tcp_sock *tp;
 	struct sock *sk;
 	va_list ap;
+	int64_t n = 0;
 	int *arg;
-	long r = 0;
 
 	va_start(ap, request);
 	arg = va_arg(ap, int *);
@@ -57,24 +56,25 @@ static int call_ioctl(void *ud, int fd, unsigned long request, ...)
 	sk = pkt_sock_of(w, fd);
 	if (!sk)
 		return (int)pkt_answer(w, -EBADF);
-	tp = tcp_sk(sk);
 	switch (request) {
 	case SIOCINQ:
-		*arg = (int)(tp->rcv_nxt - tp->copied_seq - tp->fin_rcvd);
+		n = sock_inq(sk);
 		break;
 	case SIOCOUTQ:
-		*arg = (int)(tp->write_seq - tp->snd_una);
+		n = sock_outq(sk, false);
 		break;
 	case SIOCOUTQNSD:
-		*arg = (int)(tp->write_seq - tp->snd_nxt);
+		n = sock_outq(sk, true);
 		break;
 	case FIONBIO:
 		pkt_fd_of(w, fd)->flags = *arg ? O_NONBLOCK : 0;
-		break;
+		return (int)pkt_answer(w, 0);
 	default:
-		r = -ENOTTY;
+		n = -ENOTTY;
 	}
-	return (int)pkt_answer(w, r);
+	if (n >= 0)
+		*arg = (int)n;
+	return (int)pkt_answer(w, n < 0 ? (long)n : 0);
 }
 
 long pkt_getsockopt(struct pkt_world *w, int fd, int level, int opt, void *val, socklen_t *len)
@@ -92,7 +92,14 @@ long pkt_getsockopt(struct pkt_world *w, int fd, int level, int opt, void *val, 
 		memset(val, 0, *len);
 		return 0;
 	}
-	return -ENOPROTOOPT;
+	if (level == IPPROTO_TCP && opt == OPT_TCP_INFO) {
+		/* packetdrill knows fields of kernels to come, and insists on all of them */
+		socklen_t n = *len;
+
+		memset(val, 0, *len);
+		return sock_getopt(sk, level, opt, val, &n);
+	}
+	return sock_getopt(sk, level, opt, val, len);
 }
 
 static int call_getsockopt(void *ud, int fd, int level, int opt, void *val, socklen_t *len)
@@ -108,13 +115,9 @@ static int call_setsockopt(void *ud, int fd, int level, int opt, const void *val
 	struct pkt_world *w = ud;
 	struct sock *sk;
 
-	(void)level;
-	(void)opt;
-	(void)val;
-	(void)len;
 	pkt_lock(w);
 	sk = pkt_sock_of(w, fd);
-	return (int)pkt_answer(w, sk ? 0 : -EBADF);
+	return (int)pkt_answer(w, sk ? sock_setopt(sk, level, opt, val, len) : -EBADF);
 }
 
 void pkt_opt_calls(struct pkt_ifc *ifc)

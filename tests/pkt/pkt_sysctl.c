@@ -12,15 +12,18 @@
 
 #include "tests/pkt/pkt.h"
 
-/* read_value - the text of net.ipv4.NAME without its newline; false: the kernel has none. */
+/* read_value - the text of net.ipv4.NAME or net.core.NAME without its newline; false: the kernel has none. */
 static bool read_value(const char *name, char *buf, size_t size)
 {
+	static const char *const dirs[] = {"ipv4", "core"};
 	char path[128];
 	ssize_t n;
-	int fd;
+	int fd = -1;
 
-	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (unsigned i = 0; i < ARRAY_SIZE(dirs) && fd < 0; i++) {
+		(void)snprintf(path, sizeof(path), "/proc/sys/net/%s/%s", dirs[i], name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
 	if (fd < 0)
 		return false;
 	n = read(fd, buf, size - 1);
