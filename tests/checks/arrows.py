@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Who may know whom (the house plan): checks every #include against the walls.
 
-apps -> poller -> stack -> stack/base; drivers -> stack/{skb,netdev}.h. The stack knows no
+apps -> poller -> stack -> stack/base; drivers -> stack/{skb,netdev}.h; apps -> sim -> all three. The stack knows no
 device library, no clock and no system call; only drivers/ includes rte_*; the poller meets
 the stack in the two files of the stack backend alone, and liburing in the two of its
-backend; nothing but apps/ and tests/ names apps/. stack/base/ is arithmetic and lists, open to all.
+backend; nothing but apps/ and tests/ names apps/ or sim/. stack/base/ is arithmetic and lists, open to all.
 """
 
 import re
@@ -37,7 +37,7 @@ def includes(path):
 
 def room_of(name):
     """The room of an included name; None for a system header."""
-    for room in ('stack/base', 'stack', 'poller', 'drivers', 'apps', 'tests'):
+    for room in ('stack/base', 'stack', 'poller', 'drivers', 'sim', 'apps', 'tests'):
         if name.startswith(room + '/'):
             return room
     return 'poller' if name.startswith('parklane/') else None
@@ -59,14 +59,16 @@ def faults_of(path):
             wrong = 'the stack knows no clock, system call or library'
         elif mine == 'stack' and his not in (None, 'stack', 'stack/base'):
             wrong = 'the stack knows nobody above it'
-        elif mine == 'poller' and his in ('drivers', 'apps', 'tests'):
+        elif mine == 'poller' and his in ('drivers', 'sim', 'apps', 'tests'):
             wrong = 'the poller does not know drivers or apps'
         elif mine == 'poller' and his == 'stack' and not STACK_BACKEND.match(path):
             wrong = 'the poller meets the stack in netpoll_stack and conn_stack only'
-        elif mine == 'drivers' and his in ('poller', 'apps', 'tests'):
+        elif mine == 'drivers' and his in ('poller', 'sim', 'apps', 'tests'):
             wrong = 'drivers know the stack\'s skb and netdev only'
         elif mine == 'drivers' and his == 'stack' and name not in DRIVER_SEES:
             wrong = 'drivers see stack/skb.h and stack/netdev.h only'
+        elif mine == 'sim' and his in ('apps', 'tests'):
+            wrong = 'the simulator knows neither apps nor tests'
         elif mine == 'apps' and his == 'tests':
             wrong = 'apps do not know tests'
         if wrong:

@@ -6,7 +6,7 @@ import re
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROOMS = ('stack', 'poller', 'drivers', 'apps', 'tests')
+ROOMS = ('stack', 'poller', 'drivers', 'sim', 'apps', 'tests')
 
 
 def sources(exts=('.c', '.h', '.S'), rooms=ROOMS):

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tcp_check.h"
+#include "sim/tcp_check.h"
 
 const struct seg_peer seg_plain = {.mss = 1460, .wscale = -1, .win = 65535};
 const struct seg_peer seg_full = {.mss = 1460, .wscale = 7, .ts = true, .sack = true, .win = 65535};

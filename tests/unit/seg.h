@@ -3,7 +3,7 @@
  * Segments by hand, in packetdrill's spirit: one stack on a device of paper, a peer that is
  * the test itself, numbers relative to each side's initial sequence number (the SYN is 0, the
  * first byte 1). The bench answers ARP; everything else that the stack sends waits to be
- * expected. After each turn the invariants of all sockets are checked (tcp_check.h).
+ * expected. After each turn the invariants of all sockets are checked (sim/tcp_check.h).
  */
 #ifndef TESTS_UNIT_SEG_H
 #define TESTS_UNIT_SEG_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The invariants of tcp_check.h. */
-#include "tcp_check.h"
+#include "sim/tcp_check.h"
 
 #define RULE(cond)                                                                                 \
 	do {                                                                                       \

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The invariants of a connection's queues, scoreboard and memory accounts, recounted the slow
- * way. Tests call it after every turn; the product never does.
+ * way. The simulator and the tests of TCP call it after every turn; a lane never does.
  */
-#ifndef TESTS_UNIT_TCP_CHECK_H
-#define TESTS_UNIT_TCP_CHECK_H
+#ifndef SIM_TCP_CHECK_H
+#define SIM_TCP_CHECK_H
 
 #include "stack/tcp_int.h"
 
