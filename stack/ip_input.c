@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * IPv4 inward (RFC 791, RFC 1122 3.2.1): every check before a transport sees the packet.
- * We are a host: nothing is forwarded, options are skipped unread, and source routes are
- * not followed. Fragments are dropped and counted until there is reassembly.
+ * We are a host: nothing is forwarded, options are skipped, and who asks for a route of its own
+ * is refused (RFC 7126 4.3, 4.4). Fragments are ip_frag.c's.
  */
 #include "stack/stack_int.h"
 
@@ -51,6 +51,28 @@ static NOINLINE void ip_no_proto(struct stack *st, struct sk_buff *skb)
 	skb_drop(skb, SKB_DROP_IP_NO_PROTO);
 }
 
+#define IPOPT_EOL  0
+#define IPOPT_NOP  1
+#define IPOPT_LSRR 131
+#define IPOPT_SSRR 137
+
+/* options_ok - of well-formed options none but a source route matters to a host (RFC 1122 3.2.1.8). */
+static NOINLINE bool options_ok(const uint8_t *p, unsigned n)
+{
+	for (unsigned i = 0, len; i < n; i += len) {
+		if (p[i] == IPOPT_EOL)
+			return true;
+		len = 1;
+		if (p[i] == IPOPT_NOP)
+			continue;
+		if (p[i] == IPOPT_LSRR || p[i] == IPOPT_SSRR || n - i < 2 || p[i + 1] < 2 ||
+		    p[i + 1] > n - i)
+			return false;
+		len = p[i + 1];
+	}
+	return true;
+}
+
 static void ip_deliver(struct stack *st, struct sk_buff *skb, uint8_t proto, unsigned hlen)
 {
 	if (unlikely(proto != IPPROTO_TCP_ && proto != IPPROTO_ICMP_)) {
@@ -94,13 +116,20 @@ void ip_input(struct stack *st, struct sk_buff *skb)
 		reason = dst_reason(st, iph->daddr);
 		goto out_drop;
 	}
-	reason = SKB_DROP_IP_FRAGMENT;
-	if (unlikely(iph->frag_off & be16(IP_MF | IP_OFFSET)))
+	reason = SKB_DROP_IP_OPTIONS;
+	if (unlikely(hlen > IP_HLEN) && !options_ok((const uint8_t *)(iph + 1), hlen - IP_HLEN))
 		goto out_drop;
 	skb->network_header = (uint16_t)(skb->data - skb->head);
 	/* Padding of the link (B14). */
 	if (tot_len < skb->len)
 		skb_trim(skb, tot_len);
+	if (unlikely(iph->frag_off & be16(IP_MF | IP_OFFSET))) {
+		skb = ip_defrag(st, skb, hlen);
+		if (!skb)
+			return;
+		iph = (const struct iphdr_ *)skb->data;
+		hlen = (iph->ver_ihl & 0x0f) * 4u;
+	}
 	ip_deliver(st, skb, iph->protocol, hlen);
 	return;
 

@@ -53,6 +53,12 @@ enum setting_unit {
 	    "Connections in TIME-WAIT; beyond it the oldest goes")                                 \
 	ONE(uint32_t, max_neigh, "neigh_max", 1024, COUNT, 1, 1u << 20, "RFC 1122 2.3.2.1",        \
 	    "Neighbours known by ARP; a quarter is for strangers")                                 \
+	ONE(uint32_t, ipfrag_high, "ipfrag_high_thresh", 4194304, BYTES, 0, 1u << 30, "RFC 791 3.2", \
+	    "Memory of fragments that wait, at most an eighth of the lane's buffers")              \
+	ONE(uint32_t, ipfrag_low, "ipfrag_low_thresh", 3145728, BYTES, 0, 1u << 30, "-",           \
+	    "Down to this the oldest datagrams go when that is full")                              \
+	ONE(uint64_t, ipfrag_time, "ipfrag_time", 30, S, 1, 120, "RFC 1122 3.3.2",                 \
+	    "How long a datagram waits for its fragments; Linux's value, the RFC says 60 to 120")  \
 	MANY(uint16_t, port_range, 2, "ip_local_port_range", (32768, 60999), COUNT, 1, 65535,      \
 	     "RFC 6056", "Ephemeral ports")                                                        \
 	ONE(uint32_t, tcp_rmem, "tcp_rmem", 1u << 20, BYTES, 4096, 1u << 30, "-",                  \

@@ -116,7 +116,11 @@ _Static_assert(sizeof(struct sk_buff) <= 192, "skb fits three lines of an mbuf's
 	X(IP_BAD_SRC, "ip_bad_src") /* B6, B7 */                                                   \
 	X(IP_BAD_DST, "ip_bad_dst")                                                                \
 	X(IP_NOT_LOCAL, "ip_not_local")                                                            \
-	X(IP_FRAGMENT, "ip_fragment")                                                              \
+	X(IP_FRAGMENT, "ip_fragment")         /* malformed, or came twice */                       \
+	X(IP_FRAG_OVERLAP, "ip_frag_overlap") /* and all of its datagram (B22) */                  \
+	X(IP_FRAG_LIMIT, "ip_frag_limit")     /* made room for others */                           \
+	X(IP_FRAG_TIMEOUT, "ip_frag_timeout")                                                      \
+	X(IP_OPTIONS, "ip_options") /* malformed, or a source route */                             \
 	X(IP_NO_PROTO, "ip_no_proto")                                                              \
 	X(IP_NO_ROUTE, "ip_no_route")                                                              \
 	X(IP_TOO_BIG, "ip_too_big")                                                                \

@@ -85,6 +85,7 @@ void stack_destroy(struct stack *st)
 	struct stack_mem_ops mem = st->cfg.mem;
 
 	tcp_shard_fini(st);
+	ip_frag_fini(st);
 	arp_fini(st);
 	skb_queue_purge(&st->loopq);
 	for (unsigned i = 0; i < st->tx_n; i++)

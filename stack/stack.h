@@ -113,7 +113,7 @@ uint32_t stack_ip(const struct stack *st); /* network order; 0 before stack_atta
 #define STACK_COUNTERS(X)                                                                          \
 	X(rx_packets) X(rx_bytes) X(tx_packets) X(tx_bytes) X(tx_ring_full)                        \
 	X(csum_sw_rx) X(csum_hw_rx) X(csum_sw_tx) X(csum_hw_tx)                                    \
-	X(arp_in) X(arp_out) X(icmp_in) X(icmp_out) X(ip_in) X(ip_out) X(loopback)                 \
+	X(arp_in) X(arp_out) X(icmp_in) X(icmp_out) X(ip_in) X(ip_out) X(ip_reasm_reqds) X(ip_reasm_oks) X(ip_reasm_fails) X(loopback)                 \
 	X(tcp_in_segs) X(tcp_out_segs) X(tcp_retrans_segs) X(tcp_in_errs) X(tcp_out_rsts)          \
 	X(tcp_active_opens) X(tcp_passive_opens) X(tcp_attempt_fails) X(tcp_estab_resets)          \
 	X(tcp_curr_estab) X(tcp_accept_overflow) X(tcp_syn_overflow)                               \

@@ -70,6 +70,7 @@ struct token_bucket {
 
 struct tcp_shard; /* tcp_int.h */
 struct arp_table; /* arp.h */
+struct ip_frags;  /* ip_frag.c */
 
 struct stack {
 	/* hot, read-mostly */
@@ -96,6 +97,7 @@ struct stack {
 	struct stack_stats stats;
 	struct tcp_shard *tcp;
 	struct arp_table *arp;
+	struct ip_frags *frags; /* NULL until the first fragment comes */
 	struct stack_config cfg;
 	/* rate limits and randomness */
 	struct token_bucket icmp_errors, icmp_echoes;
@@ -162,6 +164,11 @@ void neigh_confirm(struct stack *st, struct route *rt);
 
 /* ---- ip ---- */
 void ip_input(struct stack *st, struct sk_buff *skb);
+/* ip_defrag - skb, data at its checked IP header of hlen bytes, is a fragment. Returns the whole
+ * datagram, a chain with data at the IP header (tot_len and frag_off in it are the first fragment's),
+ * or NULL: it waits for the others, or was dropped. Consumes skb. */
+struct sk_buff *ip_defrag(struct stack *st, struct sk_buff *skb, unsigned hlen);
+void ip_frag_fini(struct stack *st);
 /* ip_route - fill rt for daddr. 0; -ENETUNREACH; -EINVAL broadcast or multicast. saddr 0 =
  * choose. A daddr of our own goes by the internal loopback. */
 MUST_USE int ip_route(struct stack *st, uint32_t saddr, uint32_t daddr, struct route *rt);

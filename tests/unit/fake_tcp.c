@@ -21,6 +21,7 @@ void tcp_v4_rcv(struct stack *st, struct sk_buff *skb)
 	fake_tcp.nr_rcv++;
 	fake_tcp.rcv_len = skb->len;
 	fake_tcp.rcv_summed = skb->ip_summed;
+	fake_tcp.rcv_tos = ((const struct iphdr_ *)(skb->head + skb->network_header))->tos;
 	(void)skb_copy_bits(skb, 0, fake_tcp.rcv, min_t(unsigned, skb->len, sizeof(fake_tcp.rcv)));
 	skb_free(skb);
 }

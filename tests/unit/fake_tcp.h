@@ -9,7 +9,7 @@ struct fake_tcp {
 	unsigned nr_rcv; /* segments that reached tcp_v4_rcv */
 	unsigned rcv_len;
 	uint8_t rcv[2048]; /* the last one */
-	uint8_t rcv_summed;
+	uint8_t rcv_summed, rcv_tos;
 	unsigned nr_err;
 	uint32_t err_saddr, err_daddr, err_seq, err_mtu;
 	uint16_t err_sport, err_dport;

@@ -248,9 +248,9 @@ Test(ip_input, test_ip_options_skipped)
 
 	for (unsigned ihl = 6; ihl <= 15; ihl++) {
 		frame_iph(b)->ver_ihl = (uint8_t)(0x40 | ihl);
-		/* A source route with a length of zero: nobody reads it. */
-		memset(b + ETH_HLEN + IP_HLEN, 0x83, (ihl - 5) * 4);
-		b[ETH_HLEN + IP_HLEN + 1] = 0;
+		/* unknown ones, each as long as there is room */
+		memset(b + ETH_HLEN + IP_HLEN, 0x99, (ihl - 5) * 4);
+		b[ETH_HLEN + IP_HLEN + 1] = (uint8_t)((ihl - 5) * 4);
 		frame_ip_sum(b);
 		expect_tcp(&l, b, n, 80 - ihl * 4);
 		b[ETH_HLEN + IP_HLEN + 2] ^= 1;
@@ -260,18 +260,48 @@ Test(ip_input, test_ip_options_skipped)
 	lab_end(&l);
 }
 
-Test(ip_input, test_ip_fragments_dropped)
+Test(ip_input, test_ip_source_routes_and_malformed_options_are_refused)
+{
+	static const uint8_t bad[][8] = {
+		{131, 7, 4, 10, 0, 0, 9},
+		{137, 7, 4, 10, 0, 0, 9}, /* LSRR, SSRR */
+		{1, 1, 131, 3, 4},
+		{148, 4, 0, 0, 137, 3, 4},
+		{131},
+		{148},
+		{148, 0},
+		{148, 1},
+		{148, 9},
+		{1, 1, 1, 1, 1, 1, 1, 148},
+	};
+	static const uint8_t good[][8] = {
+		{0, 131, 7, 4}, {1, 1, 1, 1, 1, 1, 1, 0}, {148, 4, 0, 0, 0, 137}, {148, 8},
+		{7, 7, 4},
+	};
+	struct lab l = lab_begin();
+	uint8_t b[FAKE_FRAME_MAX];
+	unsigned n = frame_ip(b, LAB_PEER, LAB_OUR, IPPROTO_TCP_, NULL, 60);
+
+	frame_iph(b)->ver_ihl = 0x47;
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		memcpy(b + ETH_HLEN + IP_HLEN, bad[i], 8);
+		frame_ip_sum(b);
+		expect_drop(&l, b, n, SKB_DROP_IP_OPTIONS, "option");
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
+		memcpy(b + ETH_HLEN + IP_HLEN, good[i], 8);
+		frame_ip_sum(b);
+		expect_tcp(&l, b, n, 52);
+	}
+	lab_end(&l);
+}
+
+Test(ip_input, test_ip_reserved_flag_and_df_are_no_fragment)
 {
 	struct lab l = lab_begin();
 	uint8_t b[FAKE_FRAME_MAX];
 	unsigned n = frame_ip(b, LAB_PEER, LAB_OUR, IPPROTO_TCP_, NULL, 40);
-	static const uint16_t bad[] = {IP_MF, IP_MF | 5, 1, IP_OFFSET, IP_DF | IP_MF};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-		frame_iph(b)->frag_off = be16(bad[i]);
-		frame_ip_sum(b);
-		expect_drop(&l, b, n, SKB_DROP_IP_FRAGMENT, "fragment");
-	}
 	frame_iph(b)->frag_off = be16(0x8000 | IP_DF);
 	frame_ip_sum(b);
 	expect_tcp(&l, b, n, 40);
