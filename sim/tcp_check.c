@@ -9,8 +9,10 @@
 	} while (0)
 
 struct count {
-	uint32_t sacked, lost, retrans, below_hint, truesize;
-	bool saw_lost_hint, saw_retrans_hint, saw_highest, past_hint, unsent;
+	uint32_t sacked, lost, retrans, truesize;
+	unsigned sacked_segs, to_send; /* skbs that are SACKed; that are to be sent again */
+	unsigned in_flight;            /* those that are neither */
+	bool saw_sack_hint, unsent;
 	const struct sk_buff *highest;
 };
 
@@ -19,20 +21,50 @@ static void count_one(struct count *n, const struct tcp_sock *tp, const struct s
 	uint32_t len = tcp_skb_bytes(skb);
 
 	n->truesize += skb->truesize;
-	if (skb == tp->lost_hint)
-		n->saw_lost_hint = n->past_hint = true;
-	if (skb == tp->retrans_hint)
-		n->saw_retrans_hint = true;
+	if (skb == tp->sack_hint)
+		n->saw_sack_hint = true;
 	if (skb->tcp.sacked & TCPCB_SACKED) {
 		n->sacked += len;
+		n->sacked_segs++;
 		n->highest = skb;
-		if (!n->past_hint)
-			n->below_hint += len;
+	} else if ((skb->tcp.sacked & (TCPCB_LOST | TCPCB_RETRANS)) == TCPCB_LOST) {
+		n->to_send++;
+	} else if (!n->unsent) {
+		n->in_flight++;
 	}
 	if (skb->tcp.sacked & TCPCB_LOST)
 		n->lost += len;
 	if (skb->tcp.sacked & TCPCB_RETRANS)
 		n->retrans += len;
+}
+
+/* Every segment that was sent and is not SACKed is on the one list or the other; the landmarks
+ * stand in the queue's order. */
+static const char *check_lists(const struct tcp_sock *tp, const struct count *n)
+{
+	const struct tcp_sent_index *ix = &tp->index;
+	const struct sk_buff *skb, *prev = NULL;
+	unsigned sent = 0, lost = 0;
+	bool hint = false;
+
+	list_for_each_entry (skb, &tp->sent_list, tcp.link) {
+		RULE(!(skb->tcp.sacked & TCPCB_SACKED));
+		RULE(!prev || prev->tcp.tx_ns <= skb->tcp.tx_ns);
+		prev = skb;
+		sent++;
+	}
+	list_for_each_entry (skb, &tp->lost_list, tcp.link) {
+		RULE(skb->tcp.sacked == TCPCB_LOST);
+		hint |= skb == tp->lost_hint;
+		lost++;
+	}
+	RULE(sent == n->in_flight);
+	RULE(lost == n->to_send);
+	RULE(!tp->lost_hint || hint);
+	for (unsigned i = 0; i + 1 < ix->nr; i++)
+		RULE(before(ix->seq[(ix->head + i) % TCP_INDEX_SIZE],
+			    ix->seq[(ix->head + i + 1) % TCP_INDEX_SIZE]));
+	return NULL;
 }
 
 static const char *check_write_queue(const struct tcp_sock *tp)
@@ -66,11 +98,10 @@ static const char *check_write_queue(const struct tcp_sock *tp)
 	RULE(!tp->sack_ok || n.sacked == tp->sacked_out);
 	RULE(tp->sack_ok || !n.sacked);
 	RULE((uint64_t)tp->sacked_out + tp->lost_out <= (uint64_t)tcp_flight(tp) + tp->retrans_out);
-	RULE(!tp->lost_hint || n.saw_lost_hint);
-	RULE(!tp->lost_hint || n.below_hint == tp->lost_cnt);
-	RULE(!tp->retrans_hint || n.saw_retrans_hint);
-	RULE(!tp->highest_sack || tp->highest_sack == n.highest);
-	return NULL;
+	RULE(!tp->sack_hint || n.saw_sack_hint);
+	RULE(tp->highest_sack == n.highest);
+	RULE(n.sacked_segs == tp->sacked_segs);
+	return check_lists(tp, &n);
 }
 
 static const char *check_rcv_queues(const struct tcp_sock *tp)
@@ -130,7 +161,8 @@ const char *tcp_check(const struct tcp_sock *tp)
 	RULE(tp->snd_cwnd >= tp->mss_cache);
 	/* what is in flight is watched by the timer */
 	RULE(!tcp_flight(tp) || tp->rto_deadline);
-	RULE(!tcp_flight(tp) || tp->pending == TCP_PEND_RETRANS || tp->pending == TCP_PEND_TLP);
+	RULE(!tcp_flight(tp) || tp->pending == TCP_PEND_RETRANS || tp->pending == TCP_PEND_TLP ||
+	     tp->pending == TCP_PEND_REO);
 	return NULL;
 }
 

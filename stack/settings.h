@@ -77,6 +77,8 @@ enum setting_unit {
 	    "Greatest retransmission timeout")                                                     \
 	ONE(uint64_t, delack, "tcp_delack_max_us", 40000, US, 0, 500000, "RFC 1122 4.2.3.2",       \
 	    "How long an ACK may wait for data to ride on")                                        \
+	ONE(uint64_t, tlp_ack_delay, "tcp_tlp_ack_delay_us", 40000, US, 0, 500000, "RFC 8985 7.2", \
+	    "How long a peer is thought to delay an ACK of one segment; Linux takes 200 ms")       \
 	ONE(uint64_t, msl2, "tcp_timewait_len", 60, S, 0, 3600, "RFC 9293 3.6.1",                  \
 	    "Length of TIME-WAIT: two maximum segment lifetimes")                                  \
 	ONE(uint64_t, fin_timeout, "tcp_fin_timeout", 60, S, 1, 3600, "-",                         \

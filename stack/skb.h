@@ -24,6 +24,7 @@
 
 #include "stack/base/bug.h"
 #include "stack/base/compiler.h"
+#include "stack/base/list.h"
 #include "stack/base/mlist.h"
 #include "stack/base/stat.h"
 
@@ -55,19 +56,27 @@ enum skb_steer {
 
 /* TCP control block: what TCP notes on an skb. seq numbers in host order. */
 struct tcp_skb_cb {
-	uint32_t seq;      /* first octet's sequence number */
-	uint32_t end_seq;  /* seq + length, SYN and FIN counted */
-	uint32_t ack_seq;  /* RX: SEG.ACK */
-	uint16_t window;   /* RX: SEG.WND, unscaled */
-	uint8_t tcp_flags; /* TCPF_* */
-	uint8_t sacked;    /* TX: TCPCB_* */
-	uint8_t retrans;   /* TX: how often retransmitted (saturates) */
-	uint8_t has_ts;    /* RX: ts_val and ts_ecr are valid */
-	uint16_t hdr_len;  /* RX: TCP header with options, bytes */
-	uint32_t ts_val;   /* RX: SEG.TSval */
-	uint32_t ts_ecr;   /* RX: SEG.TSecr */
-	uint64_t tx_ns;    /* TX: when last transmitted; 0 = never */
-	uint64_t first_ns; /* TX: when first transmitted */
+	uint32_t seq;       /* first octet's sequence number */
+	uint32_t end_seq;   /* seq + length, SYN and FIN counted */
+	uint16_t tcp_flags; /* TCPF_* */
+	uint8_t sacked;     /* TX: TCPCB_* */
+	uint8_t retrans;    /* TX: how often retransmitted (saturates) */
+	uint8_t has_ts;     /* RX: ts_val and ts_ecr are valid */
+	union {
+		struct {
+			uint32_t ack_seq; /* RX: SEG.ACK */
+			uint16_t window;  /* RX: SEG.WND, unscaled */
+			uint16_t hdr_len; /* RX: TCP header with options, bytes */
+			uint32_t ts_val;  /* RX: SEG.TSval */
+			uint32_t ts_ecr;  /* RX: SEG.TSecr */
+		};
+		/* TX, sent and not SACKed: on sent_list or lost_list of struct tcp_sock */
+		struct list_head link;
+		/* TX, SACKed: one farther right in the same run of SACKed skbs, or itself if it
+		 * is the last of the run */
+		struct sk_buff *run_last;
+	};
+	uint64_t tx_ns; /* TX: when last transmitted; 0 = never */
 };
 
 struct sk_buff {

@@ -6,14 +6,21 @@
  */
 #include "stack/tcp_int.h"
 
+/* A timestamp that is older says nothing of a round trip. */
+#define TS_RTT_MAX_MS  120000u
+#define MIN_RTT_WINDOW (300 * NSEC_PER_SEC)
+
 void tcp_rtt_sample(struct tcp_sock *tp, uint64_t rtt_ns)
 {
 	const struct stack_config *cfg = &tcp_stack(tp)->cfg;
 	uint32_t m = (uint32_t)min_t(uint64_t, rtt_ns / NSEC_PER_USEC + 1, 120000000);
-	uint64_t var;
+	uint64_t var, now = tcp_stack(tp)->now;
 
-	if (!tp->min_rtt_us || m < tp->min_rtt_us)
+	/* the path may have changed: an old minimum is forgotten (Linux tcp_min_rtt_wlen) */
+	if (!tp->min_rtt_us || m <= tp->min_rtt_us || now - tp->min_rtt_ns > MIN_RTT_WINDOW) {
 		tp->min_rtt_us = m;
+		tp->min_rtt_ns = now;
+	}
 	if (!tp->srtt_us8) {
 		/* RFC 6298 2.2 */
 		tp->srtt_us8 = m << 3;
@@ -46,8 +53,6 @@ static void tags_sub(struct tcp_sock *tp, const struct sk_buff *skb, uint32_t n)
 		tp->lost_out -= n;
 	if (tags & TCPCB_RETRANS)
 		tp->retrans_out -= n;
-	if ((tags & TCPCB_SACKED) && tp->lost_hint && before(skb->tcp.seq, tp->lost_hint->tcp.seq))
-		tp->lost_cnt -= n;
 }
 
 void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb)
@@ -55,67 +60,104 @@ void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb)
 	struct sk_buff_head *q = &tp->sk.sk_write_queue;
 
 	tags_sub(tp, skb, tcp_skb_bytes(skb));
-	if (unlikely(skb == tp->highest_sack))
-		tp->highest_sack = NULL;
-	if (unlikely(skb == tp->lost_hint)) {
-		tp->lost_hint = NULL;
-		tp->lost_cnt = 0;
+	if (unlikely(skb->tcp.sacked & TCPCB_SACKED)) {
+		tp->sacked_segs--;
+		if (skb == tp->highest_sack)
+			tp->highest_sack = NULL;
+	} else if (before(skb->tcp.seq, tp->snd_nxt)) {
+		tcp_unlist(tp, skb);
 	}
-	if (unlikely(skb == tp->retrans_hint))
-		tp->retrans_hint = NULL;
+	if (unlikely(skb == tp->sack_hint))
+		tp->sack_hint = NULL;
+	tcp_index_drop(tp, skb);
 	if (skb == tp->send_head)
 		tp->send_head = skb_queue_next(q, skb);
 	tcp_wmem_sub(tp, skb->truesize);
 	skb_unlink(q, skb);
 }
 
-struct clean_result {
-	uint64_t rtt_ns;    /* valid if has_rtt */
-	uint64_t newest_tx; /* latest transmission among what was acknowledged */
-	bool has_rtt;
-};
-
 /* clean_partial - the ACK ends inside skb: drop the acknowledged front. */
-static void clean_partial(struct tcp_sock *tp, struct sk_buff *skb, uint32_t ack)
+static void clean_partial(struct tcp_sock *tp, struct sk_buff *skb, uint32_t ack,
+			  struct tcp_ack_state *a)
 {
 	uint32_t n = ack - skb->tcp.seq;
 
 	tags_sub(tp, skb, n);
+	if (!(skb->tcp.sacked & TCPCB_SACKED))
+		a->delivered += n;
 	if (skb->len)
 		skb_eat(skb, min_t(uint32_t, n, skb->len));
 	skb->tcp.seq = ack;
 }
 
-/* clean_rtx_queue - free what is acknowledged. RTT from the oldest segment that was sent only
- * once and was not SACKed before (Karn). */
-static void clean_rtx_queue(struct tcp_sock *tp, uint32_t ack, struct clean_result *r)
+/* clean_one - skb is acknowledged: what that says of times and order. */
+static void clean_one(struct tcp_sock *tp, struct sk_buff *skb, struct tcp_ack_state *a,
+		      uint64_t now)
 {
-	struct stack *st = tcp_stack(tp);
+	if (unlikely(skb->tcp.retrans))
+		a->flags |= TCP_ACKF_RETRANS;
+	if (unlikely(skb->tcp.sacked & TCPCB_SACKED))
+		return;
+	tp->delivered++;
+	a->delivered += tcp_skb_bytes(skb);
+	if (tp->sack_ok)
+		tcp_rack_advance(tp, skb);
+	if (unlikely(skb->tcp.retrans))
+		return;
+	if (a->rtt_ns == UINT64_MAX)
+		a->rtt_ns = now - skb->tcp.tx_ns;
+	if (before(skb->tcp.seq, a->reord))
+		a->reord = skb->tcp.seq;
+	if (!after(skb->tcp.end_seq, tp->recover))
+		a->flags |= TCP_ACKF_ORIG;
+}
+
+/* clean_rtx_queue - free what is acknowledged. */
+static void clean_rtx_queue(struct tcp_sock *tp, uint32_t ack, struct tcp_ack_state *a)
+{
 	struct sk_buff_head *q = &tp->sk.sk_write_queue;
+	uint64_t now = tcp_stack(tp)->now;
 	struct sk_buff *skb;
 
-	r->has_rtt = false;
-	r->newest_tx = 0;
+	a->acked = ack - tp->snd_una;
+	a->reord = tp->snd_nxt;
 	while ((skb = skb_peek(q)) != NULL && skb != tp->send_head) {
 		if (after(skb->tcp.end_seq, ack)) {
 			if (after(ack, skb->tcp.seq))
-				clean_partial(tp, skb, ack);
+				clean_partial(tp, skb, ack, a);
 			break;
 		}
-		if (!skb->tcp.retrans && !(skb->tcp.sacked & TCPCB_SACKED) && !r->has_rtt) {
-			r->has_rtt = true;
-			r->rtt_ns = st->now - skb->tcp.tx_ns;
-		}
-		if (skb->tcp.tx_ns > r->newest_tx && !skb->tcp.retrans)
-			r->newest_tx = skb->tcp.tx_ns;
+		clean_one(tp, skb, a, now);
 		tcp_write_unlink(tp, skb);
 		skb_free(skb);
 	}
 	tp->snd_una = ack;
-	if (r->has_rtt)
-		tcp_rtt_sample(tp, r->rtt_ns);
-	if (r->newest_tx > tp->rack_tx_ns)
-		tp->rack_tx_ns = r->newest_tx;
+	a->flags |= TCP_ACKF_UNA | TCP_ACKF_TIMER;
+}
+
+/*
+ * take_rtt - Karn (RFC 6298 3): from the oldest segment that was sent once, if nothing that was
+ * sent again is acknowledged with it; a SACKed one does as well; else what the timestamp says
+ * (RFC 7323 4.1). A sample ends the backoff: without one it stays (RFC 6298 5, last paragraph),
+ * or on a path that became slower than the RTO every segment would be sent twice for ever.
+ */
+static void take_rtt(struct tcp_sock *tp, const struct sk_buff *skb, const struct tcp_ack_state *a)
+{
+	uint64_t rtt = a->flags & TCP_ACKF_RETRANS ? UINT64_MAX : a->rtt_ns;
+
+	if (rtt == UINT64_MAX)
+		rtt = a->sack_rtt_ns;
+	if (rtt == UINT64_MAX && (a->flags & TCP_ACKF_UNA) && skb && skb->tcp.has_ts &&
+	    skb->tcp.ts_ecr) {
+		uint32_t ms = tcp_ts_now(tcp_stack(tp), tp->tsoffset) - skb->tcp.ts_ecr;
+
+		if (ms < TS_RTT_MAX_MS)
+			rtt = max_t(uint32_t, ms, 1) * NSEC_PER_MSEC;
+	}
+	if (rtt == UINT64_MAX)
+		return;
+	tcp_rtt_sample(tp, rtt);
+	tp->backoff = 0;
 }
 
 /* Linux's one-third rule: a waiting writer is told only when a third of the buffer is free, so
@@ -137,33 +179,39 @@ void tcp_maybe_write_space(struct tcp_sock *tp)
 	sk->sk_write_space(sk);
 }
 
-/* ack_progress - book-keeping after snd_una moved. The backed-off timeout stays until a segment
- * that was sent once is measured (Karn; RFC 6298 section 5, last paragraph): on a path that
- * became slower than the RTO every segment would be sent twice for ever. */
-static void ack_progress(struct tcp_sock *tp, bool has_rtt)
+/* ack_progress - book-keeping after snd_una moved. */
+static void ack_progress(struct tcp_sock *tp)
 {
 	tp->retransmits = 0;
-	if (likely(has_rtt))
-		tp->backoff = 0;
 	tp->err_soft = 0;
-	tcp_rearm_rto(tp);
 	neigh_confirm(tcp_stack(tp), &tp->rt);
 	tcp_maybe_write_space(tp);
 }
 
+static void ack_state_init(struct tcp_ack_state *a, const struct tcp_sock *tp)
+{
+	*a = (struct tcp_ack_state){.prior_una = tp->snd_una,
+				    .prior_fack = tcp_fack(tp),
+				    .reord = tp->snd_nxt,
+				    .rtt_ns = UINT64_MAX,
+				    .sack_rtt_ns = UINT64_MAX};
+}
+
 void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 {
-	uint32_t acked = ack - tp->snd_una;
-	struct clean_result r;
+	struct tcp_ack_state a;
 
+	ack_state_init(&a, tp);
+	clean_rtx_queue(tp, ack, &a);
 	if (unlikely(tp->tlp_out))
-		tcp_tlp_acked(tp, ack, false);
-	clean_rtx_queue(tp, ack, &r);
+		tcp_tlp_acked(tp, ack, &a);
+	take_rtt(tp, NULL, &a);
 	tp->dupacks = 0;
 	tp->probes_out = 0;
 	tp->lack_ns = tcp_stack(tp)->now;
-	tcp_cong_acked(tp, acked);
-	ack_progress(tp, r.has_rtt);
+	tcp_cong_acked(tp, a.acked);
+	ack_progress(tp);
+	tcp_rearm_rto(tp);
 	if (tp->send_head)
 		tcp_output_mark(tp);
 }
@@ -220,44 +268,84 @@ static bool ack_out_of_range(struct tcp_sock *tp, uint32_t ack, enum skb_drop_re
 	return true;
 }
 
+/* old_ack - overtaken by a later one; what it SACKs is news all the same. */
+static void old_ack(struct tcp_sock *tp, uint32_t ack, const struct tcp_options *opt)
+{
+	struct tcp_ack_state a;
+
+	if (!tp->sack_ok || !opt || !opt->nr_sacks)
+		return;
+	ack_state_init(&a, tp);
+	tcp_sack_tag(tp, opt, ack, &a);
+	tcp_fastretrans(tp, &a);
+	if (tp->send_head || tp->lost_out)
+		tcp_output_mark(tp);
+}
+
+/* is_dup_ack - RFC 5681 section 2, "duplicate acknowledgment". */
+static bool is_dup_ack(const struct tcp_sock *tp, const struct sk_buff *skb, uint32_t prior_wnd)
+{
+	return skb->tcp.ack_seq == tp->snd_una && skb->len == 0 && tcp_flight(tp) &&
+	       !(skb->tcp.tcp_flags & (TCPF_SYN | TCPF_FIN)) && prior_wnd == tp->snd_wnd;
+}
+
+/* sack_moves_timer - what was SACKed left after the head did: the RTO need not count from the head's
+ * time. Not otherwise, or it might never come. */
+static bool sack_moves_timer(const struct tcp_sock *tp, const struct tcp_ack_state *a)
+{
+	const struct sk_buff *head = skb_peek(&tp->sk.sk_write_queue);
+
+	return a->sack_rtt_ns != UINT64_MAX && head && head != tp->send_head &&
+	       a->sack_rtt_ns > tcp_stack(tp)->now - head->tcp.tx_ns;
+}
+
 bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options *opt,
 	     enum skb_drop_reason *ret_why)
 {
-	uint32_t ack = skb->tcp.ack_seq, prior_una = tp->snd_una, prior_wnd = tp->snd_wnd;
-	uint32_t newly_sacked = 0, acked;
-	struct clean_result r;
-	bool is_dup;
+	uint32_t ack = skb->tcp.ack_seq, prior_wnd = tp->snd_wnd;
+	struct tcp_ack_state a;
 
-	if (unlikely(before(ack, tp->snd_una) || after(ack, tp->snd_nxt)))
-		return !ack_out_of_range(tp, ack, ret_why);
+	if (unlikely(before(ack, tp->snd_una) || after(ack, tp->snd_nxt))) {
+		if (ack_out_of_range(tp, ack, ret_why))
+			return false;
+		old_ack(tp, ack, opt);
+		return true;
+	}
+	ack_state_init(&a, tp);
 	tcp_update_window(tp, skb);
 	tp->probes_out = 0;
 	tp->lack_ns = tcp_stack(tp)->now;
 	/* RFC 9293 3.8.6.1: a peer whose window shrank to zero and who answers is not dead */
 	if (unlikely(!tp->snd_wnd) && !tp->sk.sk_dead)
 		tp->retransmits = 0;
-	/* RFC 5681 section 2, "duplicate acknowledgment" */
-	is_dup = ack == prior_una && skb->len == 0 && tcp_flight(tp) &&
-		 !(skb->tcp.tcp_flags & (TCPF_SYN | TCPF_FIN)) && prior_wnd == tp->snd_wnd;
-	if (is_dup)
+	if (is_dup_ack(tp, skb, prior_wnd)) {
+		a.flags |= TCP_ACKF_DUP;
 		stat_inc(&tcp_stack(tp)->stats.tcp_dup_acks_in);
-	if (tp->sack_ok && opt && opt->nr_sacks)
-		newly_sacked = tcp_sack_tag(tp, opt);
-	/* before the flight shrinks: ssthresh is half of what was out */
-	if (unlikely(tp->tlp_out))
-		tcp_tlp_acked(tp, ack, opt && opt->nr_sacks && !after(opt->sack[0].end, ack));
-	acked = ack - prior_una;
-	if (acked)
-		clean_rtx_queue(tp, ack, &r);
-	if (tp->ca_state != TCP_CA_OPEN || is_dup || newly_sacked)
-		tcp_fastretrans(tp, acked, newly_sacked, is_dup);
-	else if (acked)
-		tp->dupacks = 0;
-	if (acked) {
-		if (tp->ca_state != TCP_CA_RECOVERY)
-			tcp_cong_acked(tp, acked);
-		ack_progress(tp, r.has_rtt);
 	}
+	if (tp->sack_ok && opt && opt->nr_sacks)
+		tcp_sack_tag(tp, opt, ack, &a);
+	if (ack != tp->snd_una) {
+		clean_rtx_queue(tp, ack, &a);
+		if (tp->sack_ok && before(a.reord, a.prior_fack))
+			tcp_check_reordering(tp, a.reord, a.prior_fack);
+	} else if (sack_moves_timer(tp, &a)) {
+		a.flags |= TCP_ACKF_TIMER;
+	}
+	take_rtt(tp, skb, &a);
+	if (unlikely(tp->tlp_out))
+		tcp_tlp_acked(tp, ack, &a);
+	if (tp->ca_state != TCP_CA_OPEN ||
+	    (a.flags & (TCP_ACKF_DUP | TCP_ACKF_SACKED | TCP_ACKF_DSACK)))
+		tcp_fastretrans(tp, &a);
+	else if (a.acked)
+		tp->dupacks = 0;
+	if (a.acked) {
+		if (tp->ca_state != TCP_CA_RECOVERY)
+			tcp_cong_acked(tp, a.acked);
+		ack_progress(tp);
+	}
+	if (a.flags & TCP_ACKF_TIMER)
+		tcp_rearm_rto(tp);
 	if (tp->send_head || tp->lost_out)
 		tcp_output_mark(tp);
 	return true;

@@ -114,6 +114,7 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->rcv_mss = TCP_MSS_DEFAULT;
 	tp->peer_mss = TCP_MSS_DEFAULT;
 	tp->ip_id = (uint16_t)stack_random32(st);
+	tcp_loss_init(tp);
 	tcp_init_timers(tp);
 	tcp_giveup_init(tp);
 	tcp_sync_mss(tp);

@@ -13,6 +13,7 @@
 
 #include "stack/sock.h"
 #include "stack/stack_int.h"
+#include "stack/tcp_loss.h"
 
 #define TCPF_FIN 0x01u
 #define TCPF_SYN 0x02u
@@ -20,11 +21,6 @@
 #define TCPF_PSH 0x08u
 #define TCPF_ACK 0x10u
 #define TCPF_URG 0x20u
-
-/* tcp_skb_cb.sacked: the scoreboard's tags on a write-queue skb (RFC 6675). */
-#define TCPCB_SACKED  0x01u /* the peer holds it */
-#define TCPCB_LOST    0x02u /* deemed lost */
-#define TCPCB_RETRANS 0x04u /* a retransmission is in flight */
 
 #define TCP_HLEN         20u
 #define TCP_MAX_OPT      40u
@@ -35,6 +31,7 @@
 #define TCP_MAX_WSCALE   14u  /* RFC 7323 2.3 */
 #define TCP_MAX_SACKS    4u
 #define TCP_DUPTHRESH    3u           /* RFC 5681 3.2 */
+#define TCP_REORD_MAX    300u         /* Linux net.ipv4.tcp_max_reordering, segments */
 #define TCP_INIT_CWND    10u          /* RFC 6928, segments */
 #define TCP_TIMEOUT_INIT NSEC_PER_SEC /* RFC 6298 2.1 */
 #define TCP_QUICKACKS    16u          /* segments acknowledged at once after the start, as Linux */
@@ -96,29 +93,12 @@ struct tcp_slab {
 
 struct tcp_sock;
 
-struct tcp_congestion_ops {
-	const char *name;
-	void (*init)(struct tcp_sock *tp);
-	/* ssthresh - bytes, on loss (RFC 5681 3.1 equation 4 or the algorithm's own). */
-	uint32_t (*ssthresh)(struct tcp_sock *tp);
-	/* cong_avoid - grow snd_cwnd after `acked` new bytes; only called when cwnd-limited. */
-	void (*cong_avoid)(struct tcp_sock *tp, uint32_t acked);
-};
-
-extern const struct tcp_congestion_ops tcp_reno;
-
-enum tcp_ca_state {
-	TCP_CA_OPEN,
-	TCP_CA_DISORDER, /* dup ACKs or SACKs, fewer than the threshold */
-	TCP_CA_RECOVERY, /* fast retransmit */
-	TCP_CA_LOSS,     /* after an RTO */
-};
-
 /* What the retransmit timer stands for at present. */
 enum tcp_pending {
 	TCP_PEND_NONE,
 	TCP_PEND_RETRANS,
 	TCP_PEND_TLP,    /* tail loss probe (RFC 8985 section 7) */
+	TCP_PEND_REO,    /* RACK's reordering timer (RFC 8985 6.3) */
 	TCP_PEND_PROBE,  /* zero window (RFC 9293 3.8.6.1) */
 	TCP_PEND_ORPHAN, /* FIN-WAIT-2 without a user */
 };
@@ -175,20 +155,28 @@ struct tcp_sock {
 	uint32_t lost_out, retrans_out;
 	uint32_t recover;     /* RFC 6582: snd_nxt when recovery began */
 	uint32_t max_window;  /* largest snd_wnd seen */
-	uint32_t fackets_end; /* end_seq of the highest SACKed skb; valid if sacked_out */
+	uint32_t sacked_segs; /* skbs that are SACKed */
 	uint8_t dupacks;
 	bool cwnd_limited;            /* the last output stopped at cwnd (RFC 7661 spirit) */
-	struct sk_buff *highest_sack; /* hint into the write queue, or NULL */
-	struct sk_buff *lost_hint;    /* all before it are judged; NULL = start at the head */
-	uint32_t lost_cnt;            /* SACKed bytes before lost_hint */
-	uint64_t rack_tx_ns;          /* latest transmission known delivered (RFC 8985 6.2) */
+	struct sk_buff *highest_sack; /* the highest SACKed skb; NULL none */
+	struct sk_buff *sack_hint;    /* where the last SACK block was looked up, or NULL */
+	struct list_head sent_list;   /* sent, neither SACKed nor to be sent again: by time */
+	struct list_head lost_list;   /* to be sent again: by sequence number */
+	struct sk_buff *lost_hint;    /* the last one put onto lost_list, or NULL */
+	struct tcp_rack rack;
 	uint32_t min_rtt_us;
+	uint64_t min_rtt_ns;       /* when it was measured */
+	uint32_t reordering;       /* segments; grows with what was seen (TCP_INFO) */
+	uint32_t reord_seen;       /* how often */
+	uint32_t dsack_dups;       /* segments that the peer had twice */
+	uint32_t delivered;        /* segments */
 	uint32_t tlp_end;          /* snd_nxt when a tail loss probe left; valid if tlp_out */
 	bool tlp_out, tlp_retrans; /* a probe is in flight; it was a retransmission */
+	uint8_t nr_sack_seen;
 	struct tcp_sack_block sack_seen[TCP_MAX_SACKS]; /* of the last ACK */
-	struct sk_buff *retrans_hint; /* none before it is lost and unsent; NULL = head */
-	uint32_t snd_sml;             /* end of the last small segment sent (Minshall's Nagle) */
-	uint32_t notsent_lowat;       /* unsent bytes from which on a writer waits */
+	struct tcp_sent_index index;
+	uint32_t snd_sml;       /* end of the last small segment sent (Minshall's Nagle) */
+	uint32_t notsent_lowat; /* unsent bytes from which on a writer waits */
 	const struct tcp_congestion_ops *ca;
 
 	/* RTT (RFC 6298), microseconds; srtt is scaled by 8, rttvar by 4 */
@@ -201,6 +189,7 @@ struct tcp_sock {
 	struct sk_buff_head ofo_queue;
 	uint8_t nr_sacks;
 	struct tcp_sack_block sacks[TCP_MAX_SACKS];
+	struct tcp_sack_block dsack; /* what came twice, for the next ACK; start = end: nothing */
 
 	struct route rt;
 
@@ -396,33 +385,12 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack);
 void tcp_update_window(struct tcp_sock *tp, const struct sk_buff *skb);
 void tcp_rtt_sample(struct tcp_sock *tp, uint64_t rtt_ns);
-/* tcp_write_unlink - take skb out of the write queue with all hints and counters; the
+/* tcp_write_unlink - take skb out of the write queue with all hints, lists and counters; the
  * caller frees it. */
 void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb);
 void tcp_maybe_write_space(struct tcp_sock *tp);
 /* tcp_is_writable - would a writer that waits be told now? */
 bool tcp_is_writable(const struct tcp_sock *tp);
-
-/* ---- tcp_recovery.c ---- */
-/* tcp_sack_tag - apply SACK blocks to the scoreboard; returns bytes newly SACKed. */
-uint32_t tcp_sack_tag(struct tcp_sock *tp, const struct tcp_options *opt);
-/* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK. */
-void tcp_fastretrans(struct tcp_sock *tp, uint32_t acked, uint32_t newly_sacked, bool is_dup);
-/* tcp_tlp_acked - RFC 8985 7.4: the probe's end was acknowledged; if it repaired a loss that
- * nobody saw, the congestion window answers for it. dsack: the peer had it already. */
-void tcp_tlp_acked(struct tcp_sock *tp, uint32_t ack, bool dsack);
-/* tcp_enter_loss - after an RTO (RFC 5681 3.1, RFC 6675 5.1). */
-void tcp_enter_loss(struct tcp_sock *tp);
-void tcp_clear_scoreboard(struct tcp_sock *tp);
-
-/* ---- tcp_cong.c ---- */
-/* tcp_cong_init - the initial window, with the algorithm that tp has. */
-void tcp_cong_init(struct tcp_sock *tp);
-/* tcp_cong_find - by name; NULL unknown. */
-const struct tcp_congestion_ops *tcp_cong_find(const char *name);
-/* tcp_cong_set - ca from now on: the window stays, what was learnt of the path does not. */
-void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca);
-void tcp_cong_acked(struct tcp_sock *tp, uint32_t acked);
 
 /* ---- tcp_rcvq.c ---- */
 /* tcp_data_queue - step 7: consumes skb, whose data starts at the payload. A FIN that comes
@@ -440,6 +408,8 @@ void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len);
 void tcp_data_ready(struct tcp_sock *tp);
 ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len);
 void tcp_rcv_queues_purge(struct tcp_sock *tp);
+/* tcp_dsack_set - [start, end) came a second time: the next ACK tells (RFC 2883). */
+void tcp_dsack_set(struct tcp_sock *tp, uint32_t start, uint32_t end);
 /* tcp_init_window - rcv_wnd and rcv_wscale for a SYN or SYN-ACK. */
 void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *ret_wnd,
 		     uint8_t *ret_wscale);

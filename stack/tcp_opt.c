@@ -138,11 +138,12 @@ unsigned tcp_write_syn_options(uint8_t *p, const struct tcp_options *o, uint8_t 
 unsigned tcp_sacks_that_fit(const struct tcp_sock *tp, unsigned payload)
 {
 	unsigned room = tcp_stack(tp)->mtu - IP_HLEN - tp->hdr_len;
+	unsigned nr = tp->nr_sacks + (tp->dsack.start != tp->dsack.end);
 
-	if (likely(!tp->nr_sacks) || payload + 12 > room)
+	if (likely(!nr) || payload + 12 > room)
 		return 0;
 	room = min_t(unsigned, room - payload, TCP_MAX_OPT - (tp->hdr_len - TCP_HLEN));
-	return min_t(unsigned, tp->nr_sacks, (room - 4) / 8);
+	return min_t(unsigned, nr, (room - 4) / 8);
 }
 
 unsigned tcp_options_len(const struct tcp_sock *tp, unsigned nr_sacks)
@@ -161,6 +162,12 @@ void tcp_write_options(uint8_t *p, const struct tcp_sock *tp, unsigned n)
 	if (unlikely(n)) {
 		p = put32(p, (uint32_t)TCPOPT_NOP << 24 | (uint32_t)TCPOPT_NOP << 16 |
 				     (uint32_t)TCPOPT_SACK << 8 | (2 + 8 * n));
+		if (tp->dsack.start != tp->dsack.end) {
+			/* RFC 2883 4: before all others */
+			p = put32(p, tp->dsack.start);
+			p = put32(p, tp->dsack.end);
+			n--;
+		}
 		for (unsigned i = 0; i < n; i++) {
 			p = put32(p, tp->sacks[i].start);
 			p = put32(p, tp->sacks[i].end);

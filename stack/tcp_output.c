@@ -39,8 +39,9 @@ bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
 	rest->tcp.seq = cut;
 	skb_trim(skb, len);
 	skb->tcp.end_seq = cut;
-	skb->tcp.tcp_flags &= (uint8_t) ~(TCPF_FIN | TCPF_PSH);
+	skb->tcp.tcp_flags &= (uint16_t) ~(TCPF_FIN | TCPF_PSH);
 	skb_queue_after(&tp->sk.sk_write_queue, skb, rest);
+	tcp_split_sent(tp, skb, rest);
 	tcp_wmem_add(tp, skb->truesize - old + rest->truesize);
 	return true;
 }
@@ -274,7 +275,7 @@ static int send_one(struct tcp_sock *tp, struct sk_buff *skb, bool push)
 	skb->tcp.tcp_flags = flags;
 	if (unlikely(err))
 		return err;
-	skb->tcp.first_ns = skb->tcp.tx_ns;
+	tcp_sent(tp, skb, false);
 	tp->send_head = skb_queue_next(&tp->sk.sk_write_queue, skb);
 	tp->snd_nxt = skb->tcp.end_seq;
 	if (skb->len < tp->mss_cache)
@@ -348,7 +349,7 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 	}
 	if (!tp->send_head)
 		tp->cwnd_limited = false;
-	if (sent && tp->pending != TCP_PEND_RETRANS)
+	if (sent && tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)
 		tcp_rearm_rto(tp);
 	if (tp->send_head && !tcp_flight(tp) && tp->pending == TCP_PEND_NONE)
 		tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_rto_backoff(tp));
@@ -375,6 +376,7 @@ int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 		skb->tcp.sacked |= TCPCB_RETRANS;
 		tp->retrans_out += tcp_skb_bytes(skb);
 	}
+	tcp_sent(tp, skb, true);
 	tp->total_retrans++;
 	stat_inc(&st->stats.tcp_retrans_segs);
 	return 0;
@@ -382,15 +384,11 @@ int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 
 void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
 {
-	struct sk_buff_head *q = &tp->sk.sk_write_queue;
-	struct sk_buff *skb = tp->retrans_hint ? tp->retrans_hint : skb_peek(q);
+	while (!list_empty(&tp->lost_list)) {
+		struct sk_buff *skb = list_first_entry(&tp->lost_list, struct sk_buff, tcp.link);
+		uint32_t pipe = tcp_pipe(tp);
 
-	for (; skb && skb != tp->send_head; skb = skb_queue_next(q, skb)) {
-		/* stays on the last one at the end: what is marked later moves it back */
-		tp->retrans_hint = skb;
-		if ((skb->tcp.sacked & (TCPCB_LOST | TCPCB_RETRANS | TCPCB_SACKED)) != TCPCB_LOST)
-			continue;
-		if (tcp_pipe(tp) && tcp_pipe(tp) + skb->len > tp->snd_cwnd) {
+		if (pipe && pipe + skb->len > tp->snd_cwnd) {
 			tp->cwnd_limited = true;
 			break;
 		}

@@ -180,6 +180,16 @@ static void sack_trim(struct tcp_sock *tp)
 	tp->nr_sacks = (uint8_t)n;
 }
 
+/* RFC 2883 4: one range, and the newest. */
+void tcp_dsack_set(struct tcp_sock *tp, uint32_t start, uint32_t end)
+{
+	if (!tp->sack_ok || !before(start, end))
+		return;
+	stat_inc(&tcp_stack(tp)->stats.tcp_dsack_out);
+	tp->dsack.start = start;
+	tp->dsack.end = end;
+}
+
 /* trim_front, trim_end - make skb begin at `seq`, or end there (a FIN goes with the end). */
 static void trim_front(struct sk_buff *skb, uint32_t seq)
 {
@@ -238,6 +248,10 @@ static void ofo_insert(struct tcp_sock *tp, struct sk_buff *skb)
 		struct sk_buff *prev = ofo_prev(tp, skb->tcp.seq), *rest = NULL, *next;
 
 		if (prev && after(prev->tcp.end_seq, skb->tcp.seq)) {
+			tcp_dsack_set(tp, skb->tcp.seq,
+				      before(prev->tcp.end_seq, skb->tcp.end_seq)
+					      ? prev->tcp.end_seq
+					      : skb->tcp.end_seq);
 			if (!before(prev->tcp.end_seq, skb->tcp.end_seq)) {
 				skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
 				return;
@@ -338,8 +352,10 @@ static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 	uint32_t before_nxt = tp->rcv_nxt;
 	bool hole = !skb_queue_empty(&tp->ofo_queue);
 
-	if (before(skb->tcp.seq, tp->rcv_nxt))
+	if (before(skb->tcp.seq, tp->rcv_nxt)) {
+		tcp_dsack_set(tp, skb->tcp.seq, tp->rcv_nxt);
 		trim_front(skb, tp->rcv_nxt);
+	}
 	if (hole && !rmem_fits(tp, skb->truesize, true))
 		ofo_prune(tp, skb->truesize);
 	if (!queue_in_order(tp, skb)) {
@@ -363,6 +379,7 @@ void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb)
 
 	if (!after(skb->tcp.end_seq, tp->rcv_nxt)) {
 		/* sent again: our ACK was lost, or a zero-window probe */
+		tcp_dsack_set(tp, skb->tcp.seq, skb->tcp.seq + skb->len);
 		ack_now(tp);
 		skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
 		return;

@@ -29,55 +29,28 @@ void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay)
 		timer_arm(&st->wheel, &tp->retrans_timer, tp->rto_deadline);
 }
 
-/* Not below: a peer that is a virtual machine is off its cpu for that long quite often, and
- * a probe that nobody needed only costs. */
-#define TLP_MIN_NS (5 * NSEC_PER_MSEC)
-
-/* tlp_delay - RFC 8985 7.2: two round trips, and the peer's delayed ACK if it has but one
- * segment to acknowledge; 0 = no probe now. */
-static uint64_t tlp_delay(const struct tcp_sock *tp)
-{
-	uint64_t pto, head_age;
-	const struct sk_buff *head;
-
-	if (!tp->sack_ok || tp->ca_state != TCP_CA_OPEN || tp->tlp_out || !tp->srtt_us8 ||
-	    tp->backoff)
-		return 0;
-	pto = max_t(uint64_t, (tp->srtt_us8 >> 2) * NSEC_PER_USEC, TLP_MIN_NS);
-	if (tcp_flight(tp) <= tp->mss_cache)
-		pto += tcp_stack(tp)->cfg.delack;
-	/* never later than the RTO of the oldest segment */
-	head = skb_peek(&tp->sk.sk_write_queue);
-	head_age = tcp_stack(tp)->now - head->tcp.tx_ns;
-	return head_age + pto < tp->rto ? pto : 0;
-}
-
 void tcp_rearm_rto(struct tcp_sock *tp)
 {
-	uint64_t pto;
+	uint64_t pto, rto = tcp_rto_backoff(tp);
+	const struct sk_buff *head;
 
 	if (!tcp_flight(tp)) {
 		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
 		return;
 	}
-	pto = tlp_delay(tp);
-	if (pto)
-		tcp_arm_retrans(tp, TCP_PEND_TLP, pto);
-	else
-		tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
-}
+	pto = tcp_tlp_delay(tp);
+	if (pto) {
+		tcp_arm_retrans(tp, TCP_PEND_TLP, min_t(uint64_t, pto, rto));
+		return;
+	}
+	/* what stood in for the RTO does not put it off */
+	head = skb_peek(&tp->sk.sk_write_queue);
+	if (head && (tp->pending == TCP_PEND_TLP || tp->pending == TCP_PEND_REO)) {
+		uint64_t due = head->tcp.tx_ns + rto, now = tcp_stack(tp)->now;
 
-/* tlp_expired - RFC 8985 7.2 holds now as well as when it was armed: no probe once something was
- * SACKed or recovery runs, for the last segment may be what the peer holds. */
-static void tlp_expired(struct tcp_sock *tp)
-{
-	if (tcp_flight(tp) && tp->ca_state == TCP_CA_OPEN && !tp->sacked_out &&
-	    tcp_send_loss_probe(tp))
-		stat_inc(&tcp_stack(tp)->stats.tcp_loss_probes);
-	if (tcp_flight(tp))
-		tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
-	else
-		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
+		rto = due > now ? due - now : 1;
+	}
+	tcp_arm_retrans(tp, TCP_PEND_RETRANS, rto);
 }
 
 void tcp_arm_delack(struct tcp_sock *tp)
@@ -140,7 +113,10 @@ static void retrans_timer_fn(struct timer *t, uint64_t now)
 		rto_expired(tp);
 		break;
 	case TCP_PEND_TLP:
-		tlp_expired(tp);
+		tcp_tlp_expired(tp);
+		break;
+	case TCP_PEND_REO:
+		tcp_reo_expired(tp);
 		break;
 	case TCP_PEND_PROBE:
 		probe_expired(tp);

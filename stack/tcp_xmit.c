@@ -100,6 +100,8 @@ static unsigned put_options(struct tcp_sock *tp, struct sk_buff *skb, bool syn)
 	n = tcp_options_len(tp, nr_sacks);
 	if (n)
 		tcp_write_options(skb_push(skb, n), tp, nr_sacks);
+	if (unlikely(nr_sacks))
+		tp->dsack.end = tp->dsack.start;
 	return n;
 }
 
@@ -148,7 +150,7 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 	seg_of(tp, &s);
 	s.seq = skb->tcp.seq;
-	s.flags = skb->tcp.tcp_flags;
+	s.flags = (uint8_t)skb->tcp.tcp_flags;
 	if (unlikely(syn)) {
 		s.window = (uint16_t)min_t(uint32_t, tp->rcv_wnd, 65535);
 		s.ack = s.flags & TCPF_ACK ? tp->rcv_nxt : 0;

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Loss recovery and congestion control as tcp_int.h has them: what they keep of a connection,
+ * what one ACK says, and the calls between tcp_ack.c, tcp_sack.c, tcp_rack.c, tcp_recovery.c,
+ * tcp_undo.c and tcp_cong.c. Owner lane only; bytes unless a name says segments.
+ */
+#ifndef STACK_TCP_LOSS_H
+#define STACK_TCP_LOSS_H
+
+#include "stack/stack_int.h"
+
+struct tcp_sock;
+struct tcp_options;
+
+/* tcp_skb_cb.sacked: the scoreboard's tags on a write-queue skb (RFC 6675). */
+#define TCPCB_SACKED  0x01u /* the peer holds it */
+#define TCPCB_LOST    0x02u /* deemed lost */
+#define TCPCB_RETRANS 0x04u /* a retransmission is in flight */
+
+struct tcp_congestion_ops {
+	const char *name;
+	void (*init)(struct tcp_sock *tp);
+	/* ssthresh - bytes, on loss (RFC 5681 3.1 equation 4 or the algorithm's own). */
+	uint32_t (*ssthresh)(struct tcp_sock *tp);
+	/* cong_avoid - grow snd_cwnd after `acked` new bytes; only called when cwnd-limited. */
+	void (*cong_avoid)(struct tcp_sock *tp, uint32_t acked);
+};
+
+extern const struct tcp_congestion_ops tcp_reno;
+
+enum tcp_ca_state {
+	TCP_CA_OPEN,     /* numbered as in Linux: TCP_INFO tells it */
+	TCP_CA_DISORDER, /* dup ACKs or SACKs, nothing deemed lost */
+	TCP_CA_CWR,      /* cwnd is reduced for another reason than loss */
+	TCP_CA_RECOVERY, /* fast retransmit */
+	TCP_CA_LOSS,     /* after an RTO */
+};
+
+/* What RFC 8985 5.2 keeps of a connection: RACK.xmit_ts, RACK.end_seq and so on. */
+struct tcp_rack {
+	uint64_t xmit_ns;     /* of the segment sent last among those known delivered */
+	uint64_t rtt_ns;      /* of the latest delivered one */
+	uint32_t end_seq;     /* breaks ties between segments of one xmit_ns */
+	uint32_t dsack_round; /* valid if in_dsack_round */
+	uint8_t reo_wnd_mult; /* quarters of the least RTT */
+	uint8_t reo_wnd_persist;
+	bool in_dsack_round;
+	bool advanced; /* something was delivered since losses were last looked for */
+};
+
+/* Where to start looking for a sequence number in the sent part of the write queue: every
+ * gap-th skb sent. As many as fit the lines; a longer queue has a wider gap. */
+#define TCP_INDEX_SIZE 32u
+#define TCP_INDEX_GAP  16u
+struct tcp_sent_index {
+	uint32_t seq[TCP_INDEX_SIZE];
+	struct sk_buff *skb[TCP_INDEX_SIZE];
+	uint32_t gap, since; /* skbs between two entries; sent since the last entry */
+	uint8_t head, nr;    /* entries are head .. head + nr - 1, modulo the size */
+};
+
+/* What one ACK says: gathered by tcp_ack.c and tcp_sack.c, judged by the recovery. Bytes. */
+#define TCP_ACKF_UNA          0x01u /* snd_una moved */
+#define TCP_ACKF_SACKED       0x02u /* something was SACKed that was not before */
+#define TCP_ACKF_ORIG         0x04u /* what was never retransmitted, of before the recovery, is there */
+#define TCP_ACKF_RETRANS      0x08u  /* what was acknowledged had been retransmitted */
+#define TCP_ACKF_DSACK        0x10u  /* it carries a believable D-SACK */
+#define TCP_ACKF_DSACK_TLP    0x20u  /* ... that is about the tail loss probe */
+#define TCP_ACKF_DUP          0x40u  /* a duplicate ACK by RFC 5681 section 2 */
+#define TCP_ACKF_LOST_RETRANS 0x80u  /* a retransmission was found lost */
+#define TCP_ACKF_TIMER        0x100u /* the retransmit timer starts anew */
+struct tcp_ack_state {
+	uint32_t prior_una, prior_fack; /* before this ACK; prior_fack = prior_una: no SACKs */
+	uint32_t acked;                 /* by which snd_una moved */
+	uint32_t delivered;             /* known to have arrived only now */
+	uint32_t reord;                 /* the lowest sequence number that came late */
+	uint64_t rtt_ns;                /* UINT64_MAX: none was measured */
+	uint64_t sack_rtt_ns;           /* likewise, of what was SACKed */
+	uint16_t flags;                 /* TCP_ACKF_* */
+};
+
+/* ---- tcp_sack.c ---- */
+/* tcp_sack_tag - apply the SACK blocks of an ACK of `ack` to the scoreboard; what was learnt is
+ * added to a. */
+void tcp_sack_tag(struct tcp_sock *tp, const struct tcp_options *opt, uint32_t ack,
+		  struct tcp_ack_state *a);
+/* tcp_check_reordering - what begins at `low` came although `fack` had come before. */
+void tcp_check_reordering(struct tcp_sock *tp, uint32_t low, uint32_t fack);
+/* tcp_fack - the end of the highest SACKed byte; snd_una if none is. */
+uint32_t tcp_fack(const struct tcp_sock *tp);
+void tcp_loss_init(struct tcp_sock *tp);
+/* tcp_sent - skb of the write queue has left, for the first time or again; its tx_ns is set. */
+void tcp_sent(struct tcp_sock *tp, struct sk_buff *skb, bool again);
+/* tcp_split_sent - `rest` was cut off behind skb. */
+void tcp_split_sent(struct tcp_sock *tp, struct sk_buff *skb, struct sk_buff *rest);
+/* tcp_unlist - skb leaves sent_list or lost_list. */
+void tcp_unlist(struct tcp_sock *tp, struct sk_buff *skb);
+/* tcp_index_drop - skb, the oldest one sent, leaves the write queue. */
+void tcp_index_drop(struct tcp_sock *tp, const struct sk_buff *skb);
+/* tcp_mark_lost - skb is to be sent again. One that was already: that retransmission is lost. */
+void tcp_mark_lost(struct tcp_sock *tp, struct sk_buff *skb);
+void tcp_clear_scoreboard(struct tcp_sock *tp);
+
+/* ---- tcp_rack.c ---- */
+/* tcp_rack_advance - skb was delivered (RFC 8985 6.2 steps 1 and 2). */
+void tcp_rack_advance(struct tcp_sock *tp, const struct sk_buff *skb);
+/* tcp_rack_update_reo_wnd - step 4's adaptation to D-SACKs; leaving: a recovery ends. */
+void tcp_rack_update_reo_wnd(struct tcp_sock *tp, bool dsack, bool leaving);
+/* tcp_rack_mark_lost - step 5; arms the reordering timer if something may still be in time. True:
+ * a retransmission was found lost. */
+bool tcp_rack_mark_lost(struct tcp_sock *tp);
+/* tcp_rack_recent - may skb, by RACK's measure, be still on its way? */
+bool tcp_rack_recent(const struct tcp_sock *tp, const struct sk_buff *skb);
+/* tcp_reo_expired - the reordering timer (6.3). */
+void tcp_reo_expired(struct tcp_sock *tp);
+/* tcp_tlp_delay - RFC 8985 7.2: ns from now to the tail loss probe; 0 = no probe now. */
+uint64_t tcp_tlp_delay(const struct tcp_sock *tp);
+void tcp_tlp_expired(struct tcp_sock *tp);
+/* tcp_tlp_acked - 7.4: the probe's end was acknowledged; if it repaired a loss that nobody saw, the
+ * congestion window answers for it. */
+void tcp_tlp_acked(struct tcp_sock *tp, uint32_t ack, const struct tcp_ack_state *a);
+
+/* ---- tcp_recovery.c ---- */
+/* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK. */
+void tcp_fastretrans(struct tcp_sock *tp, struct tcp_ack_state *a);
+/* tcp_enter_recovery - something is deemed lost: fast recovery (RFC 5681 3.2, 6675 5). */
+void tcp_enter_recovery(struct tcp_sock *tp);
+/* tcp_enter_loss - after an RTO (RFC 5681 3.1, RFC 6675 5.1). */
+void tcp_enter_loss(struct tcp_sock *tp);
+
+/* ---- tcp_cong.c ---- */
+/* tcp_cong_init - the initial window, with the algorithm that tp has. */
+void tcp_cong_init(struct tcp_sock *tp);
+/* tcp_cong_find - by name; NULL unknown. */
+const struct tcp_congestion_ops *tcp_cong_find(const char *name);
+/* tcp_cong_set - ca from now on: the window stays, what was learnt of the path does not. */
+void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca);
+void tcp_cong_acked(struct tcp_sock *tp, uint32_t acked);
+
+#endif
