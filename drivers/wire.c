@@ -293,13 +293,18 @@ uint64_t wire_next(const struct wire *w)
 
 /* ---- arrival ---- */
 
-static void end_arrived(struct wire *w, struct wire_node *n, int path, struct wire_frame *f)
+static void end_arrived(struct wire *w, int id, int path, struct wire_frame *f)
 {
+	struct wire_node *n = &w->nodes[id];
+
 	if (n->waiting >= n->ring) {
 		n->missed++;
 		wire_lost(w, path, f, "ring");
 		return;
 	}
+	if (w->watch.arriving)
+		f->len = w->watch.arriving(w->watch.ctx, id, f->bytes, f->len, f->room, n->waiting,
+					   w->now);
 	f->next = NULL;
 	*n->tailp = f;
 	n->tailp = &f->next;
@@ -378,7 +383,7 @@ static void arrived(struct wire *w, const struct wire_event *ev)
 	if (w->nodes[e->to].macs)
 		switch_arrived(w, e->to, ev->path, ev->f);
 	else
-		end_arrived(w, &w->nodes[e->to], ev->path, ev->f);
+		end_arrived(w, e->to, ev->path, ev->f);
 }
 
 void wire_run(struct wire *w, uint64_t now)

@@ -94,13 +94,16 @@ struct wire_watch {
 	 * sends it, at `now`. It may be changed in place, up to `room` bytes; returns its length. */
 	unsigned (*entering)(void *ctx, int end, uint8_t *frame, unsigned len, unsigned room,
 			     uint64_t now);
+	/* arriving - frame as it comes to `end`, where `waiting` others are before it. As entering. */
+	unsigned (*arriving)(void *ctx, int end, uint8_t *frame, unsigned len, unsigned room,
+			     unsigned waiting, uint64_t now);
 	/* lost - why is a word: "loss", "burst", "queue", "mtu", "cut", "ring". */
 	void (*lost)(void *ctx, int link, bool back, const uint8_t *frame, unsigned len,
 		     const char *why, uint64_t now);
 	void *ctx;
 };
 
-/* wire_set_watch - copied; NULL nobody. Either function may be NULL. */
+/* wire_set_watch - copied; NULL nobody. Each function may be NULL. */
 void wire_set_watch(struct wire *w, const struct wire_watch *watch);
 
 /*

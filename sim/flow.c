@@ -67,9 +67,17 @@ static const struct sim_habit *habit(const struct sim_side *s)
 	return &s->f->plan->habit[s->server];
 }
 
-static bool may_abort(const struct sim_flow *f)
+/*
+ * may_reset - may a reset come to f? Where somebody aborts, of course; and where SYN cookies may have to
+ * help out: of a connection that is not in the accept queue yet the second segment cannot prove whose
+ * it is, and is reset, as it is by Linux.
+ */
+static bool may_reset(const struct sim_flow *f)
 {
-	return f->plan->habit[0].end == SIM_END_ABORT || f->plan->habit[1].end == SIM_END_ABORT;
+	const struct sim_plan *p = &f->w->plan;
+
+	return f->plan->habit[0].end == SIM_END_ABORT || f->plan->habit[1].end == SIM_END_ABORT ||
+	       p->host[f->plan->server].backlog < (int)SIM_FLOWS_MAX;
 }
 
 static uint32_t to_send(const struct sim_side *s)
@@ -195,7 +203,7 @@ static bool read_some(struct sim_side *s, size_t n, uint64_t until)
 /* read_upto - until `end` bytes are there, or to the end of the stream. */
 static bool read_upto(struct sim_side *s, uint64_t end)
 {
-	uint64_t until = may_abort(s->f) ? pl_now() + READ_PATIENCE : 0;
+	uint64_t until = may_reset(s->f) ? pl_now() + READ_PATIENCE : 0;
 
 	while (s->rcvd < end) {
 		uint64_t n = sim_between(&s->rng, 1, habit(s)->read_max);
@@ -281,14 +289,12 @@ static void run_side(struct sim_side *s, struct pl_conn *c)
 
 static bool may_dial_again(const struct sim_flow *f, int err)
 {
-	const struct sim_plan *p = &f->w->plan;
-
 	/* no way to the neighbour yet, impatience, or a table that is full for now */
 	if (err == -EHOSTUNREACH || err == -ETIME || err == -ENOBUFS || err == -EADDRNOTAVAIL ||
 	    err == -ENOMEM)
 		return true;
 	/* SYNs that all come again at the same times find a short queue full each time */
-	return err == -ETIMEDOUT && p->host[f->plan->server].backlog < (int)p->nr_flows;
+	return err == -ETIMEDOUT && may_reset(f);
 }
 
 static int dial(struct sim_flow *f, struct sim_rng *r, struct pl_conn **ret_c)
@@ -355,6 +361,10 @@ static struct sim_flow *hello(struct guest *g)
 	}
 	(void)pl_set_read_deadline(g->c, 0);
 	at = (size_t)b[0] << 8 | b[1];
+	/* a cookie knows no connection that was: an old first segment may begin it once more */
+	if (at < g->w->plan.nr_flows && may_reset(&g->w->flow[at]) &&
+	    (g->w->flow[at].side[1].started || g->w->flow[at].side[0].done))
+		return NULL;
 	if (at >= g->w->plan.nr_flows || b[2] != 0xf1 || b[3] != 0x0e ||
 	    g->w->flow[at].side[1].started) {
 		sim_fail(g->w, "a connection begins with %02x%02x%02x%02x, which nobody sent", b[0],
@@ -445,7 +455,7 @@ int sim_flows_start(struct sim_world *w)
 static bool flow_over(const struct sim_flow *f)
 {
 	return f->side[0].done &&
-	       (f->side[1].done || !f->side[0].started || (may_abort(f) && !f->side[1].started));
+	       (f->side[1].done || !f->side[0].started || (may_reset(f) && !f->side[1].started));
 }
 
 bool sim_flows_over(const struct sim_world *w)
@@ -480,7 +490,7 @@ static void check_side(struct sim_side *s)
 	if (s->rcvd > peer->sent)
 		sim_fail(w, "flow %u, %s: read %" PRIu64 " bytes, the peer wrote %" PRIu64,
 			 s->f->id, who, s->rcvd, peer->sent);
-	if (may_abort(s->f))
+	if (may_reset(s->f))
 		return;
 	if (!s->started)
 		sim_fail(w, "flow %u: connected, but its server never saw it (client: %d %d)",
@@ -506,7 +516,7 @@ void sim_flows_check(struct sim_world *w)
 	}
 }
 
-void sim_flows_stuck(struct sim_world *w, bool aborted)
+void sim_flows_stuck(struct sim_world *w, bool resets)
 {
 	for (unsigned i = 0; i < w->plan.nr_flows; i++) {
 		const struct sim_flow *f = &w->flow[i];
@@ -514,7 +524,7 @@ void sim_flows_stuck(struct sim_world *w, bool aborted)
 		for (unsigned k = 0; k < 2; k++) {
 			const struct sim_side *s = &f->side[k];
 
-			if (flow_over(f) || s->done || (may_abort(f) && !aborted))
+			if (flow_over(f) || s->done || (may_reset(f) && !resets))
 				continue;
 			sim_fail(w,
 				 "progress: flow %u, %s of host %u is not at its end: sent %" PRIu64

@@ -13,13 +13,14 @@
 
 #define MS NSEC_PER_MSEC
 
-#define HEAL_MAX    (28 * NSEC_PER_SEC)
-#define RTO_MIN_US  200000u
-#define BYTES_FLOW  (192u << 10)         /* the most that one direction of a flow carries */
-#define BYTES_WORLD (2048u << 10)        /* of all flows */
-#define CALLS_MAX   400u                 /* reads or writes of one direction, about */
-#define DIAL_MAX    (400 * NSEC_PER_SEC) /* three of them, with all their SYNs */
-#define THINK_MAX   (8 * NSEC_PER_SEC)   /* of one direction in all, about */
+#define HEAL_MAX     (28 * NSEC_PER_SEC)
+#define RTO_MIN_US   200000u
+#define BYTES_FLOW   (192u << 10)         /* the most that one direction of a flow carries */
+#define BYTES_WORLD  (2048u << 10)        /* of all flows */
+#define CALLS_MAX    400u                 /* reads or writes of one direction, about */
+#define DIAL_MAX     (400 * NSEC_PER_SEC) /* three of them, with all their SYNs */
+#define QUEUE_FRAMES 512u
+#define THINK_MAX    (8 * NSEC_PER_SEC) /* of one direction in all, about */
 
 /* Which kinds of bad weather a world has. */
 struct weather {
@@ -55,12 +56,13 @@ static void draw_path(const struct sim_plan *p, const struct weather *x, struct 
 	*ret = (struct wire_path){.delay = sim_spread(r, 1000, 200 * MS)};
 	if (sim_chance(r, 0.6)) {
 		ret->rate = sim_spread(r, 1000000, 10000000000ull);
-		/* all SYNs at once, which come again all at once, must fit */
+		/* All SYNs at once, which come again all at once, must fit; so must what a congestion
+		 * window of bytes lets go in tiny segments, or each RTO brings but a queue's worth. */
 		if (sim_chance(r, 0.5))
 			ret->queue_bytes =
-				(uint32_t)sim_spread(r, SIM_FLOWS_MAX * 100, 2u << 20) + 2 * frame;
+				QUEUE_FRAMES * 80 + (uint32_t)sim_spread(r, frame, 2u << 20);
 		else
-			ret->queue_frames = (uint32_t)sim_spread(r, SIM_FLOWS_MAX, 1000);
+			ret->queue_frames = (uint32_t)sim_spread(r, QUEUE_FRAMES, 4096);
 	}
 	if (x->jitter)
 		ret->jitter = sim_between(r, 0, ret->delay);
@@ -107,7 +109,7 @@ static void draw_stack(struct stack_config *cfg, struct sim_rng *r)
 		cfg->seed[i] = (uint8_t)sim_draw(r);
 	cfg->max_socks = 512;
 	cfg->max_tw = 1024;
-	cfg->max_syn = 256;
+	cfg->max_syn = 1024;
 	cfg->max_neigh = 64;
 	if (sim_chance(r, 0.4)) {
 		set(cfg, "tcp_rmem", sim_spread(r, 8192, 1u << 20));
@@ -130,7 +132,7 @@ static void draw_host(struct sim_host_plan *h, const struct sim_plan *p, const s
 	*h = (struct sim_host_plan){
 		.turn_ns = sim_spread(r, 500, sim_chance(r, 0.2) ? 1000000 : 20000),
 		.nr_skbs = x->small ? (uint32_t)sim_spread(r, 512, 2048) : 8192,
-		.backlog = sim_chance(r, 0.3) ? (int)sim_spread(r, 1, 16) : 128,
+		.backlog = sim_chance(r, 0.15) ? (int)sim_spread(r, 1, 16) : 512,
 		.accept_think = sim_chance(r, 0.2) ? sim_spread(r, 1000, 100 * MS) : 0,
 	};
 	/* a frame of 9000 bytes takes five buffers */
@@ -297,7 +299,7 @@ static void draw_bound(struct sim_plan *p)
 	for (unsigned i = 0; i < p->nr_flows; i++)
 		bytes += p->flow[i].bytes[0] + p->flow[i].bytes[1];
 	for (unsigned i = 0; i < p->nr_hosts; i++)
-		if (p->host[i].backlog < (int)p->nr_flows)
+		if (p->host[i].backlog < (int)SIM_FLOWS_MAX)
 			p->bound = DIAL_MAX;
 	p->bound += 150 * NSEC_PER_SEC + bytes * 8 * 10 * NSEC_PER_SEC / slowest + 300 * delay;
 }

@@ -220,8 +220,8 @@ bool sim_flows_over(const struct sim_world *w);
 MUST_USE int sim_flows_stop(struct sim_world *w);
 /* sim_flows_check - once all have ended: did each end learn what it had to? */
 void sim_flows_check(struct sim_world *w);
-/* sim_flows_stuck - fail for one that has not ended; aborted: also of those that somebody aborts. */
-void sim_flows_stuck(struct sim_world *w, bool aborted);
+/* sim_flows_stuck - fail for one that has not ended; resets: also of those to which one may come. */
+void sim_flows_stuck(struct sim_world *w, bool resets);
 
 /* ---- check.c ---- */
 /* sim_check_turn - the invariants of h after its turn. */
@@ -233,7 +233,11 @@ const char *sim_check_empty(struct sim_host *h);
 /* sim_track_create - looks at every frame that enters the wire. NULL no memory. */
 struct sim_track *sim_track_create(struct sim_world *w, uint64_t seed);
 void sim_track_destroy(struct sim_track *t);
-/* sim_track_frame - a frame of `end`, which may be stretched to `room`; returns its length. */
-unsigned sim_track_frame(struct sim_track *t, int end, uint8_t *frame, unsigned len, unsigned room);
+/* sim_track_sent - a frame that a host sends. */
+void sim_track_sent(struct sim_track *t, uint8_t *frame, unsigned len);
+/* sim_track_comes - a frame that comes to the host of st, where none waits: it may be stretched, up to
+ * `room`; returns its length. */
+unsigned sim_track_comes(struct sim_track *t, const struct stack *st, uint8_t *frame, unsigned len,
+			 unsigned room);
 
 #endif

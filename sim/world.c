@@ -94,12 +94,27 @@ static unsigned on_entering(void *ctx, int end, uint8_t *frame, unsigned len, un
 {
 	struct sim_world *w = ctx;
 
+	(void)room;
 	w->res->frames++;
 	if (end >= 0)
-		len = sim_track_frame(w->track, end, frame, len, room);
+		sim_track_sent(w->track, frame, len);
 	if (w->pcap)
 		pcap_frame(w, frame, len, now);
 	return len;
+}
+
+/* What was changed on the way is in the capture as it came, too. */
+static unsigned on_arriving(void *ctx, int end, uint8_t *frame, unsigned len, unsigned room,
+			    unsigned waiting, uint64_t now)
+{
+	struct sim_world *w = ctx;
+	unsigned new_len = len;
+
+	if (!waiting)
+		new_len = sim_track_comes(w->track, w->host[end].st, frame, len, room);
+	if (w->pcap && new_len != len)
+		pcap_frame(w, frame, new_len, now);
+	return new_len;
 }
 
 static void on_lost(void *ctx, int link, bool back, const uint8_t *frame, unsigned len,
@@ -121,8 +136,10 @@ static uint64_t world_clock(void *ctx)
 static int make_wire(struct sim_world *w)
 {
 	struct sim_plan *p = &w->plan;
-	struct wire_watch watch = {
-		.entering = on_entering, .lost = w->opt->verbose ? on_lost : NULL, .ctx = w};
+	struct wire_watch watch = {.entering = on_entering,
+				   .arriving = p->stretch ? on_arriving : NULL,
+				   .lost = w->opt->verbose ? on_lost : NULL,
+				   .ctx = w};
 	int err = wire_create(p->wire_seed, &w->wire), a, b;
 
 	if (err)
