@@ -27,6 +27,16 @@ bool conn_kin(const struct pl_conn *c, const struct lane *self)
 	return self && self->group && self->group == c->lane->group;
 }
 
+void fd_mutex_hold(struct fd_mutex *m)
+{
+	conn_hold(container_of(m, struct pl_conn, fdmu));
+}
+
+void fd_mutex_put(struct fd_mutex *m)
+{
+	conn_put(container_of(m, struct pl_conn, fdmu));
+}
+
 static void far_here(struct lane *l, struct lane_msg *m)
 {
 	struct far_call *fc = container_of(m, struct far_call, msg);

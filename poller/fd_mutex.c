@@ -3,6 +3,11 @@
  * fd_mutex: the slow halves. The rule against lost wakeups is R4's: a waiter enters the
  * FIFO only in its park's commit, when it is off its stack, and looks there once more at
  * what came in between (a granted hand-over, or closed).
+ *
+ * A waiter has no reference, so a close does not wait for it: between its being told and its
+ * running again, on another lane that is a message's way, the object may end, and its commit or
+ * a cut come later still. Hence the hold on the memory. A local mutex needs none: there its g is
+ * no longer parked as soon as it is told.
  */
 #include "poller/fd_mutex.h"
 
@@ -164,28 +169,38 @@ static void fdm_cut(struct g_intr *in)
 		sched_ready(w->g);
 }
 
+static void fdm_let_go(struct fd_mutex *m, bool held)
+{
+	if (held)
+		fd_mutex_put(m);
+}
+
 bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir)
 {
 	struct fd_waiter w = {.in = {.cut = fdm_cut}, .m = m, .dir = dir};
 	uint64_t old = fdm_load(m), new;
-	bool wait;
+	bool wait, held = false;
 
 	do {
-		if (old & FDM_CLOSED)
-			return false;
 		wait = old & FDM_LOCK(dir);
-		if (wait && ctx_self_err())
+		if ((old & FDM_CLOSED) || (wait && ctx_self_err())) {
+			fdm_let_go(m, held);
 			return false;
+		}
 		if (unlikely((old & FDM_REF_MASK) == FDM_REF_MASK))
 			BUG(FDM_FULL);
 		if (unlikely((old & FDM_WAIT_MASK(dir)) == FDM_WAIT_MASK(dir)))
 			BUG(FDM_FULL);
 		new = wait ? old + FDM_WAIT(dir) : (old | FDM_LOCK(dir)) + FDM_REF;
+		if (wait && !held && !m->local) {
+			fd_mutex_hold(m);
+			held = true;
+		}
 	} while (!fdm_cas(m, &old, new));
-	if (!wait)
-		return true;
-	ctx_park(fdm_commit, &w, WAIT_FD_MUTEX, &w.in);
-	return w.granted;
+	if (wait)
+		ctx_park(fdm_commit, &w, WAIT_FD_MUTEX, &w.in);
+	fdm_let_go(m, held);
+	return !wait || w.granted;
 }
 
 bool __fd_mutex_unlock(struct fd_mutex *m, enum fdm_dir dir)

@@ -81,6 +81,11 @@ static inline MUST_USE bool fd_mutex_unlock(struct fd_mutex *m, enum fdm_dir dir
 	return __fd_mutex_unlock(m, dir);
 }
 
+/* fd_mutex_hold, fd_mutex_put - by whom m is a part of: its memory (not what is in it) stays from the
+ * one to the other, whatever was closed and destroyed. Called of a g that waits for m; any lane. */
+void fd_mutex_hold(struct fd_mutex *m);
+void fd_mutex_put(struct fd_mutex *m);
+
 /* fd_mutex_incref - a reference without a lock, for what never parks. false: closed. */
 MUST_USE bool fd_mutex_incref(struct fd_mutex *m);
 /* fd_mutex_decref - true: closed and that was the last reference, the caller destroys. */

@@ -72,6 +72,8 @@ MODELS = {
         ('R53: close wakes nobody', ('NOBODY_IS_WOKEN',) + TWO),
         ('R53: the closer told after its reference', ('CLOSER_AFTER_DECREF',) + TWO),
         ('R52: a cut takes a waiter that was chosen', ('CUT_UNCOUNTED',) + TWO),
+        ('R53: a waiter that does not hold the memory', ('NO_HOLD',) + TWO),
+        ('R53: a cut of a waiter that was told and holds no more', ('HOLD_UNTIL_PARKED',) + TWO),
     )),
     'lane_sleep': ((
         ('two lanes post, a third thread stops, a monitor looks', ()),

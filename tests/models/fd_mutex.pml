@@ -5,8 +5,13 @@
  * word, or one hold of the spin lock, there. Memory is one memory: the word is changed with acquire
  * and release, all else is under the lock. R52, R53.
  *
+ * The object's memory goes with it, unless somebody holds that (conn_hold(), conn_put()): a waiter
+ * does, from where it is counted until it runs again, and the closer. READY is told and not running
+ * yet: on another lane a message's way, in which a cut may come. A call on an object that is freed
+ * when it begins is not this file's.
+ *
  * Never: two with the lock; a waiter that sleeps while nobody has it; a close that does not come
- * back; an object destroyed twice, not at all, or while someone is in it. A macro is a fault, see
+ * back; an object destroyed twice, not at all, or while someone is in it; memory that was freed looked at. A macro is a fault, see
  * check.py.
  */
 #ifndef USERS
@@ -34,19 +39,36 @@ bool has_closer;               /* m->closer */
 
 byte gstate[THREADS];
 bool w_granted[USERS]; /* struct fd_waiter */
+bool resting;          /* user 0 is off its stack: its lane may cut it */
+bool cutting;          /* and does: it cannot run */
+
+byte holds; /* pl_conn.holds */
 
 /* ghosts */
 byte inside, destroyed, out;
+bool freed;
 bool close_is_back;
 
 inline fdm_spin_lock()
 {
-	atomic { !lock -> lock = true }
+	atomic { !lock -> assert(!freed); lock = true }
 }
 
 inline fdm_spin_unlock()
 {
-	lock = false
+	atomic { assert(!freed); lock = false }
+}
+
+inline conn_put()
+{
+	atomic {
+		assert(!freed && holds);
+		holds--;
+		if
+		:: destroyed && holds == 0 -> freed = true; printf("%d: free\n", me)
+		:: else
+		fi
+	}
 }
 
 inline sched_ready(g)
@@ -64,7 +86,8 @@ inline destroy()
 	atomic {
 		assert(closed && refs == 0 && !destroyed && inside == 0);
 		destroyed++;
-		printf("%d: destroy\n", me)
+		freed = (holds == 0);
+		printf("%d: destroy: freed %d\n", me, freed)
 	};
 	if
 	:: has_closer -> sched_ready(CLOSER)
@@ -99,8 +122,13 @@ inline fd_mutex_lock()
 	got = false;
 	atomic {
 		if
-		:: closed -> wait = false
-		:: !closed && locked -> waits++; wait = true
+		:: closed || freed -> wait = false
+		:: !closed && locked ->
+#ifndef NO_HOLD
+			holds++;
+#endif
+			waits++;
+			wait = true
 		:: else -> locked = true; refs++; got = true; wait = false
 		fi;
 		printf("%d: fd_mutex_lock: got %d wait %d\n", me, got, wait)
@@ -108,7 +136,18 @@ inline fd_mutex_lock()
 	if
 	:: wait ->
 		fdm_commit();
-		atomic { gstate[me] != PARKED -> gstate[me] = RUNNING };
+#ifdef HOLD_UNTIL_PARKED
+		conn_put();
+#endif
+		resting = (resting || (me == 0 && gstate[me] != RUNNING));
+		atomic {
+			gstate[me] != PARKED && !(me == 0 && cutting) ->
+			gstate[me] = RUNNING;
+			resting = (resting && me != 0)
+		};
+#if !defined(NO_HOLD) && !defined(HOLD_UNTIL_PARKED)
+		conn_put();
+#endif
 		got = w_granted[me]
 	:: else
 	fi
@@ -140,7 +179,7 @@ inline fd_mutex_unlock()
 {
 	do
 	:: atomic {
-		assert(locked && refs);
+		assert(locked && refs && !freed);
 		hand_over = (waits > 0);
 		if
 		:: hand_over -> waits--
@@ -186,12 +225,12 @@ proctype user(byte me)
 	out++
 }
 
-/* fdm_cut() of user 0's wait, if it is in the queue. */
+/* fdm_cut() of user 0's wait, on its lane. */
 proctype cutter(byte me)
 {
-	byte i, w;
 	bool gone;
 
+	atomic { resting -> cutting = true };
 	fdm_spin_lock();
 	atomic {
 		if
@@ -212,7 +251,8 @@ proctype cutter(byte me)
 	if
 	:: gone -> sched_ready(0)
 	:: else
-	fi
+	fi;
+	cutting = false
 }
 
 inline fd_mutex_close()
@@ -238,6 +278,7 @@ inline fd_mutex_close()
 inline fd_mutex_decref()
 {
 	atomic {
+		assert(!freed);
 		refs--;
 		last = (refs == 0);
 		printf("%d: fd_mutex_decref: last %d\n", me, last)
@@ -249,6 +290,7 @@ proctype closer(byte me)
 	bool last, sent[USERS];
 	byte w;
 
+	holds++;
 	fd_mutex_close();
 	/* fd_mutex_close_wait() */
 	if
@@ -277,6 +319,7 @@ proctype closer(byte me)
 	:: else
 	fi;
 	assert(destroyed == 1);
+	conn_put();
 	close_is_back = true
 }
 
@@ -291,7 +334,7 @@ proctype judge()
 	};
 	assert(!lost_user);
 	assert(!lost_close);
-	assert(!lock && !locked && refs == 0 && granted == 0)
+	assert(!lock && !locked && refs == 0 && granted == 0 && freed)
 }
 
 init {

@@ -24,6 +24,8 @@ struct g {
 static __thread struct g self = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
 static int nr_parked; /* (a) */
 
+static int ready_way; /* (a) how many ready messages may not arrive yet */
+
 void sched_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reason why)
 {
 	(void)why;
@@ -35,6 +37,8 @@ void sched_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_rea
 		pthread_cond_wait(&self.cv, &self.mu);
 	self.ready = false;
 	pthread_mutex_unlock(&self.mu);
+	while (__atomic_load_n(&ready_way, __ATOMIC_SEQ_CST))
+		usleep(100);
 }
 
 void sched_ready(struct g *g)
@@ -67,6 +71,20 @@ void ctx_park(bool (*commit)(struct g *g, void *arg), void *arg, enum wait_reaso
 int ctx_self_err(void)
 {
 	return 0;
+}
+
+static int held; /* (a) holds of all mutexes */
+
+void fd_mutex_hold(struct fd_mutex *m)
+{
+	(void)m;
+	__atomic_fetch_add(&held, 1, __ATOMIC_SEQ_CST);
+}
+
+void fd_mutex_put(struct fd_mutex *m)
+{
+	(void)m;
+	cr_assert_gt(__atomic_fetch_sub(&held, 1, __ATOMIC_SEQ_CST), 0);
 }
 
 struct locker {
@@ -257,6 +275,45 @@ static void close_wakes(struct fd_mutex *m)
 Test(fd_mutex, test_fd_mutex_R53_close_wakes_all_waiters)
 {
 	both(close_wakes);
+}
+
+/* The waiter's lane has not had its ready yet: the object is over, and then its ctx ends. */
+Test(fd_mutex, test_fd_mutex_R53_waiter_told_of_a_close_keeps_the_memory_until_it_runs)
+{
+	struct fd_mutex m;
+	int order = 0;
+	struct locker l = {.m = &m, .dir = FDM_READ, .order = &order};
+
+	fd_mutex_init(&m, false);
+	cr_assert(fd_mutex_lock(&m, FDM_READ));
+	cr_assert_eq(held, 0);
+	start_waiting(&l);
+	cr_assert_eq(held, 1);
+	ready_way = 1;
+	cr_assert_eq(fd_mutex_close(&m), 0);
+	cr_assert(!fd_mutex_unlock(&m, FDM_READ));
+	cr_assert(fd_mutex_close_wait(&m, &(struct fdm_closer){0}));
+	usleep(1000);
+	cr_assert_eq(held, 1, "it would be freed here");
+	last_intr->cut(last_intr);
+	__atomic_store_n(&ready_way, 0, __ATOMIC_SEQ_CST);
+	cr_assert_eq(pthread_join(l.thread, NULL), 0);
+	cr_assert_eq(l.place, -1);
+	cr_assert_eq(held, 0);
+}
+
+Test(fd_mutex, test_fd_mutex_local_waiter_needs_no_hold)
+{
+	struct fd_mutex m;
+	int order = 0;
+	struct locker l = {.m = &m, .dir = FDM_READ, .order = &order};
+
+	fd_mutex_init(&m, true);
+	cr_assert(fd_mutex_lock(&m, FDM_READ));
+	start_waiting(&l);
+	cr_assert_eq(held, 0);
+	cr_assert(!fd_mutex_unlock(&m, FDM_READ));
+	cr_assert_eq(pthread_join(l.thread, NULL), 0);
 }
 
 static void *closer_main(void *arg)

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "poller/netpoll_deadline.h"
 #include "poller/parklane/go.h"
@@ -53,8 +55,6 @@ BOTH(R02_ready_is_taken_without_parking)
 	close_pd(pd);
 }
 
-/* R3's window, opened by hand: what a closer on another thread would do after WAIT was
- * published and before the park. Here it is the error that stands before wait() begins. */
 BOTH(R03_error_before_the_park_is_seen_and_leaves_no_waiter)
 {
 	struct wait w = {.mode = NETPOLL_READ};
@@ -67,6 +67,71 @@ BOTH(R03_error_before_the_park_is_seen_and_leaves_no_waiter)
 	cr_assert_eq(pd->rg, PD_NIL);
 	cr_assert_eq(e->fake.waiters, 0);
 	close_pd(pd);
+}
+
+/*
+ * R3's window: what others do between the look at the error with which a wait begins and the
+ * publishing of WAIT. The pd's page cannot be written, so that the exchange which publishes it stops
+ * in a signal; there they do it, and then the exchange is done.
+ */
+static void *window;
+static void (*in_window)(void);
+
+static void window_opens(int sig)
+{
+	if (!window || mprotect(window, NETPOLL_BLOCK, PROT_READ | PROT_WRITE))
+		_exit(100 + sig);
+	window = NULL;
+	in_window();
+}
+
+/* wait_with - a read of pd, whose err is `err`. */
+static void wait_with(struct env *e, void (*fn)(void), int err)
+{
+	struct sigaction sa = {.sa_handler = window_opens, .sa_flags = SA_ONSTACK};
+	struct wait w = {.mode = NETPOLL_READ};
+
+	pd = open_pd(e);
+	env_go(e, waits, &w);
+	cr_assert_eq(sigaction(SIGSEGV, &sa, NULL), 0);
+	in_window = fn;
+	window = (void *)((uintptr_t)pd & ~(uintptr_t)(NETPOLL_BLOCK - 1));
+	cr_assert_eq(mprotect(window, NETPOLL_BLOCK, PROT_READ), 0);
+	env_turns(e, 1);
+	cr_assert_null(window, "it was opened");
+	cr_assert(w.done);
+	cr_assert_eq(w.err, err);
+	cr_assert_eq(pd->rg, PD_NIL);
+	cr_assert_eq(netpoll_waiters(&e->fake), 0);
+	close_pd(pd);
+}
+
+static void closes_in_window(void)
+{
+	netpoll_evict(pd);
+}
+
+static void expires_in_window(void)
+{
+	netpoll_set_deadline(pd, 1, NETPOLL_READ);
+}
+
+static void event_in_window(void)
+{
+	netpoll_ready(pd, NETPOLL_READ);
+}
+
+Test(netpoll_locked, test_netpoll_R03_close_event_deadline_between_the_look_and_the_park)
+{
+	struct env e;
+
+	if (NETPOLL_BLOCK % sysconf(_SC_PAGESIZE))
+		cr_skip("a page holds more than a block of pds");
+	pd_env_init(&e, false);
+	wait_with(&e, closes_in_window, -EBADF);
+	wait_with(&e, expires_in_window, -ETIME);
+	wait_with(&e, event_in_window, 0);
+	env_fini(&e);
 }
 
 BOTH(R04_waiter_is_in_the_word_and_counted_once_parked)
