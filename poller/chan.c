@@ -48,13 +48,51 @@ PL_API struct pl_chan *pl_chan_hold(struct pl_chan *c)
 	return c;
 }
 
+/* Somebody stands in a queue of c, or has still to leave it. With the lock. */
+static bool chan_in_use(const struct pl_chan *c)
+{
+	return c->recvq.head || c->sendq.head || c->gone;
+}
+
+/* all_leave - is each that stands in q on its way out: claimed, or in a ctx that ended, be it that the
+ * cut is on its way to another lane? While w is in the queue its g cannot leave the ctx. */
+static bool all_leave(const struct pl_waitq *q)
+{
+	for (const struct pl_waiter *w = q->head; w; w = w->next)
+		if (!__atomic_load_n(&w->wait->claimed, __ATOMIC_ACQUIRE) &&
+		    !ctx_pending(w->wait->g))
+			return false;
+	return true;
+}
+
 PL_API void pl_chan_put(struct pl_chan *c)
 {
+	bool orphan;
+
 	if (!c || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	if (waitq_first(&c->recvq) || waitq_first(&c->sendq))
+	chan_lock(c);
+	if (!all_leave(&c->recvq) || !all_leave(&c->sendq))
 		BUG("pl_chan_put: goroutines wait on the channel that is freed");
-	free(c);
+	orphan = c->orphan = chan_in_use(c);
+	chan_unlock(c);
+	if (!orphan)
+		free(c);
+}
+
+void chan_leave(struct pl_chan *c, struct pl_waitq *q, struct pl_waiter *w)
+{
+	bool last;
+
+	chan_lock(c);
+	if (w->queued)
+		waitq_remove(q, w);
+	else
+		c->gone--;
+	last = c->orphan && !chan_in_use(c);
+	chan_unlock(c);
+	if (last)
+		free(c);
 }
 
 PL_API size_t pl_chan_len(const struct pl_chan *c)
@@ -75,7 +113,7 @@ struct chan_wait {
 	struct pl_waiter w;
 	struct pl_chan *c;
 	bool send;
-	int ret; /* if the commit's try did it */
+	int ret; /* shared: of the commit's try; -EAGAIN: it stands in the queue */
 };
 
 static struct pl_waitq *chan_queue(struct pl_chan *c, bool send)
@@ -83,18 +121,13 @@ static struct pl_waitq *chan_queue(struct pl_chan *c, bool send)
 	return send ? &c->sendq : &c->recvq;
 }
 
-/* chan_leave - take the place in the queue back. */
-static void chan_leave(struct chan_wait *cw)
-{
-	chan_lock(cw->c);
-	if (cw->w.queued)
-		waitq_remove(chan_queue(cw->c, cw->send), &cw->w);
-	chan_unlock(cw->c);
-}
-
 static void chan_drop(struct g_intr *in)
 {
-	chan_leave(container_of(in, struct chan_wait, wt.intr));
+	struct chan_wait *cw = container_of(in, struct chan_wait, wt.intr);
+
+	/* else a partner served it, or its commit's try did */
+	if (!cw->wt.won && (!cw->wt.shared || cw->ret == -EAGAIN))
+		chan_leave(cw->c, chan_queue(cw->c, cw->send), &cw->w);
 }
 
 /* chan_woken - what the call returns: the operation was done, the channel closed, or the ctx
@@ -106,7 +139,7 @@ static int chan_woken(struct chan_wait *cw)
 			return cw->send ? 0 : 1;
 		return cw->send ? -EPIPE : 0;
 	}
-	chan_leave(cw);
+	chan_leave(cw->c, chan_queue(cw->c, cw->send), &cw->w);
 	return ctx_pending(cw->wt.g);
 }
 
@@ -266,7 +299,7 @@ static void take_all(struct pl_chan *c, struct pl_waitq *q, bool zero, struct pl
 {
 	struct pl_waiter *w;
 
-	while ((w = waitq_take(q))) {
+	while ((w = waitq_take(q, &c->gone))) {
 		if (zero && w->elem)
 			memset(w->elem, 0, c->elem_size);
 		w->next = NULL;

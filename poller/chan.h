@@ -22,7 +22,9 @@ struct pl_chan {
 	size_t cap;       /* (c) */
 	size_t n, head;   /* elements in buf, and where the oldest is */
 	struct pl_waitq recvq, sendq;
-	uint32_t refs; /* (a) */
+	uint32_t refs; /* (a) the users'; those who wait have none */
+	uint32_t gone; /* out of their queue, claimed by others, and still to chan_leave() */
+	bool orphan;   /* refs came to 0: who leaves last frees it */
 	char buf[] ALIGNED(16);
 };
 
@@ -63,7 +65,7 @@ static inline int chan_try_send(struct pl_chan *c, const void *elem, struct g **
 	*ret_wake = NULL;
 	if (unlikely(c->closed))
 		return -EPIPE;
-	w = waitq_take(&c->recvq);
+	w = waitq_take(&c->recvq, &c->gone);
 	if (w) {
 		if (w->elem)
 			chan_copy(c, w->elem, elem);
@@ -81,7 +83,7 @@ static inline int chan_try_send(struct pl_chan *c, const void *elem, struct g **
 /* chan_pop - the oldest of the buffer; the oldest parked sender's takes its place. */
 static inline void chan_pop(struct pl_chan *c, void *elem, struct g **ret_wake)
 {
-	struct pl_waiter *w = waitq_take(&c->sendq);
+	struct pl_waiter *w = waitq_take(&c->sendq, &c->gone);
 
 	if (elem)
 		chan_copy(c, elem, chan_slot(c, 0));
@@ -106,7 +108,7 @@ static inline int chan_try_recv(struct pl_chan *c, void *elem, struct g **ret_wa
 		chan_pop(c, elem, ret_wake);
 		return 1;
 	}
-	w = waitq_take(&c->sendq);
+	w = waitq_take(&c->sendq, &c->gone);
 	if (w) {
 		if (elem)
 			chan_copy(c, elem, w->elem);
@@ -133,6 +135,13 @@ static inline int chan_try_recv(struct pl_chan *c, void *elem, struct g **ret_wa
  */
 int __chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send);
 int chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send);
+
+/*
+ * chan_leave - give the place of w back, which stood in q of c and was not taken from there: it was
+ * claimed by its ctx, or for another case of its select. c may be gone after that. Who was taken by a
+ * partner or a close must not look at c again: that one may have put the last reference since.
+ */
+void chan_leave(struct pl_chan *c, struct pl_waitq *q, struct pl_waiter *w);
 
 /* chan_foreign - may the lane l (NULL: none) not touch c? */
 static inline bool chan_foreign(const struct pl_chan *c, const struct lane *l)

@@ -51,8 +51,8 @@ static bool case_ready(const struct pl_select_case *k)
 	if (!c)
 		return false;
 	if (k->op == PL_SELECT_SEND)
-		return c->closed || c->n < c->cap || waitq_first(&c->recvq);
-	return c->n || c->closed || waitq_first(&c->sendq);
+		return c->closed || c->n < c->cap || waitq_first(&c->recvq, &c->gone);
+	return c->n || c->closed || waitq_first(&c->sendq, &c->gone);
 }
 
 static int case_try(struct pl_select_case *k, struct g **ret_wake)
@@ -122,13 +122,12 @@ static bool select_commit(struct g *g, void *arg)
 	return park;
 }
 
+/* select_leave - all queues but the one that it was taken from: that channel may be gone. */
 static void select_leave(struct select *s)
 {
-	select_lock(s);
 	for (unsigned i = 0; i < s->n; i++)
-		if (s->w[i].queued)
-			waitq_remove(case_queue(&s->cases[i]), &s->w[i]);
-	select_unlock(s);
+		if (s->cases[i].chan && &s->w[i] != s->wt.won)
+			chan_leave(s->cases[i].chan, case_queue(&s->cases[i]), &s->w[i]);
 }
 
 static void select_drop(struct g_intr *in)
@@ -140,7 +139,6 @@ static void select_drop(struct g_intr *in)
 		select_leave(s);
 }
 
-/* select_woken - leave all queues but the one that we were taken from. */
 static int select_woken(struct select *s)
 {
 	struct pl_waiter *won = s->wt.won;

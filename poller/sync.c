@@ -35,10 +35,12 @@ static void sync_drop(struct g_intr *in)
 {
 	struct sync_wait *sw = container_of(in, struct sync_wait, wt.intr);
 
-	spin_lock(sw->lock);
-	if (sw->w.queued)
-		waitq_remove(sw->q, &sw->w);
-	spin_unlock(sw->lock);
+	if (!sw->wt.won) {
+		spin_lock(sw->lock);
+		if (sw->w.queued)
+			waitq_remove(sw->q, &sw->w);
+		spin_unlock(sw->lock);
+	}
 	if (sw->dropped)
 		sw->dropped(sw, !sw->entered || sw->wt.won);
 }
@@ -157,7 +159,7 @@ PL_API void pl_mutex_unlock(struct pl_mutex *m)
 		if (!(old & MUTEX_LOCKED))
 			BUG("pl_mutex_unlock: it is not locked");
 		spin_lock(&m->lock);
-		w = waitq_take(&m->q);
+		w = waitq_take(&m->q, NULL);
 		if (!m->q.head)
 			__atomic_fetch_and(&m->word, ~MUTEX_WAITERS, __ATOMIC_RELAXED);
 		spin_unlock(&m->lock);
@@ -182,7 +184,7 @@ static bool group_over(struct pl_wait_group *wg, int old)
 		spin_unlock(&wg->lock);
 		return false;
 	}
-	while ((w = waitq_take(&wg->q))) {
+	while ((w = waitq_take(&wg->q, NULL))) {
 		w->next = NULL;
 		*tail = w;
 		tail = &w->next;

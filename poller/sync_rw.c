@@ -193,7 +193,10 @@ static void cond_leave(struct cond_wait *cw)
 
 static void cond_drop(struct g_intr *in)
 {
-	cond_leave(container_of(in, struct cond_wait, wt.intr));
+	struct cond_wait *cw = container_of(in, struct cond_wait, wt.intr);
+
+	if (!cw->wt.won)
+		cond_leave(cw);
 }
 
 PL_API int pl_cond_wait(struct pl_cond *c, struct pl_mutex *m)
@@ -223,7 +226,7 @@ PL_API void pl_cond_signal(struct pl_cond *c)
 	struct pl_waiter *w;
 
 	spin_lock(&c->lock);
-	w = waitq_take(&c->q);
+	w = waitq_take(&c->q, NULL);
 	spin_unlock(&c->lock);
 	if (w)
 		sched_ready(w->wait->g);
@@ -234,7 +237,7 @@ PL_API void pl_cond_broadcast(struct pl_cond *c)
 	struct pl_waiter *w, *woken = NULL, **tail = &woken;
 
 	spin_lock(&c->lock);
-	while ((w = waitq_take(&c->q))) {
+	while ((w = waitq_take(&c->q, NULL))) {
 		w->next = NULL;
 		*tail = w;
 		tail = &w->next;

@@ -10,7 +10,7 @@ void wait_cut(struct g_intr *in)
 		__sched_ready(wt->g->sched, wt->g);
 }
 
-struct pl_waiter *waitq_first(struct pl_waitq *q)
+struct pl_waiter *waitq_first(struct pl_waitq *q, uint32_t *gone)
 {
 	struct pl_waiter *w;
 
@@ -18,6 +18,8 @@ struct pl_waiter *waitq_first(struct pl_waitq *q)
 		if (!__atomic_load_n(&w->wait->claimed, __ATOMIC_ACQUIRE))
 			return w;
 		waitq_remove(q, w);
+		if (gone)
+			++*gone;
 	}
 	return NULL;
 }

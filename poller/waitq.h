@@ -99,8 +99,10 @@ static inline void waitq_remove(struct pl_waitq *q, struct pl_waiter *w)
 }
 
 /* waitq_take - claim the oldest that nobody else has claimed; NULL if there is none. The caller
- * makes w->wait->g ready once it has dropped the lock, and touches w no more after that. */
-static inline struct pl_waiter *waitq_take(struct pl_waitq *q)
+ * makes w->wait->g ready once it has dropped the lock, and touches w no more after that. Those that
+ * somebody else has claimed are put out of the queue on the way, and counted in *gone (unless NULL):
+ * they will come for their place nevertheless. */
+static inline struct pl_waiter *waitq_take(struct pl_waitq *q, uint32_t *gone)
 {
 	struct pl_waiter *w;
 
@@ -110,12 +112,14 @@ static inline struct pl_waiter *waitq_take(struct pl_waitq *q)
 			w->wait->won = w;
 			return w;
 		}
+		if (gone)
+			++*gone;
 	}
 	return NULL;
 }
 
-/* waitq_first - the oldest that nobody has claimed yet (another lane may, right now). */
-struct pl_waiter *waitq_first(struct pl_waitq *q);
+/* waitq_first - the oldest that nobody has claimed yet (another lane may, right now). *gone as above. */
+struct pl_waiter *waitq_first(struct pl_waitq *q, uint32_t *gone);
 
 /* waitq_ready_all - wake a list linked by next that waitq_take() gave, oldest first. */
 void waitq_ready_all(struct pl_waiter *list);

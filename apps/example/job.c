@@ -7,6 +7,7 @@
 
 struct job {
 	struct pl_chan *todo, *done;
+	struct pl_wait_group workers;
 };
 
 static void work(void *arg)
@@ -17,8 +18,9 @@ static void work(void *arg)
 	while (pl_chan_recv(j->todo, &n) == 1) {
 		n *= n;
 		if (pl_chan_send(j->done, &n) < 0)
-			return; /* the ctx ended */
+			break; /* the ctx ended */
 	}
+	pl_wait_group_done(&j->workers);
 }
 
 static int run_job(struct job *j, uint64_t from, uint64_t to, uint64_t *sum)
@@ -30,8 +32,11 @@ static int run_job(struct job *j, uint64_t from, uint64_t to, uint64_t *sum)
 	if (pl_ctx_with_deadline(pl_ctx_self(), pl_now() + 1000000000, &ctx) < 0)
 		return -1;
 	outer = pl_ctx_enter(ctx); /* reaches every call that waits ... */
-	for (int w = 0; w < 2; w++)
-		pl_go_ctx(ctx, work, j); /* ... and those of the workers */
+	for (int w = 0; w < 2; w++) {
+		pl_wait_group_add(&j->workers, 1);
+		if (pl_go_ctx(ctx, work, j) < 0) /* ... and those of the workers */
+			pl_wait_group_done(&j->workers);
+	}
 	while (missing && i >= 0) {
 		struct pl_select_case c[] = {
 			{from < to ? j->todo : NULL, PL_SELECT_SEND, &from, 0},
@@ -46,7 +51,8 @@ static int run_job(struct job *j, uint64_t from, uint64_t to, uint64_t *sum)
 		}
 	}
 	pl_ctx_leave(outer);
-	pl_ctx_cancel(ctx, 0); /* the workers go home */
+	pl_ctx_cancel(ctx, 0);           /* the workers go home, */
+	pl_wait_group_wait(&j->workers); /* and look at the job no more */
 	pl_ctx_put(ctx);
 	return i < 0 ? i : 0; /* -ETIME: a second was not enough */
 }
@@ -54,14 +60,14 @@ static int run_job(struct job *j, uint64_t from, uint64_t to, uint64_t *sum)
 static void main_job(void *arg)
 {
 	uint64_t sum = 0;
-	struct job j;
+	struct job j = {0};
 
-	if (pl_chan_make(sizeof(uint64_t), 0, 0, &j.todo) ||
-	    pl_chan_make(sizeof(uint64_t), 0, 0, &j.done))
-		return;
-	if (run_job(&j, 0, *(const uint64_t *)arg, &sum) == 0)
+	if (pl_chan_make(sizeof(uint64_t), 0, 0, &j.todo) == 0 &&
+	    pl_chan_make(sizeof(uint64_t), 0, 0, &j.done) == 0 &&
+	    run_job(&j, 0, *(const uint64_t *)arg, &sum) == 0)
 		printf("%llu\n", (unsigned long long)sum);
-	/* the channels end with the program: the workers may still look at them */
+	pl_chan_put(j.todo);
+	pl_chan_put(j.done);
 }
 
 int main(int argc, char **argv)

@@ -35,8 +35,9 @@ struct pl_chan;
  * and on no lane. The caller owns one reference of *ret_chan. */
 PL_API int pl_chan_make(size_t elem_size, size_t cap, unsigned flags, struct pl_chan **ret_chan);
 /* pl_chan_hold, pl_chan_put - one reference more, one less (NULL: nothing); the last put frees it
- * and what is still in it. Fatal if somebody waits on it then (goroutines that were dropped with
- * their lane do not). A local channel's: on its lane, or after it. */
+ * and what is still in it. Fatal if somebody waits on it then; those do not whose ctx ended (so cancel,
+ * then put), who were served, or who were dropped with their lane: that they may have to run once more
+ * is no concern of the caller's. A local channel's: on its lane, or after it. */
 PL_API struct pl_chan *pl_chan_hold(struct pl_chan *c);
 PL_API void pl_chan_put(struct pl_chan *c);
 

@@ -285,6 +285,53 @@ Test(select, test_select_dropped_with_its_lane_is_in_no_queue)
 	env_fini(&e);
 }
 
+/* Who served it puts the channel before it runs again: only the others are left. ASan judges. */
+Test(select, test_select_woken_looks_no_more_at_the_channel_that_served_it)
+{
+	struct sel s = {.n = 0};
+	struct env e, other;
+
+	for (int lane_ends = 0; lane_ends < 2; lane_ends++) {
+		s.n = 0;
+		env_init(&e, true);
+		env_init(&other, true);
+		make(&e, PL_CHAN_SHARED, PL_CHAN_SHARED);
+		for (int j = 0; j < NR; j++)
+			add(&s, ch[j], PL_SELECT_RECV, 0);
+		start(&other, &s);
+		cr_assert_eq(try_send(&e, ch[2], 7), 0);
+		pl_chan_put(ch[2]);
+		ch[2] = NULL;
+		if (!lane_ends)
+			env_turns(&other, 1);
+		cr_assert_eq(s.done, !lane_ends);
+		env_fini(&other);
+		put_all();
+		env_fini(&e);
+	}
+}
+
+/* Served by one channel, it still stands in the queues of the others, whose last reference goes. */
+Test(select, test_select_served_elsewhere_put_of_the_others_waits_for_it_to_leave)
+{
+	struct sel s = {.n = 0};
+	struct env e, other;
+
+	env_init(&e, true);
+	env_init(&other, true);
+	make(&e, PL_CHAN_SHARED, PL_CHAN_SHARED);
+	for (int j = 0; j < NR; j++)
+		add(&s, ch[j], PL_SELECT_RECV, 0);
+	start(&other, &s);
+	cr_assert_eq(try_send(&e, ch[2], 7), 0);
+	cr_assert_eq(try_send(&e, ch[0], 7), -EAGAIN, "throws it out of that queue");
+	put_all();
+	env_turns(&other, 1);
+	cr_assert(s.done && s.ret == 2);
+	env_fini(&other);
+	env_fini(&e);
+}
+
 Test(select, test_select_without_cases_waits_for_the_ctx_alone)
 {
 	struct sel s = {.n = 0};
