@@ -476,14 +476,15 @@ static const struct end *stuck(uint64_t now)
 	return NULL;
 }
 
-/* at_rest - nothing hops and nobody ends since long: a message was lost. */
-static bool at_rest(uint64_t now)
+/* at_rest - nothing hops and nobody ends since long: a message was lost. Between the hops and the
+ * ends it is the pairs that are looked at, for as long as it takes. */
+static bool at_rest(bool hopping, bool ending, uint64_t now)
 {
 	static uint64_t seen, since;
 	uint64_t n = __atomic_load_n(&hops, __ATOMIC_RELAXED) +
 		     __atomic_load_n(&ended, __ATOMIC_SEQ_CST);
 
-	if (n != seen || !since) {
+	if (n != seen || !since || (!hopping && !ending)) {
 		seen = n;
 		since = now;
 	}
@@ -495,10 +496,12 @@ static bool watch(void)
 	struct timespec tick = {.tv_nsec = 20 * (long)NSEC_PER_MSEC};
 
 	while (__atomic_load_n(&ended, __ATOMIC_SEQ_CST) < PAIRS + LANES * DISTURBERS) {
-		bool hopping = !__atomic_load_n(&begun, __ATOMIC_SEQ_CST);
-		const struct end *e = hopping ? NULL : stuck(tsc_mono_ns());
+		bool ending = __atomic_load_n(&enough, __ATOMIC_RELAXED), hopping;
+		const struct end *e;
 
 		nanosleep(&tick, NULL);
+		hopping = !__atomic_load_n(&begun, __ATOMIC_SEQ_CST);
+		e = hopping ? NULL : stuck(tsc_mono_ns());
 		if (parks_so_far() >= want_parks)
 			__atomic_store_n(&enough, true, __ATOMIC_RELAXED);
 		if (e) {
@@ -507,8 +510,7 @@ static bool watch(void)
 			       (int)(e->pair - pairs), e->no, e->lane, e->pair->kind, e->life);
 			return false;
 		}
-		if ((hopping || __atomic_load_n(&enough, __ATOMIC_RELAXED)) &&
-		    at_rest(tsc_mono_ns())) {
+		if (at_rest(hopping, ending, tsc_mono_ns())) {
 			printf("# a message was lost: %llu hops, %u ended\n",
 			       (unsigned long long)hops, ended);
 			return false;
