@@ -8,17 +8,16 @@
 #include <errno.h>
 
 #include "poller/conn_ops.h"
+#include "poller/lane_call.h"
 #include "poller/lane_int.h"
 #include "poller/sched.h"
 
 /* On the stack of the g that calls, which is parked until the answer is in. */
-struct far_call {
+struct far_close {
 	struct lane_msg msg;
 	struct pl_conn *c;
-	int (*fn)(struct pl_conn *c, void *arg);
-	void *arg;
 	struct g *caller;
-	struct fdm_closer closer; /* of a close: caller, until the last user is out */
+	struct fdm_closer closer; /* caller, until the last user is out */
 	int err;
 };
 
@@ -37,18 +36,35 @@ void fd_mutex_put(struct fd_mutex *m)
 	conn_put(container_of(m, struct pl_conn, fdmu));
 }
 
-static void far_here(struct lane *l, struct lane_msg *m)
+struct far_call {
+	struct pl_conn *c;
+	int (*fn)(struct pl_conn *c, void *arg);
+	void *arg;
+};
+
+static int far_here(struct lane *l, void *arg)
 {
-	struct far_call *fc = container_of(m, struct far_call, msg);
+	const struct far_call *fc = arg;
 
 	(void)l;
-	fc->err = fc->fn(fc->c, fc->arg);
-	sched_ready(fc->caller);
+	return fc->fn(fc->c, fc->arg);
+}
+
+int conn_far(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg)
+{
+	struct far_call fc = {.c = c, .fn = fn, .arg = arg};
+	int err;
+
+	/* from here on c is not freed under us, only closed */
+	conn_hold(c);
+	err = lane_call(c->lane, far_here, &fc);
+	conn_put(c);
+	return err;
 }
 
 static void far_close_here(struct lane *l, struct lane_msg *m)
 {
-	struct far_call *fc = container_of(m, struct far_call, msg);
+	struct far_close *fc = container_of(m, struct far_close, msg);
 	int err = conn_close_for(fc->c, &fc->closer, fc->caller);
 
 	(void)l;
@@ -60,32 +76,20 @@ static void far_close_here(struct lane *l, struct lane_msg *m)
 
 static bool far_commit(struct g *g, void *arg)
 {
-	struct far_call *fc = arg;
+	struct far_close *fc = arg;
 
 	fc->caller = g;
 	lane_post(fc->c->lane, &fc->msg);
 	return true;
 }
 
-static int far_call(struct far_call *fc)
-{
-	/* from here on c is not freed under us, only closed */
-	conn_hold(fc->c);
-	sched_park(far_commit, fc, WAIT_LANE);
-	conn_put(fc->c);
-	return fc->err;
-}
-
-int conn_far(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg)
-{
-	struct far_call fc = {.msg = {.fn = far_here}, .c = c, .fn = fn, .arg = arg};
-
-	return far_call(&fc);
-}
-
+/* No lane_call(): it may have to wait for users, and no ctx ends it. */
 int conn_far_close(struct pl_conn *c)
 {
-	struct far_call fc = {.msg = {.fn = far_close_here}, .c = c};
+	struct far_close fc = {.msg = {.fn = far_close_here}, .c = c};
 
-	return far_call(&fc);
+	conn_hold(c);
+	sched_park(far_commit, &fc, WAIT_LANE);
+	conn_put(c);
+	return fc.err;
 }

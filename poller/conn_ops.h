@@ -77,7 +77,7 @@ bool conn_kin(const struct pl_conn *c, const struct lane *self);
 /*
  * conn_far - fn(c, arg) on the thread of c's lane, which is another one of the caller's group,
  * between goroutines: fn may not park. The caller does until it is done. c may be closed
- * meanwhile. What fn returns.
+ * meanwhile. What fn returns, or lane_call().
  */
 MUST_USE int conn_far(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *arg);
 /* conn_far_close - pl_close() there. 0; -EBADF. */

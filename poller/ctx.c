@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "poller/lane_call.h"
 #include "poller/lane_int.h"
 #include "poller/spin.h"
 #include "stack/base/bug.h"
@@ -172,6 +173,8 @@ void ctx_lane_end(struct lane *l)
 		n = n->next;
 		if (m->fn == bye)
 			bye(l, m);
+		else
+			(void)lane_call_end(m);
 	}
 }
 

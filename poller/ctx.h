@@ -51,8 +51,8 @@ void ctx_cut_msg(struct lane *l, struct lane_msg *m);
  * that is on its way to it. ctx_g_drop - and with its lane, wherever it stands; lane_destroy(). */
 void ctx_g_exit(struct g *g);
 void ctx_g_drop(struct g *g);
-/* ctx_lane_end - of what l's inbox still holds, free the ctxs that came home; the rest is left
- * behind. lane_destroy(). */
+/* ctx_lane_end - of what l's inbox still holds, free the ctxs that came home and the calls; the rest
+ * is left behind. lane_destroy(). */
 void ctx_lane_end(struct lane *l);
 
 #endif

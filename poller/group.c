@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "poller/group_int.h"
+#include "poller/lane_call.h"
 #include "poller/lane_int.h"
 #include "stack/base/bug.h"
 
@@ -183,45 +184,27 @@ void group_listener_del(struct lane_group *grp, unsigned index, uint32_t v4, uin
 
 /* ---- a goroutine for another lane ---- */
 
-/* On the stack of the g that asks, which is parked until the answer is in. */
 struct go_call {
-	struct lane_msg msg;
-	struct lane *to;
 	void (*fn)(void *arg);
 	void *arg;
 	const char *name;
-	struct g *asks;
-	int err;
 };
 
-static void go_here(struct lane *l, struct lane_msg *m)
+static int go_here(struct lane *l, void *arg)
 {
-	struct go_call *c = container_of(m, struct go_call, msg);
+	const struct go_call *c = arg;
 
-	c->err = lane_go(l, c->fn, c->arg, c->name);
-	sched_ready(c->asks);
-}
-
-static bool go_commit(struct g *g, void *arg)
-{
-	struct go_call *c = arg;
-
-	c->asks = g;
-	lane_post(c->to, &c->msg);
-	return true;
+	return lane_go(l, c->fn, c->arg, c->name);
 }
 
 int lane_group_go(unsigned index, void (*fn)(void *arg), void *arg, const char *name)
 {
-	struct lane *self = lane_self();
-	struct go_call c = {.msg = {.fn = go_here}, .fn = fn, .arg = arg, .name = name};
+	struct lane *self = lane_self(), *to;
+	struct go_call c = {.fn = fn, .arg = arg, .name = name};
 
 	BUG_ON(!self);
 	if (index == self->index)
 		return lane_go(self, fn, arg, name);
-	c.to = self->group ? lane_group_lane(self->group, index) : NULL;
-	if (!c.to)
-		return -EINVAL;
-	sched_park(go_commit, &c, WAIT_LANE);
-	return c.err;
+	to = self->group ? lane_group_lane(self->group, index) : NULL;
+	return to ? lane_call(to, go_here, &c) : -EINVAL;
 }

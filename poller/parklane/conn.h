@@ -8,14 +8,15 @@
  * read, write and accept on it, nor do others on one that was dialled or accepted over io_uring;
  * over epoll, and on adopted fds, those of all lanes may (and an accepted connection
  * belongs to the lane that accepted it). All other calls may come from any lane of the program:
- * where they have to, they park until the owner has done them. A pointer may be handed to
+ * where they have to, they park until the owner has done them, or the goroutine's ctx ends and the
+ * owner has not begun: then they are not done at all. A pointer may be handed to
  * a call until pl_close() has returned to its caller.
  *
  * Errors common to all calls: -EBADF closed (before or during the call); -ETIME the
  * deadline passed (TCP's own -ETIMEDOUT stays distinct); -ECONNRESET the peer reset;
  * -EPIPE a write after that, or after pl_shutdown (no SIGPIPE); -EHOSTUNREACH, -ENETUNREACH;
  * -ECANCELED or -ETIME the goroutine's ctx ended (ctx.h): all calls that can wait, but not
- * pl_close; -EXDEV the caller may not do that from its lane, or is on none. Errors stay: after a
+ * pl_close, since who gave it up would neither have the conn nor be rid of it; -EXDEV the caller may not do that from its lane, or is on none. Errors stay: after a
  * reset every read says -ECONNRESET once the bytes that came before it are read, and every
  * write -EPIPE; after the end of the stream every read says 0.
  */

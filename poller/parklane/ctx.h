@@ -2,8 +2,8 @@
 /*
  * Cancellation, as Go's context: a tree of ctxs; one that is cancelled, or whose deadline passes,
  * ends with all below it. A goroutine enters a ctx instead of handing it to every call: from then
- * on each of its blocking calls (conns, pl_sleep, channels, select, mutexes, cond, wait group,
- * pl_blocking) that is pending, and each later one, fails with the ctx's error until it leaves.
+ * on each of its blocking calls (conns but for pl_close, pl_sleep, channels, select, mutexes, cond,
+ * wait group, pl_blocking, pl_go_on) that is pending, and each later one, fails with the ctx's error until it leaves.
  * What need not wait may succeed nevertheless where its description says so (mutexes).
  *
  * NULL is the background: it never ends. Entering NULL shields what must be done to the end.

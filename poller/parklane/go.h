@@ -33,7 +33,8 @@ PL_API int pl_go_named(void (*fn)(void *arg), void *arg, const char *name);
 /*
  * Lanes: one thread and one cpu each, which share nothing. pl_nr_lanes - how many there are;
  * pl_lane_index - the current one's number, from 0; pl_go_on - start fn(arg) on lane `lane`, and
- * park until it stands in that lane's queue. 0; -ENOMEM; -EINVAL no such lane. A connection, a
+ * park until it stands in that lane's queue. 0; -ENOMEM; -EINVAL no such lane; -ECANCELED or -ETIME
+ * (another lane only) the caller's ctx ended first (ctx.h): fn is not started. A connection, a
  * listener too, belongs to the lane whose goroutine made it: a server starts a goroutine that
  * listens on each (on the same port), and the device or the kernel shares clients out.
  */
