@@ -49,8 +49,6 @@ static void sleep_in_kernel(struct lane *l, int64_t limit)
 		if (delay < 0 || d < delay)
 			delay = d;
 	}
-	__atomic_store_n(&l->poll_until, delay < 0 ? UINT64_MAX : l->now + (uint64_t)delay,
-			 __ATOMIC_RELAXED); /* R41 */
 	/* In this order: who clears the idle bit finds `sleeping` set, and breaks. Else a pusher could
 	 * clear it in between, and the lane would sleep where no later push looks for it. */
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
@@ -73,7 +71,6 @@ static void sleep_in_kernel(struct lane *l, int64_t limit)
 	__atomic_store_n(&l->sleeping, 0, __ATOMIC_RELAXED);
 	if (l->group)
 		movable_awake(l);
-	__atomic_store_n(&l->poll_until, 0, __ATOMIC_RELAXED);
 	l->now = lane_clock(l);
 	l->kernel_last = l->now; /* R41 */
 	l->kernel_gs = 0;

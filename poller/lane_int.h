@@ -58,10 +58,9 @@ struct lane {
 	/* (a) any thread */
 	struct mlist inbox ALIGNED(CACHE_LINE); /* (a) struct lane_msg; pairs with `sleeping` */
 	bool stop;                              /* lane_stop(); pairs with `sleeping` */
-	uint32_t visitors;   /* (a) threads inside lane_stop() or between lane_visit() and its end;
+	uint32_t visitors; /* (a) threads inside lane_stop() or between lane_visit() and its end;
 			      * pairs with lane_visitors_wait() */
-	uint8_t sleeping;    /* 1 = may block; seq_cst, see lane_idle.c */
-	uint64_t poll_until; /* R41: ns until which the lane sleeps; 0 = it does not */
+	uint8_t sleeping;  /* 1 = may block; seq_cst, see lane_idle.c */
 	/* cold */
 	struct lane_config cfg ALIGNED(CACHE_LINE);
 	int node;               /* (c) NUMA node, -1 = does not matter */

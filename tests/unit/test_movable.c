@@ -326,6 +326,54 @@ Test(movable, test_movable_R48_woken_lane_with_own_work_passes_on, .init = setup
 	cr_assert_eq(d.grp->idle, 0, "it had work of its own, and woke another");
 }
 
+Test(movable, test_movable_R48_half_of_the_busy_lanes_search_at_most, .init = setup,
+     .fini = teardown)
+{
+	for (int i = 0; i < 40; i++)
+		go_movable(0, note_lane, NULL);
+	d.grp->searching = 1; /* as if lane 0 did */
+	env_turns(&d.e[1], 3);
+	cr_assert_eq(ran, 0);
+	cr_assert_eq(d.grp->searching, 1);
+	d.grp->searching = 0;
+	env_turns(&d.e[1], 1);
+	cr_assert_eq(ran_on[1], 20);
+}
+
+Test(movable, test_movable_R48_push_wakes_nobody_while_one_searches, .init = setup,
+     .fini = teardown)
+{
+	movable_sleep(d.e[1].lane);
+	d.grp->searching = 1; /* as if a third lane did */
+	go_movable(0, note_lane, NULL);
+	cr_assert_eq(d.grp->idle, 2, "it sleeps on");
+	d.grp->searching = 0;
+	go_movable(0, note_lane, NULL);
+	cr_assert_eq(d.grp->idle, 0);
+	movable_awake(d.e[1].lane);
+}
+
+static unsigned when[700];
+
+static void note_when(void *arg)
+{
+	when[(uintptr_t)arg] = ++ran;
+}
+
+Test(movable, test_movable_R39_every_61st_pick_is_of_the_global_queue, .init = setup,
+     .fini = teardown)
+{
+	/* The 257th finds the queue full: the 128 oldest and it go to the global one. */
+	for (uintptr_t i = 0; i < 300; i++)
+		go_movable(0, note_when, (void *)i);
+	cr_assert_eq(d.grp->gq_nr, 129);
+	while (ran < 300)
+		cr_assert_gt(env_turns(&d.e[0], 1), 0);
+	cr_assert_eq(when[128], 1, "its own first");
+	cr_assert_eq(when[0], 61);
+	cr_assert_eq(when[16], 122, "one of a batch of 16 runs at once, the others queue");
+}
+
 Test(movable, test_lane_prepare_sleep_is_found_by_a_push, .init = setup, .fini = teardown)
 {
 	int64_t timeout;

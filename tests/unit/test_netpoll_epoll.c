@@ -16,6 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "bug_signal.h"
 #include "poller/group.h"
 #include "poller/lane.h"
 #include "poller/lane_int.h"
@@ -263,6 +264,12 @@ Test(netpoll_epoll, test_netpoll_R33_eintr_returns_empty)
 	signal(SIGALRM, on_alarm);
 	setitimer(ITIMER_REAL, &it, NULL);
 	cr_assert_eq(nb->ops->poll(nb, -1), 0);
+}
+
+Test(netpoll_epoll, test_netpoll_R33_an_epoll_that_is_gone_is_fatal, .signal = BUG_SIGNAL)
+{
+	close(lane_fd(lane));
+	look();
 }
 
 Test(netpoll_epoll, test_netpoll_R35_many_breaks_are_one_wake)
