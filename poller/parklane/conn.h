@@ -5,7 +5,7 @@
  * writes; two readers (or two writers) take turns (R52).
  *
  * A connection belongs to the lane that made it. Over Parklane's stack only that lane's goroutines
- * read, write and accept on it, nor do others on one that was dialled or accepted over io_uring;
+ * read, write and accept on it, nor do others on one that was made over io_uring;
  * over epoll, and on adopted fds, those of all lanes may (and an accepted connection
  * belongs to the lane that accepted it). All other calls may come from any lane of the program:
  * where they have to, they park until the owner has done them, or the goroutine's ctx ends and the
