@@ -31,8 +31,8 @@
 #define STUCK_LOOKS 1000u /* a lane that made no progress for a second is told about as stuck */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct lane_dump *dump_lanes; /* under lock; gdb looks here, too */
-static unsigned nr_lanes;            /* under lock; ever made */
+/* under lock; by run and number; gdb looks here, too */
+static struct lane_dump *dump_lanes;
 
 /* ---- the lane's side ---- */
 
@@ -217,23 +217,71 @@ void dump_lane_thread(struct lane *l, bool on)
 	__atomic_store_n(&l->dump.on_thread, on, __ATOMIC_RELEASE);
 }
 
+/* list_in, list_out - with the lock. */
+static void list_in(struct lane_dump *d)
+{
+	struct lane_dump **at = &dump_lanes;
+
+	while (*at && ((*at)->run < d->run || ((*at)->run == d->run && (*at)->number < d->number)))
+		at = &(*at)->next;
+	d->next = *at;
+	*at = d;
+}
+
+static void list_out(struct lane_dump *d)
+{
+	struct lane_dump **at;
+
+	for (at = &dump_lanes; *at != d; at = &(*at)->next)
+		;
+	*at = d->next;
+}
+
+static struct lane_group *group_of(const struct lane_dump *d)
+{
+	return container_of(d, struct lane, dump)->group;
+}
+
 void dump_lane_add(struct lane *l)
 {
 	pthread_mutex_lock(&lock);
-	l->dump.number = nr_lanes++;
-	l->dump.next = dump_lanes;
-	dump_lanes = &l->dump;
+	/* the first number that no lane without a group has: the list is in order */
+	for (struct lane_dump *d = dump_lanes; d; d = d->next)
+		if (!group_of(d) && d->number == l->dump.number)
+			l->dump.number++;
+	list_in(&l->dump);
+	pthread_mutex_unlock(&lock);
+}
+
+/* run_of - that of the group's other lanes, else the first that no group has. */
+static unsigned run_of(const struct lane_group *grp)
+{
+	unsigned run = 0;
+
+	for (struct lane_dump *d = dump_lanes; d; d = d->next)
+		if (group_of(d) == grp)
+			return d->run;
+	for (struct lane_dump *d = dump_lanes; d; d = d->next)
+		if (group_of(d) && d->run == run)
+			run++;
+	return run;
+}
+
+void dump_lane_join(struct lane *l, struct lane_group *grp, unsigned index)
+{
+	pthread_mutex_lock(&lock);
+	list_out(&l->dump);
+	l->dump.run = run_of(grp);
+	l->dump.number = index;
+	l->group = grp;
+	list_in(&l->dump);
 	pthread_mutex_unlock(&lock);
 }
 
 void dump_lane_remove(struct lane *l)
 {
-	struct lane_dump **at;
-
 	pthread_mutex_lock(&lock);
-	for (at = &dump_lanes; *at != &l->dump; at = &(*at)->next)
-		;
-	*at = l->dump.next;
+	list_out(&l->dump);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -325,14 +373,25 @@ static struct dump *dump_make(bool all, uint32_t nr_g)
 	return NULL;
 }
 
+/* print_title - "lane 1 of run 2 on cpu 3"; the first run, mostly the only one, has no number. */
+static void print_title(const struct lane *l, char *buf, size_t size)
+{
+	char run[24] = "", cpu[24] = "";
+
+	if (l->dump.run)
+		snprintf(run, sizeof(run), " of run %u", l->dump.run + 1);
+	if (l->cfg.cpu >= 0)
+		snprintf(cpu, sizeof(cpu), " on cpu %d", l->cfg.cpu);
+	snprintf(buf, size, "lane %u%s%s", l->dump.number, run, cpu);
+}
+
 static int print_lane(FILE *f, struct symbols *sy, struct lane *l, const struct dump_call *call)
 {
 	struct dump *d;
 	char title[64];
 	bool told = true;
 
-	snprintf(title, sizeof(title), l->cfg.cpu >= 0 ? "lane %u on cpu %d" : "lane %u",
-		 l->dump.number, l->cfg.cpu);
+	print_title(l, title, sizeof(title));
 	if (l == call->mine) {
 		dump_print(f, sy, title, call->told);
 		return 0;

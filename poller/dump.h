@@ -15,19 +15,24 @@
 
 struct dump;
 struct lane;
+struct lane_group;
 
 /* A lane's part: in struct lane. */
 struct lane_dump {
-	struct dump *want;      /* (a) whose request is open; NULL none */
-	uint32_t busy;          /* (a) the lane works on *want just now; pairs with take_back() */
-	bool on_thread;         /* (a) a thread runs the lane */
-	pthread_t thread;       /* (a) which: valid if on_thread */
-	unsigned number;        /* (c) lanes of the process are counted from 0 */
+	struct dump *want; /* (a) whose request is open; NULL none */
+	uint32_t busy;     /* (a) the lane works on *want just now; pairs with take_back() */
+	bool on_thread;    /* (a) a thread runs the lane */
+	pthread_t thread;  /* (a) which: valid if on_thread */
+	/* under the registry's lock: as dumps and gdb number the lane. In a group as pl_lane_index()
+	 * does, and `run` tells groups that live at the same time apart, from 0. */
+	unsigned run, number;
 	struct lane_dump *next; /* under the registry's lock */
 };
 
-/* dump_lane_add/remove - lane_create and lane_destroy: the process's list of lanes. */
+/* dump_lane_add/remove - lane_create and lane_destroy: the process's list of lanes. dump_lane_join -
+ * of lane_join: sets l->group, which the list is sorted by. */
 void dump_lane_add(struct lane *l);
+void dump_lane_join(struct lane *l, struct lane_group *grp, unsigned index);
 void dump_lane_remove(struct lane *l);
 /* dump_lane_thread - the calling thread is the lane's from now on, or no more. */
 void dump_lane_thread(struct lane *l, bool on);

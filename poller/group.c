@@ -47,8 +47,8 @@ void lane_join(struct lane *l, struct lane_group *grp, unsigned index)
 {
 	BUG_ON(index >= grp->nr || l->group || grp->lane[index]);
 	BUG_ON(l->kernel && l->np.nr_open); /* netpoll_plain() */
-	l->group = grp;
 	l->index = index;
+	dump_lane_join(l, grp, index);
 	(void)pthread_mutex_lock(&grp->end_lock);
 	grp->nr_joined++;
 	(void)pthread_mutex_unlock(&grp->end_lock);

@@ -3,7 +3,8 @@
 
     info goroutines            who is there: number, state, wait reason, how long, function
     goroutine N [COMMAND]      COMMAND (default: bt) as if the thread stood in goroutine N;
-                               LANE:N where several lanes have a goroutine of that number
+                               LANE:N where several lanes have a goroutine of that number,
+                               RUN.LANE:N where several pl_run go on at once
 
 Needs the library's debugging information. A parked goroutine's registers lie where
 coro_switch() pushed them: an unwinder makes these the caller of the thread's newest frame, so
@@ -56,7 +57,7 @@ def span(ns):
 
 
 def lanes():
-    """struct lane * of each lane, by number."""
+    """struct lane * of each lane, in the order of dump.c."""
     symbol = gdb.lookup_static_symbol('dump_lanes')
     if symbol is None:
         raise gdb.GdbError('no debugging information of Parklane here')
@@ -66,7 +67,13 @@ def lanes():
     while int(at):
         found.append((gdb.Value(int(at) - offset)).cast(lane_type.pointer()))
         at = at['next']
-    return sorted(found, key=lambda lane: int(lane['dump']['number']))
+    return found
+
+
+def label(lane):
+    """As pl_lane_index() has it; in front of it which pl_run, but for the first."""
+    run, number = int(lane['dump']['run']), int(lane['dump']['number'])
+    return '%d.%d' % (run + 1, number) if run else str(number)
 
 
 def goroutines(lane):
@@ -96,7 +103,7 @@ def describe(lane, g):
         ns = max(0, now_of(lane) - int(g['since']))
         text = '%s, %s' % (why, span(ns))
     name = g['name'].string() if int(g['name']) else '?'
-    return '%6d:%-8d %-28s %s' % (int(lane['dump']['number']), int(g['id']), text, name)
+    return '%6s:%-8d %-28s %s' % (label(lane), int(g['id']), text, name)
 
 
 class InfoGoroutines(gdb.Command):
@@ -171,7 +178,7 @@ UNWINDER = GoroutineUnwinder()
 
 
 class Goroutine(gdb.Command):
-    """goroutine [LANE:]N [COMMAND]: COMMAND (default: bt) in goroutine N."""
+    """goroutine [[RUN.]LANE:]N [COMMAND]: COMMAND (default: bt) in goroutine N."""
 
     def __init__(self):
         super().__init__('goroutine', gdb.COMMAND_STACK)
@@ -180,16 +187,16 @@ class Goroutine(gdb.Command):
         number, _, command = arg.strip().partition(' ')
         lane_nr, _, rest = number.rpartition(':')
         try:
-            want, lane_nr = int(rest), int(lane_nr) if lane_nr else None
+            want = int(rest)
         except ValueError:
-            raise gdb.GdbError('usage: goroutine [LANE:]N [COMMAND]')
+            raise gdb.GdbError('usage: goroutine [[RUN.]LANE:]N [COMMAND]')
         found = [(lane, g) for lane in lanes() for g in goroutines(lane)
-                 if int(g['id']) == want and lane_nr in (None, int(lane['dump']['number']))]
+                 if int(g['id']) == want and lane_nr in ('', label(lane))]
         if not found:
             raise gdb.GdbError('no goroutine %s: see info goroutines' % number)
         if len(found) > 1:
             raise gdb.GdbError('several lanes have one: ' + ', '.join(
-                '%d:%d' % (int(lane['dump']['number']), want) for lane, _ in found))
+                '%s:%d' % (label(lane), want) for lane, _ in found))
         lane, g = found[0]
         if enum_name(g['state'], 'g_state') == G_RUNNING:
             raise gdb.GdbError("it runs: switch to its lane's thread (info threads)")

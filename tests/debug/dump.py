@@ -58,7 +58,7 @@ def blocks(text):
 def test_dump_groups_1000_alike_with_reason_time_and_frames():
     with Crowd('1000') as c:
         c.p.send_signal(signal.SIGQUIT)
-        text = c.text_until(r'(?s)lane 1: .*lane 0: .*coro_trampoline.*\n\n')
+        text = c.text_until(r'(?s)lane 0: .*lane 1: .*coro_trampoline.*\n\n')
         assert c.p.poll() is None, 'it goes on'
         c.p.send_signal(signal.SIGTERM)
         assert c.p.wait(10) == 0

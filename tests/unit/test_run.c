@@ -151,3 +151,52 @@ Test(run, test_run_first_goroutine_has_the_name_of_its_function, .timeout = 20)
 	text[n] = '\0';
 	cr_assert_not_null(strstr(text, "goroutine 1 [running]: dumps_itself\n"), "%s", text);
 }
+
+/* ---- the numbers of its lanes ---- */
+
+static void waits(void *arg)
+{
+	(void)arg;
+	pl_sleep(INT64_MAX);
+}
+
+static void dumps_lanes(void *arg)
+{
+	static const char *const name[] = {"waits_0", "waits_1", "waits_2"};
+
+	for (unsigned i = pl_nr_lanes(); i-- > 0;)
+		cr_assert_eq(pl_go_on_named(i, waits, NULL, name[i]), 0);
+	cr_assert_eq(pl_dump_goroutines(*(int *)arg, 0), 0);
+}
+
+/* dumped_lanes - the dump of a run of three lanes, as text. */
+static void dumped_lanes(char *text, size_t size)
+{
+	struct pl_options three = {.lanes = 3};
+	int fd[2];
+	ssize_t n;
+
+	cr_assert_eq(pipe(fd), 0);
+	cr_assert_eq(pl_run(&three, dumps_lanes, &fd[1]), 0, "%s", pl_last_error());
+	close(fd[1]);
+	n = read(fd[0], text, size - 1);
+	cr_assert_gt(n, 0);
+	text[n] = '\0';
+	close(fd[0]);
+}
+
+Test(run, test_run_dump_numbers_lanes_as_pl_lane_index_in_each_run, .timeout = 20)
+{
+	static const char *const want[] = {
+		"lane 0: ", ": waits_0\n", "lane 1: ", ": waits_1\n", "lane 2: ", ": waits_2\n"};
+	char text[16384];
+
+	for (int run = 0; run < 2; run++) {
+		const char *at = text;
+
+		dumped_lanes(text, sizeof(text));
+		for (unsigned i = 0; i < sizeof(want) / sizeof(want[0]) && at; i++)
+			at = strstr(at, want[i]);
+		cr_assert_not_null(at, "run %d: %s", run, text);
+	}
+}
