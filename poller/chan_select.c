@@ -187,6 +187,8 @@ PL_API int pl_select(struct pl_select_case *cases, unsigned n, bool or_default)
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < n; i++) {
+		if ((unsigned)cases[i].op > PL_SELECT_RECV)
+			return -EINVAL;
 		if (!cases[i].chan)
 			continue;
 		if (chan_foreign(cases[i].chan, l))

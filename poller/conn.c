@@ -236,6 +236,12 @@ COLD int conn_refused(void)
 
 /* ---- listen, accept, dial ---- */
 
+/* is_net - a caller may have cast anything to the enum. */
+static bool is_net(enum pl_net net)
+{
+	return (unsigned)net <= PL_NET_KERNEL;
+}
+
 /* conn_net - the ops of the network that a call is about; NULL the lane l has none such. */
 static const struct conn_ops *conn_net(const struct lane *l, enum pl_net net)
 {
@@ -265,6 +271,8 @@ PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
 
 	if (!l)
 		return -EXDEV;
+	if (!is_net(net))
+		return -EINVAL;
 	if (addr->family != PL_AF_INET)
 		return -EAFNOSUPPORT;
 	if (!addr_is_host(addr))
@@ -374,6 +382,8 @@ PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadlin
 
 	if (!l)
 		return -EXDEV;
+	if (!is_net(net))
+		return -EINVAL;
 	if (addr->family != PL_AF_INET)
 		return -EAFNOSUPPORT;
 	if (!addr->port || !addr_is_host(addr))

@@ -80,7 +80,7 @@ struct pl_select_case {
  * pl_select - one of cases[n], chosen uniformly at random among those that are ready (by the
  * lane's own generator, so that virtual time replays); parks until one is, unless or_default:
  * then -EAGAIN (Go's default branch). The index of the chosen case, whose ret is set; -EINVAL
- * n > PL_SELECT_MAX; the common errors. Without any case that can get ready it parks until the
+ * n > PL_SELECT_MAX or an op that is none; the common errors. Without any case that can get ready it parks until the
  * goroutine's ctx ends.
  */
 PL_API int pl_select(struct pl_select_case *cases, unsigned n, bool or_default);

@@ -66,7 +66,7 @@ PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr);
 /* pl_addr_format - "10.0.0.1:7" into buf (22 bytes suffice for IPv4); returns buf. */
 PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size);
 
-/* pl_listen - backlog < 1 means 1024. 0; -EADDRINUSE; -EADDRNOTAVAIL; -EINVAL; -EMFILE;
+/* pl_listen - backlog < 1 means 1024. 0; -EADDRINUSE; -EADDRNOTAVAIL; -EINVAL no such net; -EMFILE;
  * -ENOBUFS; -ENODEV PL_NET_STACK on a lane without a device, PL_NET_KERNEL in virtual time;
  * -EACCES a port below 1024 without the right to it. Port 0 is chosen; pl_local_addr tells.
  *
@@ -84,7 +84,7 @@ PL_API int pl_accept(struct pl_conn *listener, struct pl_conn **ret_conn);
 /* pl_dial - connect, parks until it is done. addr 0.0.0.0 means this host, as in Linux.
  * deadline: absolute pl_now() ns, 0 none; in the past it is refused at once with -ETIME.
  * 0; -ECONNREFUSED; -ETIMEDOUT; -EHOSTUNREACH; -ENETUNREACH; -EADDRNOTAVAIL ports exhausted;
- * -EINVAL port 0, broadcast or multicast; -ENODEV as pl_listen; -EMFILE, -ENFILE, -ENOBUFS; -ENOSPC
+ * -EINVAL port 0, broadcast or multicast, no such net; -ENODEV as pl_listen; -EMFILE, -ENFILE, -ENOBUFS; -ENOSPC
  * as pl_adopt; the common errors (R56). */
 PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
 		   struct pl_conn **ret_conn);

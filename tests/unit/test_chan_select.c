@@ -356,6 +356,12 @@ static void bad_args(void *arg)
 	(void)arg;
 	cr_assert_eq(pl_select(many, PL_SELECT_MAX + 1, true), -EINVAL);
 	cr_assert_eq(pl_select(many, PL_SELECT_MAX, true), -EAGAIN);
+	/* it waited for ever */
+	many[1].op = (enum pl_select_op)7;
+	cr_assert_eq(pl_select(many, 2, false), -EINVAL);
+	many[1].op = (enum pl_select_op) - 1;
+	cr_assert_eq(pl_select(many, 2, false), -EINVAL);
+	many[1].op = PL_SELECT_SEND;
 }
 
 Test(select, test_select_bad_arguments_are_refused)

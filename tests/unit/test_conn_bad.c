@@ -145,6 +145,28 @@ Test(conn_bad, test_conn_epoll_watches_used_up_say_enospc, .timeout = 20)
 	(void)in_lane_on(LANE_KERNEL_EPOLL, t_enospc);
 }
 
+/* ---- arguments that no enum has ---- */
+
+static void t_no_such_net(void *arg)
+{
+	struct pl_conn *l, *c;
+
+	(void)arg;
+	addr = (struct pl_addr){.family = PL_AF_INET};
+	memcpy(&addr.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	IS(pl_listen(PL_NET_KERNEL, &addr, 0, &l), 0);
+	IS(pl_local_addr(l, &addr), 0);
+	IS(pl_dial((enum pl_net)9, &addr, 0, &c), -EINVAL);
+	IS(pl_listen((enum pl_net)9, &addr, 0, &c), -EINVAL);
+	IS(pl_dial((enum pl_net) - 1, &addr, 0, &c), -EINVAL);
+	IS(pl_close(l), 0);
+}
+
+Test(conn_bad, test_conn_net_that_is_none_is_einval, .timeout = 20)
+{
+	in_lane(t_no_such_net);
+}
+
 /* ---- double use, the counters' limit ---- */
 
 static ssize_t raw_nothing(int fd, void *arg)
