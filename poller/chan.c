@@ -73,7 +73,7 @@ PL_API void pl_chan_put(struct pl_chan *c)
 		return;
 	chan_lock(c);
 	if (!all_leave(&c->recvq) || !all_leave(&c->sendq))
-		BUG("pl_chan_put: goroutines wait on the channel that is freed");
+		bug_misuse("pl_chan_put: goroutines wait on the channel that is freed");
 	orphan = c->orphan = chan_in_use(c);
 	chan_unlock(c);
 	if (!orphan)

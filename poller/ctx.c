@@ -290,7 +290,9 @@ static struct g *self(void)
 {
 	struct g *g = sched_self();
 
-	BUG_ON(!g);
+	if (unlikely(!g))
+		bug_misuse("pl_ctx_enter, pl_ctx_leave or pl_ctx_self: called outside of a "
+			   "goroutine");
 	return g;
 }
 

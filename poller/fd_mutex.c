@@ -188,9 +188,9 @@ bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir)
 			return false;
 		}
 		if (unlikely((old & FDM_REF_MASK) == FDM_REF_MASK))
-			BUG(FDM_FULL);
+			bug_misuse(FDM_FULL);
 		if (unlikely((old & FDM_WAIT_MASK(dir)) == FDM_WAIT_MASK(dir)))
-			BUG(FDM_FULL);
+			bug_misuse(FDM_FULL);
 		new = wait ? old + FDM_WAIT(dir) : (old | FDM_LOCK(dir)) + FDM_REF;
 		if (wait && !held && !m->local) {
 			fd_mutex_hold(m);
@@ -226,7 +226,7 @@ bool fd_mutex_incref(struct fd_mutex *m)
 		if (old & FDM_CLOSED)
 			return false;
 		if (unlikely((old & FDM_REF_MASK) == FDM_REF_MASK))
-			BUG(FDM_FULL);
+			bug_misuse(FDM_FULL);
 	} while (!fdm_cas(m, &old, old + FDM_REF));
 	return true;
 }
@@ -251,7 +251,7 @@ int fd_mutex_close(struct fd_mutex *m)
 		if (old & FDM_CLOSED)
 			return -EBADF;
 		if (unlikely((old & FDM_REF_MASK) == FDM_REF_MASK))
-			BUG(FDM_FULL);
+			bug_misuse(FDM_FULL);
 		new = (old | FDM_CLOSED) + FDM_REF;
 		new &= ~(FDM_WAIT_MASK(FDM_READ) | FDM_WAIT_MASK(FDM_WRITE));
 	} while (!fdm_cas(m, &old, new));

@@ -7,20 +7,27 @@
 #include "poller/ctx.h"
 #include "poller/group.h"
 #include "poller/lane_int.h"
+#include "poller/last_words.h"
 #include "poller/sched_int.h"
 #include "stack/base/bug.h"
+
+static COLD __attribute__((noreturn)) void misplaced(const char *call)
+{
+	char what[80];
+
+	bug_set_handler(words_bug); /* as lane_create() does: there may have been none yet */
+	(void)snprintf(what, sizeof(what), "%s: called outside of a goroutine", call);
+	bug_misuse(what);
+}
 
 /* self - the lane of the goroutine that calls; outside of one the program is told which call. */
 #define self() __self(__func__)
 static struct lane *__self(const char *call)
 {
 	struct lane *l = lane_self();
-	char what[80];
 
-	if (unlikely(!l)) {
-		(void)snprintf(what, sizeof(what), "%s: called outside of a goroutine", call);
-		BUG(what);
-	}
+	if (unlikely(!l))
+		misplaced(call);
 	return l;
 }
 
@@ -52,16 +59,26 @@ unsigned pl_nr_lanes(void)
 	return grp ? lane_group_nr(grp) : 1;
 }
 
+/* self_g - the same, and it is not the lane's own stack. */
+#define self_g() __self_g(__func__)
+static struct g *__self_g(const char *call)
+{
+	struct g *g = __self(call)->sched.cur;
+
+	if (unlikely(!g))
+		misplaced(call);
+	return g;
+}
+
 void pl_yield(void)
 {
-	sched_yield_();
+	__sched_yield(self_g()->sched);
 }
 
 int pl_sleep(int64_t ns)
 {
-	struct g *g = self()->sched.cur;
+	struct g *g = self_g();
 
-	BUG_ON(!g);
 	if (unlikely(g->ctx))
 		return ctx_sleep(g, ns);
 	sched_sleep(ns);
@@ -70,9 +87,8 @@ int pl_sleep(int64_t ns)
 
 void pl_keep_fp(int on)
 {
-	struct g *g = sched_self();
+	struct g *g = self_g();
 
-	BUG_ON(!g);
 	g->keep_fp = on != 0;
 }
 

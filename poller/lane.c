@@ -18,6 +18,7 @@
 #include "poller/ctx.h"
 #include "poller/group_int.h"
 #include "poller/lane_int.h"
+#include "poller/last_words.h"
 #include "poller/netpoll_epoll.h"
 #include "poller/netpoll_uring.h"
 #include "stack/base/bug.h"
@@ -98,12 +99,6 @@ static void unpin_thread(const cpu_set_t *old)
 	(void)sched_setaffinity(0, sizeof(*old), old);
 }
 
-static void bug_to_stderr(const char *msg)
-{
-	(void)!write(STDERR_FILENO, msg, strlen(msg));
-	(void)!write(STDERR_FILENO, "\n", 1);
-}
-
 /* cpu_check - may the lane be pinned there? Known only by trying; said here rather than by the
  * first turn. */
 static int cpu_check(const struct lane_config *cfg)
@@ -138,7 +133,7 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 		err = cpu_check(cfg);
 	if (err)
 		return err;
-	bug_set_handler(bug_to_stderr);
+	bug_set_handler(words_bug);
 	l = aligned_alloc(CACHE_LINE, sizeof(*l));
 	if (!l)
 		return -ENOMEM;

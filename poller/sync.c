@@ -157,7 +157,7 @@ PL_API void pl_mutex_unlock(struct pl_mutex *m)
 	while (!__atomic_compare_exchange_n(&m->word, &old, 0, false, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED)) {
 		if (!(old & MUTEX_LOCKED))
-			BUG("pl_mutex_unlock: it is not locked");
+			bug_misuse("pl_mutex_unlock: it is not locked");
 		spin_lock(&m->lock);
 		w = waitq_take(&m->q, NULL);
 		if (!m->q.head)

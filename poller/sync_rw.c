@@ -138,7 +138,7 @@ PL_API void pl_rwmutex_runlock(struct pl_rwmutex *m)
 
 	do {
 		if (old < RW_READER)
-			BUG("pl_rwmutex_runlock: it is not locked for reading");
+			bug_misuse("pl_rwmutex_runlock: it is not locked for reading");
 		if ((old & RW_WAIT) && old < 2 * RW_READER) {
 			rw_release(m, RW_READER);
 			return;
@@ -155,7 +155,7 @@ PL_API void pl_rwmutex_unlock(struct pl_rwmutex *m)
 					__ATOMIC_RELAXED))
 		return;
 	if (!(old & RW_WRITER))
-		BUG("pl_rwmutex_unlock: it is not locked for writing");
+		bug_misuse("pl_rwmutex_unlock: it is not locked for writing");
 	rw_release(m, RW_WRITER);
 }
 

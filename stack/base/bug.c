@@ -32,6 +32,13 @@ static char *put_dec(char *p, const char *end, unsigned v)
 	return p;
 }
 
+static __attribute__((noreturn)) void die(const char *msg)
+{
+	if (bug_handler)
+		bug_handler(msg);
+	__builtin_trap();
+}
+
 void bug_fatal(const char *file, int line, const char *what)
 {
 	char msg[256];
@@ -44,7 +51,16 @@ void bug_fatal(const char *file, int line, const char *what)
 	p = put_str(p, end, ": ");
 	p = put_str(p, end, what);
 	*p = 0;
-	if (bug_handler)
-		bug_handler(msg);
-	__builtin_trap();
+	die(msg);
+}
+
+void bug_misuse(const char *what)
+{
+	char msg[256];
+	const char *end = msg + sizeof(msg) - 1;
+	char *p = put_str(msg, end, "parklane: a mistake of the program's: ");
+
+	p = put_str(p, end, what);
+	*p = 0;
+	die(msg);
 }
