@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,14 +166,12 @@ static int first_thread(struct run *r, const struct open_hooks *hooks, int err)
 
 /* ---- all of them ---- */
 
-/* The threads take no signals: a program's handlers run where it called pl_run(). */
+/* With the caller's signal mask: what their goroutines start inherits it. A program's handlers run on
+ * its main thread nevertheless, which the kernel prefers unless it blocks the signal. */
 static int start_threads(struct run *r)
 {
-	sigset_t every, old;
 	int err = 0;
 
-	sigfillset(&every);
-	(void)pthread_sigmask(SIG_BLOCK, &every, &old);
 	for (r->nr_threads = 1; r->nr_threads < r->all.nr; r->nr_threads++) {
 		struct seat *s = &r->seat[r->nr_threads];
 
@@ -182,7 +179,6 @@ static int start_threads(struct run *r)
 		if (err)
 			break;
 	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
 		lane_group_absent(r->all.grp, r->all.nr - r->nr_threads);
 		return open_error(err, "no thread for lane %u: %s", r->nr_threads, strerror(-err));

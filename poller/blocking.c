@@ -39,6 +39,7 @@ struct job {
 	struct g *g;             /* (c) */
 	struct lane *lane;       /* (c) where g parked */
 	struct lane *home;       /* (c) whose arena g's stack is of */
+	sigset_t mask;           /* (c) of the program: fn's, and what it starts inherits it */
 };
 
 /* All under mu, which is held for a few stores: a lane may wait for it. */
@@ -88,10 +89,14 @@ static void job_move(struct job *j, enum job_state state, struct list_head *to)
 /* job_run - with mu, which is dropped meanwhile. */
 static void job_run(struct job *j)
 {
+	sigset_t idle; /* all: no handler runs in a thread that nobody called */
+
 	job_move(j, JOB_RUNNING, &pool.running);
 	pool.nr_work--;
 	pthread_mutex_unlock(&pool.mu);
+	pthread_sigmask(SIG_SETMASK, &j->mask, &idle);
 	j->fn(j->arg);
+	pthread_sigmask(SIG_SETMASK, &idle, NULL);
 	pthread_mutex_lock(&pool.mu);
 	if (j->state == JOB_LEFT) {
 		pthread_mutex_unlock(&pool.mu);
@@ -264,7 +269,8 @@ static int blocking(void (*fn)(void *arg), void *arg, void (*drop)(void *arg))
 			  .drop = drop,
 			  .g = l->sched.cur,
 			  .lane = l,
-			  .home = l->sched.cur->home->lane};
+			  .home = l->sched.cur->home->lane,
+			  .mask = *lane_program_mask(l)};
 	list_init(&j->link);
 	err = pool_reserve(l);
 	if (err) {

@@ -23,6 +23,7 @@ int lane_group_create(unsigned nr, struct lane_group **ret_group)
 		return -ENOMEM;
 	memset(grp, 0, sizeof(*grp));
 	grp->nr = grp->expected = nr;
+	(void)pthread_sigmask(SIG_BLOCK, NULL, &grp->program_mask);
 	(void)pthread_mutex_init(&grp->lock, NULL);
 	(void)pthread_cond_init(&grp->all_here, NULL);
 	(void)pthread_mutex_init(&grp->end_lock, NULL);

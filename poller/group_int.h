@@ -4,6 +4,7 @@
 #define POLLER_GROUP_INT_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct group_listener {
 
 struct lane_group {
 	unsigned nr;                  /* (c) */
+	sigset_t program_mask;        /* (c) of the thread that made the group */
 	struct lane *lane[LANES_MAX]; /* (a) release in lane_join(), acquire in lane_group_lane() */
 	/* (a) movable gs; all of it sequentially consistent, see movable.c */
 	uint32_t nr_movable ALIGNED(CACHE_LINE); /* (a) alive and not bound yet */

@@ -102,6 +102,18 @@ uint64_t lane_next_event(struct lane *l);
 MUST_USE int lane_signals_attach(struct lane_thread *t);
 void lane_signals_detach(struct lane_thread *t);
 
+/* lane_fork_attach - the calling thread runs a lane: what goroutines must not do to it (lane_fork.c)
+ * is told of. */
+void lane_fork_attach(void);
+/* lane_forked - in the child that a goroutine has forked: that one. NULL elsewhere. lane_forked_at - is
+ * that what an access to addr, which faulted, is about? */
+struct g *lane_forked(void);
+bool lane_forked_at(uintptr_t addr);
+#define LANE_FORK_RULE                                                                             \
+	" called into Parklane in the child of its fork(), which may only call exec or _exit"
+/* lane_program_mask - the signals that the program had blocked before lanes blocked more. */
+const sigset_t *lane_program_mask(const struct lane *l);
+
 /* lane_mem_bind - put not yet touched memory on the lane's node (lane_mem.c). */
 void lane_mem_bind(const struct lane *l, void *p, size_t size);
 /* lane_mem_node - the node of a cpu, -1 where there is only one or no libnuma. */

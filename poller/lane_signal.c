@@ -3,7 +3,8 @@
  * Signals on a lane's thread. A goroutine that runs into its guard ends the program with a
  * line that names it and its frames; the handler runs on an alternate stack. All asynchronous
  * signals are blocked, since a handler on a goroutine's small stack is an accident, apart from those
- * by which a user ends or stops a program: who handles these gives SA_ONSTACK.
+ * by which a user ends or stops a program: who handles these gives SA_ONSTACK. What a thread blocks
+ * its children block, too: so no more than that, and pl_blocking()'s threads block nothing.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -34,7 +35,7 @@ static struct g *overflowed(uintptr_t addr)
 	int64_t slot = -1;
 
 	/* A movable g may run on a stack of another lane's arena. */
-	s = l && l->sched.cur ? l->sched.cur->home : NULL;
+	s = l && !lane_forked() && l->sched.cur ? l->sched.cur->home : NULL;
 	if (s)
 		slot = coro_arena_slot(&s->arena, addr, &in_guard);
 	return slot >= 0 && in_guard ? sched_of_slot(s, (uint32_t)slot) : NULL;
@@ -43,12 +44,16 @@ static struct g *overflowed(uintptr_t addr)
 /* explained - has it been said why addr faulted? */
 static bool explained(uintptr_t addr)
 {
-	const struct g *g = overflowed(addr);
+	bool in_child = lane_forked_at(addr);
+	const struct g *g = in_child ? lane_forked() : overflowed(addr);
 
 	if (!g)
 		return false;
-	words_goroutine_num(g, ": stack overflow, its stack has ",
-			    (uint64_t)(g->stack.hi - g->stack.lo) / 1024, " KiB");
+	if (in_child)
+		words_goroutine(g, LANE_FORK_RULE);
+	else
+		words_goroutine_num(g, ": stack overflow, its stack has ",
+				    (uint64_t)(g->stack.hi - g->stack.lo) / 1024, " KiB");
 	words_frames(g, true);
 	return true;
 }
@@ -103,6 +108,20 @@ static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SI
 static const int user_signals[] = {SIGABRT, SIGINT,  SIGTERM, SIGQUIT, SIGHUP,
 				   SIGTSTP, SIGCONT, SIGTTIN, SIGTTOU, SIGPIPE};
 
+/*
+ * leave_child - SIGCHLD is left open where nobody handles it: the kernel then throws it away. Blocked,
+ * it would be so in what system(3) and popen(3) start as well, and a shell's `wait` waits for it for
+ * ever.
+ */
+static void leave_child(sigset_t *blocked)
+{
+	struct sigaction sa;
+
+	if (sigaction(SIGCHLD, NULL, &sa) == 0 && !(sa.sa_flags & SA_SIGINFO) &&
+	    (sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN))
+		sigdelset(blocked, SIGCHLD);
+}
+
 int lane_signals_attach(struct lane_thread *t)
 {
 	sigset_t set, faults;
@@ -112,6 +131,7 @@ int lane_signals_attach(struct lane_thread *t)
 	if (err)
 		return err;
 	pthread_once(&segv_once, install_segv);
+	lane_fork_attach();
 	sigfillset(&set);
 	sigemptyset(&faults);
 	for (size_t i = 0; i < ARRAY_SIZE(fault_signals); i++) {
@@ -120,6 +140,7 @@ int lane_signals_attach(struct lane_thread *t)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(user_signals); i++)
 		sigdelset(&set, user_signals[i]);
+	leave_child(&set);
 	pthread_sigmask(SIG_BLOCK, &set, &t->old_mask);
 	pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
 	return 0;

@@ -176,8 +176,10 @@ void words_bug(const char *msg)
 	line_put(&ln);
 	if (__atomic_exchange_n(&speaking, 1, __ATOMIC_RELAXED))
 		return;
-	g = sched_self();
+	g = lane_forked();
 	if (g)
+		words_goroutine(g, LANE_FORK_RULE);
+	else if ((g = sched_self()))
 		words_goroutine(g, " stood here:");
 	words_frames(g, false);
 }

@@ -3,8 +3,9 @@
  * Calls that block a thread (disk, getaddrinfo, a library's own network) without holding the
  * lane: a small pool of threads makes them while the goroutine is parked. A thread is started
  * when all are busy, up to PL_BLOCKING_THREADS for the process; what comes then waits its turn.
- * Threads end after PL_BLOCKING_IDLE_SEC without work, run no signal handler for signals that
- * come from outside, and run where the lane's thread could before it was pinned.
+ * Threads end after PL_BLOCKING_IDLE_SEC without work, and run where the lane's thread could before it
+ * was pinned. A call has the signal mask of the thread that called pl_run, and its ordinary stack: this
+ * is the place for system(3), popen(3) and posix_spawn(3), whose children inherit that mask.
  *
  * In virtual time the function runs inline: no time passes, and the run stays replayable if the
  * function is.

@@ -7,6 +7,9 @@
  * ends the program); within a goroutine exceptions work, but no call that parks may be made
  * inside of a catch block or of a destructor that an exception runs: the runtime keeps those per
  * thread. longjmp and contexts of <ucontext.h> stay within one goroutine.
+ *
+ * A goroutine ends by returning from its function: pthread_exit() there is fatal. So is a call of
+ * Parklane's in the child of its fork(), which may only call exec or _exit (run.h).
  */
 #ifndef PARKLANE_GO_H
 #define PARKLANE_GO_H

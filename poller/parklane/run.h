@@ -49,8 +49,13 @@ struct pl_options {
  * $XDG_RUNTIME_DIR/parklane or /tmp/parklane-UID.
  * A goroutine's stack is small, and a signal's handler would run on it. So on the lanes' threads
  * all asynchronous signals are blocked but INT, TERM, QUIT, HUP, PIPE and job control, whose
- * handlers need SA_ONSTACK. USR1, USR2, ALRM, CHLD and others: take them by signalfd(2), or in a
- * thread of your own that was started, with them unblocked, before pl_run.
+ * handlers need SA_ONSTACK. USR1, USR2, ALRM and others: take them by signalfd(2), blocked before
+ * pl_run, or in a thread of your own that was started, with them unblocked, before pl_run. CHLD stays open
+ * if the program has no handler for it.
+ * Children inherit what their thread blocks: start them inside pl_blocking(), whose calls have the
+ * caller's mask, or by posix_spawn(3) with POSIX_SPAWN_SETSIGMASK. The child of fork(2) gets the
+ * caller's mask, and may only call exec or _exit: it has a copy of the lane that nothing turns, and
+ * ends with a line when it calls into Parklane.
  */
 #define pl_run(opt, main_fn, arg) pl_run_named((opt), (main_fn), (arg), #main_fn)
 /* pl_run_named - name: the first goroutine's, in dumps; as of pl_go_named(). */

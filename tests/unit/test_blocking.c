@@ -9,7 +9,10 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <parklane/blocking.h>
@@ -90,14 +93,68 @@ static void calls_looks(void *arg)
 	cr_assert_eq(pl_blocking(looks, arg), 0);
 }
 
-Test(blocking, test_blocking_runs_on_a_thread_without_signals)
+Test(blocking, test_blocking_runs_on_a_thread_with_the_programs_signal_mask)
 {
 	struct where w = {.on_lane = true};
+	sigset_t usr2;
 
+	sigemptyset(&usr2);
+	sigaddset(&usr2, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &usr2, NULL);
 	run(calls_looks, &w);
 	cr_assert(!pthread_equal(w.thread, pthread_self()));
 	cr_assert(!w.on_lane);
-	cr_assert(sigismember(&w.mask, SIGINT) && sigismember(&w.mask, SIGTERM));
+	cr_assert(sigismember(&w.mask, SIGUSR2));
+	for (int sig = 1; sig < SIGRTMIN; sig++)
+		cr_assert(sig == SIGUSR2 || !sigismember(&w.mask, sig), "%d", sig);
+}
+
+/* ---- the children of a call, which inherit its mask ---- */
+
+static void starts_shell(void *arg)
+{
+	/* the shell's wait is for SIGCHLD */
+	*(int *)arg = system("sleep .1 & wait");
+}
+
+static void starts_sleep(void *arg)
+{
+	static char name[] = "sleep", time[] = "20";
+	char *argv[] = {name, time, NULL};
+	pid_t pid;
+
+	if (posix_spawnp(&pid, name, NULL, NULL, argv, environ))
+		return;
+	(void)kill(pid, SIGTERM);
+	(void)waitpid(pid, arg, 0);
+}
+
+struct starts {
+	void (*fn)(void *arg);
+	int status;
+};
+
+static void calls_starts(void *arg)
+{
+	struct starts *s = arg;
+
+	cr_assert_eq(pl_blocking(s->fn, &s->status), 0);
+}
+
+Test(blocking, test_blocking_shell_of_a_call_can_wait, .timeout = 20)
+{
+	struct starts s = {starts_shell, -1};
+
+	run(calls_starts, &s);
+	cr_assert_eq(s.status, 0);
+}
+
+Test(blocking, test_blocking_child_of_a_call_ends_by_sigterm, .timeout = 10)
+{
+	struct starts s = {starts_sleep, 0};
+
+	run(calls_starts, &s);
+	cr_assert(WIFSIGNALED(s.status) && WTERMSIG(s.status) == SIGTERM, "%x", s.status);
 }
 
 static void calls_held(void *arg)
