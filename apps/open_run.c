@@ -12,8 +12,10 @@
 
 #include "apps/open.h"
 #include "apps/stat_serve.h"
+#include "apps/tsc.h"
 #include "poller/dump.h"
 #include "poller/monitor.h"
+#include "stack/base/clock.h"
 
 struct run;
 
@@ -36,6 +38,7 @@ struct run {
 	void *main_arg;
 	const char *main_name;
 	bool verbose;
+	uint64_t next_hog_line; /* the monitor's; mono ns */
 };
 
 static int open_device(const struct pl_options *opt, const struct lane_plan *plan,
@@ -114,16 +117,27 @@ static void *seat_thread(void *arg)
 	return NULL;
 }
 
-/* told_hog - a line for each goroutine that held its lane, if DPDK's are wanted too. */
+#define HOG_LINE_NS (10 * NSEC_PER_SEC) /* between two lines on goroutines that hold a lane long */
+
+/* told_hog - a line for each goroutine that held its lane for a second, with where it stands if that can
+ * be asked without waking it; for each that held it at all, if DPDK's lines are wanted too. */
 static void told_hog(void *ctx, const struct monitor_hog *h)
 {
-	(void)ctx;
+	struct run *r = ctx;
+	uint64_t now = mono_ns();
+
+	if (!r->verbose && (!h->is_long || now < r->next_hog_line))
+		return;
+	if (h->is_long)
+		r->next_hog_line = now + HOG_LINE_NS;
 	(void)fprintf(stderr,
 		      "parklane: goroutine %" PRIu64
 		      " (%s) has held lane %u for %.0f ms, %.0f of them "
 		      "on the cpu: see pl_yield() and pl_blocking()\n",
 		      h->g, h->name ? h->name : "?", h->lane, (double)h->held_ns / 1e6,
 		      (double)h->cpu_ns / 1e6);
+	if (h->is_long)
+		dump_running(r->all.lane[h->lane].lane, h->g);
 }
 
 static void first_main(void *arg)
@@ -150,7 +164,7 @@ static int first_thread(struct run *r, const struct open_hooks *hooks, int err)
 	if (!all) {
 		/* Before this thread is pinned, or the monitor would be as well. Without one a run is
 		 * as good, but for the naming. */
-		(void)!monitor_start(r->all.grp, r->verbose ? told_hog : NULL, NULL);
+		(void)!monitor_start(r->all.grp, told_hog, r);
 		if (hooks && hooks->begin)
 			hooks->begin(hooks->ctx, &r->all);
 		all = seat_turns(s);

@@ -344,6 +344,21 @@ static void print_counts(const char *title, json_t *o)
 	puts(any ? "" : " none");
 }
 
+/* print_hogs - goroutines that held their lane, if any did. */
+static void print_hogs(const json_t *o)
+{
+	const char *name = json_string_value(json_object_get(o, "name"));
+
+	if (num(o, "count") == 0)
+		return;
+	printf("lanes were held %" JSON_INTEGER_FORMAT " times, %s goroutine %" JSON_INTEGER_FORMAT
+	       " (%s), lane %" JSON_INTEGER_FORMAT ", %.0f ms\n",
+	       num(o, "count"),
+	       json_is_true(json_object_get(o, "holding")) ? "just now by" : "last by",
+	       num(o, "goroutine"), name ? name : "?", num(o, "lane"),
+	       json_number_value(json_object_get(o, "held_ms")));
+}
+
 static void print_text(const json_t *o)
 {
 	json_t *dev = json_object_get(o, "device");
@@ -370,6 +385,7 @@ static void print_text(const json_t *o)
 		print_counts("device", dev);
 		print_counts("stack", json_object_get(o, "stack"));
 	}
+	print_hogs(json_object_get(o, "hogs"));
 	print_counts("lane", json_object_get(o, "events"));
 }
 

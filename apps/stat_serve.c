@@ -153,7 +153,7 @@ static void stack_json(struct stat_serve *s, json_t *o)
 	json_object_set_new(o, "drops", drops);
 }
 
-/* hogs_json - goroutines that held their lane: how many, and the last. */
+/* hogs_json - goroutines that held their lane: how many, and the last, with how long up to now. */
 static json_t *hogs_json(struct stat_serve *s)
 {
 	struct monitor_report m;
@@ -161,9 +161,10 @@ static json_t *hogs_json(struct stat_serve *s)
 	monitor_get(s->all->grp, &m);
 	if (!m.hogs)
 		return json_pack("{s:i}", "count", 0);
-	return json_pack("{s:I s:I s:s s:i s:f}", "count", (json_int_t)m.hogs, "goroutine",
+	return json_pack("{s:I s:I s:s s:i s:f s:f s:b}", "count", (json_int_t)m.hogs, "goroutine",
 			 (json_int_t)m.last.g, "name", m.last.name ? m.last.name : "?", "lane",
-			 (int)m.last.lane, "held_ms", (double)m.last.held_ns / 1e6);
+			 (int)m.last.lane, "held_ms", (double)m.last.held_ns / 1e6, "on_cpu_ms",
+			 (double)m.last.cpu_ns / 1e6, "holding", (int)m.holding);
 }
 
 /* report_json - cycles and events of a report into o. */

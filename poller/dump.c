@@ -212,8 +212,10 @@ void __dump_turn(struct lane *l)
 
 void dump_lane_thread(struct lane *l, bool on)
 {
-	if (on)
+	if (on) {
 		__atomic_store_n(&l->dump.thread, pthread_self(), __ATOMIC_RELAXED);
+		__atomic_store_n(&l->dump.tid, gettid(), __ATOMIC_RELAXED);
+	}
 	__atomic_store_n(&l->dump.on_thread, on, __ATOMIC_RELEASE);
 }
 

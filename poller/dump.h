@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "stack/base/compiler.h"
 
@@ -23,6 +24,7 @@ struct lane_dump {
 	uint32_t busy;     /* (a) the lane works on *want just now; pairs with take_back() */
 	bool on_thread;    /* (a) a thread runs the lane */
 	pthread_t thread;  /* (a) which: valid if on_thread */
+	pid_t tid;         /* (a) the same */
 	/* under the registry's lock: as dumps and gdb number the lane. In a group as pl_lane_index()
 	 * does, and `run` tells groups that live at the same time apart, from 0. */
 	unsigned run, number;
@@ -59,5 +61,13 @@ static inline bool dump_wanted(const struct lane_dump *d)
  */
 MUST_USE int dump_on_sigquit(void);
 void dump_off_sigquit(void);
+
+/*
+ * dump_running - the frames of goroutine `id` on stderr if l's thread still runs it, written by that
+ * thread itself between dump_on_sigquit() and dump_off_sigquit(). It is interrupted: so nothing comes
+ * of one that waits in the kernel, where a call would end early with EINTR. l's thread does not end
+ * meanwhile. Returns at once.
+ */
+void dump_running(struct lane *l, uint64_t id);
 
 #endif

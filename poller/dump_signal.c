@@ -7,12 +7,15 @@
 #include <parklane/go.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "poller/dump.h"
+#include "poller/lane_int.h"
+#include "poller/last_words.h"
 #include "poller/tsc.h"
 #include "stack/base/clock.h"
 
@@ -27,11 +30,33 @@ static pthread_t thread;
 static int wake_fd = -1; /* made once and never closed: a handler may be under way in any thread */
 static uint64_t last_ns; /* (a) of the last signal */
 
-static void on_quit(int sig)
+static uint64_t asked_g; /* (a) dump_running()'s, until the signal has come; 0: none is under way */
+
+/* answered - was it dump_running() who sent that signal? Then the frames of what it interrupted. */
+static bool answered(const siginfo_t *si)
+{
+	const struct g *g;
+	uint64_t id;
+
+	if (si->si_code != SI_TKILL || si->si_pid != getpid())
+		return false;
+	id = __atomic_exchange_n(&asked_g, 0, __ATOMIC_SEQ_CST);
+	g = id && !lane_forked() ? sched_self() : NULL;
+	if (g && g->id == id)
+		words_frames(g, true);
+	return id != 0;
+}
+
+static void on_quit(int sig, siginfo_t *si, void *uc)
 {
 	uint64_t now = tsc_mono_ns(), one = 1;
 	int saved = errno;
 
+	(void)uc;
+	if (answered(si)) {
+		errno = saved;
+		return;
+	}
 	if (now - __atomic_exchange_n(&last_ns, now, __ATOMIC_RELAXED) < TWICE_NS) {
 		signal(sig, SIG_DFL);
 		raise(sig); /* comes as the handler returns */
@@ -72,7 +97,8 @@ static struct sigaction before; /* what SIGQUIT did until ours */
 /* start - 0 also if SIGQUIT is somebody else's. */
 static int start(void)
 {
-	struct sigaction sa = {.sa_handler = on_quit, .sa_flags = SA_ONSTACK | SA_RESTART};
+	struct sigaction sa = {.sa_sigaction = on_quit,
+			       .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	int err;
 
 	/* A script's background jobs start with SIGQUIT ignored; who sends it by hand wants the dump
@@ -101,6 +127,38 @@ static void stop(void)
 	ours = false;
 	(void)!write(wake_fd, &n, sizeof(n));
 	pthread_join(thread, NULL);
+}
+
+/* computes - a thread that the kernel runs, or would if there were a cpu. */
+static bool computes(pid_t tid)
+{
+	char path[64], text[128] = "";
+	const char *state;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	(void)!fread(text, 1, sizeof(text) - 1, f);
+	(void)fclose(f);
+	state = strrchr(text, ')'); /* behind the name, proc(5) */
+	return state && strncmp(state, ") R", 3) == 0;
+}
+
+void dump_running(struct lane *l, uint64_t id)
+{
+	struct sigaction now;
+	uint64_t none = 0;
+
+	/* the program may have a handler of its own by now */
+	if (sigaction(SIGQUIT, NULL, &now) || !(now.sa_flags & SA_SIGINFO) ||
+	    now.sa_sigaction != on_quit)
+		return;
+	if (__atomic_load_n(&l->dump.on_thread, __ATOMIC_ACQUIRE) && computes(l->dump.tid) &&
+	    __atomic_compare_exchange_n(&asked_g, &none, id, false, __ATOMIC_SEQ_CST,
+					__ATOMIC_SEQ_CST))
+		(void)pthread_kill(l->dump.thread, SIGQUIT);
 }
 
 int dump_on_sigquit(void)

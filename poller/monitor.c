@@ -19,7 +19,7 @@
 struct seen {
 	uint64_t turn, g;
 	uint64_t since, cpu; /* ns of the first look that saw both */
-	bool named;
+	bool named, named_long;
 };
 
 struct monitor {
@@ -50,14 +50,33 @@ static uint64_t cpu_of(struct lane *l)
 	return id ? clock_ns(id) : 0;
 }
 
-static void name_it(struct monitor *m, const struct monitor_hog *h)
+/* note - in the report, and by hog() when it is new or, now, long. */
+static void note(struct monitor *m, struct seen *s, struct monitor_hog *h)
+{
+	bool is_new = !s->named, is_long = h->held_ns >= MONITOR_LONG_NS && !s->named_long;
+
+	(void)pthread_mutex_lock(&m->lock);
+	if (is_new)
+		m->report.hogs++;
+	if (is_new || (m->report.last.lane == h->lane && m->report.last.g == h->g)) {
+		m->report.last = *h;
+		m->report.holding = true;
+	}
+	(void)pthread_mutex_unlock(&m->lock);
+	s->named = true;
+	h->is_long = is_long;
+	s->named_long |= is_long;
+	if (m->hog && (is_new || is_long))
+		m->hog(m->ctx, h);
+}
+
+/* note_end - lane i went on. */
+static void note_end(struct monitor *m, unsigned i)
 {
 	(void)pthread_mutex_lock(&m->lock);
-	m->report.hogs++;
-	m->report.last = *h;
+	if (m->report.last.lane == i)
+		m->report.holding = false;
 	(void)pthread_mutex_unlock(&m->lock);
-	if (m->hog)
-		m->hog(m->ctx, h);
 }
 
 /* poll_for - the lane cannot: what its kernel fds have for movable gs others may run meanwhile. */
@@ -86,19 +105,18 @@ static void look(struct monitor *m, unsigned i, uint64_t now)
 	struct monitor_hog h;
 
 	if (!g || s->turn != turn || s->g != id) {
+		if (s->named)
+			note_end(m, i);
 		*s = (struct seen){.turn = turn, .g = id, .since = now, .cpu = cpu_of(l)};
 		return;
 	}
 	poll_for(m, l);
-	if (s->named)
-		return;
-	s->named = true;
 	h = (struct monitor_hog){.lane = i,
 				 .g = id,
 				 .name = READ_ONCE(g->name),
 				 .held_ns = now - s->since,
 				 .cpu_ns = cpu_of(l) - s->cpu};
-	name_it(m, &h);
+	note(m, s, &h);
 }
 
 static void *monitor_thread(void *arg)

@@ -8,6 +8,7 @@
 #ifndef POLLER_MONITOR_H
 #define POLLER_MONITOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "stack/base/compiler.h"
@@ -15,9 +16,11 @@
 struct lane_group;
 
 #define MONITOR_PERIOD_NS 10000000u
+#define MONITOR_LONG_NS   1000000000u
 
 /* One goroutine that holds its lane. */
 struct monitor_hog {
+	bool is_long; /* for MONITOR_LONG_NS: that is told once more */
 	unsigned lane;
 	uint64_t g;       /* its number on that lane */
 	const char *name; /* of its function; the program's own string */
@@ -29,12 +32,14 @@ struct monitor_hog {
 struct monitor_report {
 	uint64_t hogs;           /* so many were named so far */
 	uint64_t polls;          /* of epolls on a lane's behalf */
-	struct monitor_hog last; /* if hogs */
+	struct monitor_hog last; /* if hogs; up to date while it lasts */
+	bool holding;            /* the last one is at it still */
 };
 
 /*
  * monitor_start - watch grp's lanes, all of which have joined, until monitor_stop(). hog, unless
- * NULL, is called on the monitor's thread for each goroutine once. 0; -errno of
+ * NULL, is called on the monitor's thread for each goroutine once, and once more if it takes
+ * MONITOR_LONG_NS. 0; -errno of
  * pthread_create(3). Not for virtual lanes.
  */
 MUST_USE int monitor_start(struct lane_group *grp,

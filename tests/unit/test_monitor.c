@@ -78,6 +78,39 @@ Test(monitor, test_monitor_R44_names_who_holds_the_lane_once, .timeout = 30)
 	cr_assert_str_eq(seen.last.name, "hog");
 }
 
+static struct monitor_report early, ended;
+
+static void long_hog(void *arg)
+{
+	uint64_t t0 = mono();
+
+	(void)arg;
+	pl_yield();
+	while (mono() < t0 + 500000000)
+		;
+	monitor_get(grp, &early);
+	while (mono() < t0 + 1300000000)
+		;
+	monitor_get(grp, &seen);
+	pl_yield();
+	pl_sleep(50000000);
+	monitor_get(grp, &ended);
+	pl_lane_stop();
+}
+
+Test(monitor, test_monitor_long_hold_is_told_again_and_grows_while_it_lasts, .timeout = 30)
+{
+	run(long_hog, "long_hog");
+	cr_assert_eq(told, 2);
+	cr_assert(last.is_long);
+	cr_assert_geq(last.held_ns, MONITOR_LONG_NS);
+	cr_assert_eq(seen.hogs, 1);
+	cr_assert(early.holding && seen.holding && !ended.holding);
+	cr_assert_geq(early.last.held_ns, 200000000);
+	cr_assert_geq(seen.last.held_ns, early.last.held_ns + 500000000);
+	cr_assert_geq(ended.last.held_ns, seen.last.held_ns);
+}
+
 static void decent(void *arg)
 {
 	(void)arg;

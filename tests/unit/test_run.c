@@ -8,9 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <parklane/parklane.h>
+
+#include "dying.h"
 
 static struct pl_options opt;
 
@@ -199,4 +202,69 @@ Test(run, test_run_dump_numbers_lanes_as_pl_lane_index_in_each_run, .timeout = 2
 			at = strstr(at, want[i]);
 		cr_assert_not_null(at, "run %d: %s", run, text);
 	}
+}
+
+/* ---- a goroutine that holds its lane for a second ---- */
+
+static volatile uint64_t spun;
+
+static void spins(void *arg)
+{
+	struct timespec ts;
+	int64_t end;
+
+	(void)arg;
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	end = ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + 2500;
+	do {
+		for (int i = 0; i < 100000; i++)
+			spun++;
+		(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	} while (ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < end);
+	spun++;
+}
+
+static void naps(void *arg)
+{
+	struct timespec long_nap = {.tv_sec = 2};
+
+	*(int *)arg = nanosleep(&long_nap, NULL);
+}
+
+static void run_spins(void *arg)
+{
+	(void)arg;
+	cr_assert_eq(pl_run(&opt, spins, NULL), 0);
+}
+
+static void run_naps(void *arg)
+{
+	int err = -1;
+
+	(void)arg;
+	cr_assert_eq(pl_run(&opt, naps, &err), 0);
+	cr_assert_eq(err, 0, "it was not interrupted");
+}
+
+Test(run, test_run_goroutine_that_holds_its_lane_is_told_with_its_frames, .timeout = 20)
+{
+	static char text[8192];
+	const char *at;
+	int status = dying(run_spins, NULL, text, sizeof(text));
+
+	cr_assert_eq(status, 0, "%x %s", status, text);
+	at = strstr(text, "goroutine 1 (spins) has held lane 0 for 1");
+	cr_assert_not_null(at, "%s", text);
+	cr_assert_null(strstr(strchr(at, '\n'), "has held"), "once: %s", text);
+	at = strstr(at, "    spins+0x");
+	cr_assert(at && strstr(at, "    coro_trampoline+0x"), "%s", text);
+}
+
+Test(run, test_run_goroutine_that_waits_in_the_kernel_is_told_and_not_woken, .timeout = 20)
+{
+	static char text[8192];
+	int status = dying(run_naps, NULL, text, sizeof(text));
+
+	cr_assert_eq(status, 0, "%x %s", status, text);
+	cr_assert_not_null(strstr(text, "goroutine 1 (naps) has held lane 0 for 1"), "%s", text);
 }
