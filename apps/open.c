@@ -20,6 +20,7 @@
 
 #include "apps/stat_serve.h"
 #include "drivers/rss.h"
+#include "poller/coro.h"
 #include "poller/netpoll_stack.h"
 #include "stack/stack.h"
 
@@ -176,6 +177,16 @@ static int lane_error(const struct lane_plan *plan, int err)
 	return open_error(err, "cannot make a lane: %s", strerror(-err));
 }
 
+/* set_stack - the arena's address space stays what it is by default: that of 64 lanes fits. */
+static void set_stack(struct lane_config *cfg, unsigned kib)
+{
+	uint64_t room = cfg->max_g * ((uint64_t)cfg->stack_size + CORO_GUARD_SIZE);
+
+	cfg->stack_size = kib << 10;
+	cfg->max_g =
+		(uint32_t)min_t(uint64_t, cfg->max_g, room / (cfg->stack_size + CORO_GUARD_SIZE));
+}
+
 int open_lane(const struct lane_plan *plan, struct open_lanes *all, unsigned index,
 	      struct netdev *dev, struct skb_pool *pool, struct open_lane *ret)
 {
@@ -192,6 +203,8 @@ int open_lane(const struct lane_plan *plan, struct open_lanes *all, unsigned ind
 	if (plan->nap_ns)
 		cfg.nap_ns = plan->nap_ns;
 	cfg.kernel = plan->kernel;
+	if (plan->stack_kib)
+		set_stack(&cfg, plan->stack_kib);
 	err = lane_create(&cfg, &ol.lane);
 	if (err)
 		return lane_error(plan, err);

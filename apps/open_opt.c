@@ -25,6 +25,7 @@ enum {
 	OPT_CPU,
 	OPT_LANES,
 	OPT_IDLE,
+	OPT_STACK,
 	OPT_PCAP,
 	OPT_FAULT,
 	OPT_SET,
@@ -36,6 +37,8 @@ enum {
 #define MTU_MAX    65535
 #define CPU_MAX    4095
 #define NAP_US_MAX 1000000
+#define STACK_MIN  16 /* CORO_STACK_MIN */
+#define STACK_MAX  8192
 
 const struct argp_option lane_options[] = {
 	{"epoll", OPT_EPOLL, NULL, 0, "Kernel sockets and epoll (the default without --dev)", 0},
@@ -52,6 +55,7 @@ const struct argp_option lane_options[] = {
 	{"idle", OPT_IDLE, "spin|nap:US|sleep", 0,
 	 "What a lane without work does (default: sleep where the device has an fd, else nap:50)",
 	 0},
+	{"stack", OPT_STACK, "KIB", 0, "Stack of a goroutine (default: 64)", 0},
 	{"pcap", OPT_PCAP, "FILE", 0, "Write every frame to FILE", 0},
 	{"fault", OPT_FAULT, "SPEC", 0,
 	 "Lose, duplicate, reorder or corrupt frames, such as loss=0.01,seed=7", 0},
@@ -280,6 +284,12 @@ int options_set(struct lane_args *args, int key, char *value)
 	case OPT_IDLE:
 		opt->idle = value;
 		break;
+	case OPT_STACK:
+		if (!parse_uint(value, STACK_MIN, STACK_MAX, &v))
+			return open_error(-EINVAL, "--stack %s: it is %d to %d KiB",
+					  options_shown(value), STACK_MIN, STACK_MAX);
+		opt->stack_kib = (unsigned)v;
+		break;
 	case OPT_PCAP:
 		opt->pcap = value;
 		break;
@@ -345,9 +355,13 @@ int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
 	struct lane_plan plan = {
 		.lanes = 1,
 		.kernel = opt->uring ? LANE_KERNEL_URING : LANE_KERNEL_EPOLL,
+		.stack_kib = opt->stack_kib,
 	};
 	int err;
 
+	if (opt->stack_kib && (opt->stack_kib < STACK_MIN || opt->stack_kib > STACK_MAX))
+		return open_error(-EINVAL, "a stack of %u KiB: it is %d to %d", opt->stack_kib,
+				  STACK_MIN, STACK_MAX);
 	err = plan_lanes(opt, &plan);
 	if (!err)
 		err = parse_idle(opt->idle, &plan.idle, &plan.nap_ns);

@@ -53,7 +53,8 @@ static bool explained(uintptr_t addr)
 		words_goroutine(g, LANE_FORK_RULE);
 	else
 		words_goroutine_num(g, ": stack overflow, its stack has ",
-				    (uint64_t)(g->stack.hi - g->stack.lo) / 1024, " KiB");
+				    (uint64_t)(g->stack.hi - g->stack.lo) / 1024,
+				    " KiB: see pl_options.stack_kib");
 	words_frames(g, true);
 	return true;
 }

@@ -37,6 +37,10 @@ struct pl_options {
 	const char
 		*set[PL_SETTINGS_MAX + 1]; /* settings of the stack over dev, as "tcp_sack=0", up to
 					       * a NULL; docs/settings.md has them all */
+	/* KiB of a goroutine's stack, 16 to 8192; 0 = 64. It is address space, of which memory is what
+	 * was touched; what exceeds 64 lowers how many goroutines a lane can have, a million, in
+	 * proportion. */
+	unsigned stack_kib;
 };
 
 /*

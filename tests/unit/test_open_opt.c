@@ -202,3 +202,19 @@ Test(open_opt, test_options_plan_prefix_31_and_32_have_no_broadcast)
 	opt.ip = "10.77.0.255/32";
 	cr_assert_eq(plan_of(&opt).prefix_len, 32);
 }
+
+Test(open_opt, test_options_stack_is_kib_within_limits)
+{
+	static const char *const bad[] = {"15", "8193", "", "64k", "-1"};
+	ARGV("--stack", "256");
+
+	cr_assert_eq(pl_options_argv(&opt, argc, argv), 3);
+	cr_assert_eq(plan_of(&opt).stack_kib, 256);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		opt = (struct pl_options){0};
+		argv[2] = (char *)(uintptr_t)bad[i];
+		cr_assert_eq(pl_options_argv(&opt, argc, argv), -EINVAL, "%s", bad[i]);
+	}
+	opt = (struct pl_options){.stack_kib = 8};
+	cr_assert_eq(options_plan(&opt, &(struct lane_plan){0}), -EINVAL);
+}

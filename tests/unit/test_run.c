@@ -268,3 +268,23 @@ Test(run, test_run_goroutine_that_waits_in_the_kernel_is_told_and_not_woken, .ti
 	cr_assert_eq(status, 0, "%x %s", status, text);
 	cr_assert_not_null(strstr(text, "goroutine 1 (naps) has held lane 0 for 1"), "%s", text);
 }
+
+/* ---- its stacks ---- */
+
+static void goes_deep(void *arg)
+{
+	volatile char room[700 << 10];
+
+	for (size_t i = 0; i < sizeof(room); i += 1024)
+		room[i] = 1;
+	*(int *)arg = room[0];
+}
+
+Test(run, test_run_stack_of_a_goroutine_is_as_large_as_asked_for, .timeout = 20)
+{
+	struct pl_options deep = {.stack_kib = 1024};
+	int got_there = 0;
+
+	cr_assert_eq(pl_run(&deep, goes_deep, &got_there), 0, "%s", pl_last_error());
+	cr_assert_eq(got_there, 1);
+}
