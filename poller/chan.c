@@ -167,9 +167,14 @@ int __chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send)
 }
 
 #if !defined(__x86_64__)
-int chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send)
+int pl_chan_send_wait(struct pl_chan *c, void *elem, struct g *g, bool send)
 {
-	return __chan_wait_local(c, elem, g, send);
+	return NOT_LAST(__chan_wait_local(c, elem, g, send));
+}
+
+int pl_chan_recv_wait(struct pl_chan *c, void *elem, struct g *g, bool send)
+{
+	return NOT_LAST(__chan_wait_local(c, elem, g, send));
 }
 #endif
 
@@ -245,7 +250,7 @@ static NOINLINE int chan_slow(struct pl_chan *c, void *elem, bool send, bool may
 		return -EXDEV;
 	if (!c)
 		return chan_never(g, send);
-	return c->lane ? chan_wait_local(c, elem, g, send) : chan_wait_shared(c, elem, g, send);
+	return c->lane ? __chan_wait_local(c, elem, g, send) : chan_wait_shared(c, elem, g, send);
 }
 
 /* ---- send and receive ---- */
@@ -257,11 +262,11 @@ PL_API int pl_chan_send(struct pl_chan *c, const void *elem)
 	int ret;
 
 	if (unlikely(!c || !l || c->lane != l || !l->sched.cur || l->sched.cur->ctx))
-		return chan_slow(c, (void *)elem, true, true);
+		return NOT_LAST(chan_slow(c, (void *)elem, true, true));
 	g = l->sched.cur;
 	ret = chan_try_send(c, elem, &wake);
 	if (ret == -EAGAIN)
-		return chan_wait_local(c, (void *)elem, g, true);
+		return pl_chan_send_wait(c, (void *)elem, g, true);
 	if (wake)
 		__sched_ready(&l->sched, wake);
 	return ret;
@@ -274,11 +279,11 @@ PL_API int pl_chan_recv(struct pl_chan *c, void *elem)
 	int ret;
 
 	if (unlikely(!c || !l || c->lane != l || !l->sched.cur || l->sched.cur->ctx))
-		return chan_slow(c, elem, false, true);
+		return NOT_LAST(chan_slow(c, elem, false, true));
 	g = l->sched.cur;
 	ret = chan_try_recv(c, elem, &wake);
 	if (ret == -EAGAIN)
-		return chan_wait_local(c, elem, g, false);
+		return pl_chan_recv_wait(c, elem, g, false);
 	if (wake)
 		__sched_ready(&l->sched, wake);
 	return ret;

@@ -26,11 +26,11 @@ static void count(const struct pl_conn *c, enum ledger_event ev)
 	ledger_count(conn_led(c), ev, 1);
 }
 
-/* file_err - -errno of a try. The fd is open as long as c is, so that EBADF says that it is not
- * open for this direction. */
-static ssize_t file_err(int err)
+/* file_err - -errno of a try. EBADF of an fd that is open says that it is not so for this direction;
+ * else somebody closed it under the connection, whose fd it is since pl_adopt(). */
+static ssize_t file_err(const struct pl_conn *c, int err)
 {
-	return err == EBADF ? -EINVAL : -err;
+	return err == EBADF && fcntl(c->fd, F_GETFD) >= 0 ? -EINVAL : -err;
 }
 
 static ssize_t conn_file_readv(struct pl_conn *c, const struct iovec *iov, int nr)
@@ -41,7 +41,7 @@ static ssize_t conn_file_readv(struct pl_conn *c, const struct iovec *iov, int n
 		count(c, LEDGER_EV_SYS_READ);
 		n = readv(c->fd, iov, nr);
 	} while (unlikely(n < 0 && errno == EINTR));
-	return n < 0 ? file_err(errno) : n;
+	return n < 0 ? file_err(c, errno) : n;
 }
 
 static ssize_t conn_file_read(struct pl_conn *c, void *buf, size_t len)
@@ -91,7 +91,7 @@ static ssize_t conn_file_writev(struct pl_conn *c, const struct iovec *iov, int 
 		else
 			n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 	} while (unlikely(n < 0 && errno == EINTR));
-	return n < 0 ? file_err(errno) : n;
+	return n < 0 ? file_err(c, errno) : n;
 }
 
 static ssize_t conn_file_write(struct pl_conn *c, const void *buf, size_t len)

@@ -327,6 +327,7 @@ PL_API struct pl_ctx *pl_ctx_enter(struct pl_ctx *ctx)
 
 	unbind(g);
 	bind(g, pl_ctx_hold(ctx));
+	g->nr_entered++;
 	return outer;
 }
 
@@ -335,6 +336,9 @@ PL_API void pl_ctx_leave(struct pl_ctx *outer)
 	struct g *g = self();
 	struct pl_ctx *inner = g->ctx;
 
+	/* one more would take a reference of `outer` that nobody gave */
+	if (unlikely(!g->nr_entered--))
+		bug_misuse("pl_ctx_leave: the goroutine has left all that it entered");
 	unbind(g);
 	bind(g, outer);
 	pl_ctx_put(inner);
@@ -356,6 +360,7 @@ void ctx_g_exit(struct g *g)
 	while (__atomic_load_n(&g->cutting, __ATOMIC_ACQUIRE))
 		__sched_yield(g->sched);
 	g->in_ctx = false;
+	g->nr_entered = 0;
 }
 
 void ctx_g_drop(struct g *g)

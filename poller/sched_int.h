@@ -77,6 +77,7 @@ struct g {
 	struct lane_msg cut;       /* (r:inbox) its ctx ended on another lane */
 	uint32_t cutting;          /* (a) 1: `cut` is on its way */
 	uint32_t nr_locals;        /* (o) slots of locals */
+	uint32_t nr_entered;       /* (o) pl_ctx_enter() without its pl_ctx_leave() */
 };
 
 enum {

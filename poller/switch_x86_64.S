@@ -116,14 +116,14 @@ coro_trampoline:
 	.cfi_endproc
 	.size	coro_trampoline, . - coro_trampoline
 
-/* int chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send): chan.h says why it
- * ends in a jump. What it jumps to follows a call and has no endbr64, hence notrack. */
-	.globl	chan_wait_local
-	.hidden	chan_wait_local
-	.hidden	__chan_wait_local
-	.type	chan_wait_local, @function
+/* int NAME(struct pl_chan *c, void *elem, struct g *g, bool send): chan.h says why it ends in a jump
+ * and has two names. What it jumps to follows a call and has no endbr64, hence notrack. */
+	.macro	CHAN_WAIT name
+	.globl	\name
+	.hidden	\name
+	.type	\name, @function
 	.p2align 4
-chan_wait_local:
+\name:
 	.cfi_startproc
 	endbr64
 	subq	$8, %rsp
@@ -136,7 +136,12 @@ chan_wait_local:
 	.cfi_register %rip, %rcx
 	notrack jmp	*%rcx
 	.cfi_endproc
-	.size	chan_wait_local, . - chan_wait_local
+	.size	\name, . - \name
+	.endm
+
+	.hidden	__chan_wait_local
+	CHAN_WAIT	pl_chan_send_wait
+	CHAN_WAIT	pl_chan_recv_wait
 
 	.section .note.gnu.property, "a", @note
 	.p2align 3

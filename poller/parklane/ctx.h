@@ -54,7 +54,9 @@ PL_API int pl_ctx_cause(const struct pl_ctx *ctx);
 PL_API uint64_t pl_ctx_deadline(const struct pl_ctx *ctx);
 
 /* pl_ctx_enter - the calling goroutine is in ctx from now on; returns the ctx that it was in, for
- * pl_ctx_leave(), which brings it back there. Strictly nested. An inner ctx that is not below
+ * pl_ctx_leave(), which brings it back there. Strictly nested: each enter has its leave, in reverse
+ * order. A leave too many is fatal; one that is left out, or out of order, keeps the ctx that was left
+ * out alive for ever, and a goroutine that ends leaves only the ctx where it is. An inner ctx that is not below
  * the outer one hides the outer's end until it is left. */
 PL_API struct pl_ctx *pl_ctx_enter(struct pl_ctx *ctx);
 PL_API void pl_ctx_leave(struct pl_ctx *outer);

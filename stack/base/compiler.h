@@ -23,6 +23,14 @@
 /* A default-visible symbol of the shared library; all else is hidden. */
 #define PL_EXPORT __attribute__((visibility("default")))
 
+/* A call in a return that is no tail call: backtraces show who made it. */
+#define NOT_LAST(call)                                                                             \
+	({                                                                                         \
+		__auto_type ret_ = (call);                                                         \
+		__asm__ volatile("");                                                              \
+		ret_;                                                                              \
+	})
+
 #define CACHE_LINE 64
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -103,6 +103,31 @@ Test(conn_file, test_conn_adopt_eventfd, .timeout = 20)
 	in_lane(t_eventfd);
 }
 
+static void t_fd_closed_below(void *arg)
+{
+	char c = 'x';
+	int sv[2];
+
+	(void)arg;
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	IS(pl_adopt(sv[0], 0, &a), 0);
+	close(sv[0]);
+	/* -EINVAL is another mistake's */
+	IS(pl_write(a, &c, 1), -EBADF);
+	IS(pl_read(a, &c, 1), -EBADF);
+	IS(pl_close(a), 0);
+	close(sv[1]);
+	IS(pl_adopt(eventfd(0, EFD_CLOEXEC), 0, &a), 0);
+	close(pl_conn_fd(a));
+	IS(pl_read(a, &c, 1), -EBADF);
+	IS(pl_close(a), 0);
+}
+
+Test(conn_file, test_conn_adopted_fd_that_is_closed_below_is_ebadf, .timeout = 20)
+{
+	in_lane(t_fd_closed_below);
+}
+
 static void t_timerfd(void *arg)
 {
 	struct itimerspec in = {{0, 2 * MS}, {0, 2 * MS}};

@@ -63,3 +63,30 @@ Test(last_words, test_misuse_outside_of_a_goroutine_says_where, .timeout = 20)
 
 	says(sleeps, want);
 }
+
+static void leaves(void *arg)
+{
+	struct pl_ctx *ctx, *outer;
+
+	(void)arg;
+	cr_assert_eq(pl_ctx_with_cancel(NULL, &ctx), 0);
+	outer = pl_ctx_enter(ctx);
+	pl_ctx_leave(outer);
+	pl_ctx_leave(ctx);
+	after++;
+}
+
+static void run_leaves(void *arg)
+{
+	(void)arg;
+	run_named(leaves, NULL, "leaves");
+}
+
+Test(last_words, test_misuse_ctx_left_twice_is_fatal, .timeout = 20)
+{
+	static const char *const want[] = {
+		"mistake of the program's: pl_ctx_leave: the goroutine has left all",
+		"    leaves+0x", NULL};
+
+	says(run_leaves, want);
+}
