@@ -37,9 +37,10 @@ static inline uint64_t tsc_clock_ns(struct tsc_clock *c, uint64_t tsc)
 
 	if (unlikely(tsc >= c->resync_at))
 		tsc_clock_resync(c, tsc);
-	/* A TSC that is behind another core's must not turn into a huge difference. */
+	/* A TSC that is behind another core's must not turn into a huge difference; nor is `tsc` of
+	 * use when the comparison just now took a later one. */
 	ns = tsc < c->tsc0
-		     ? 0
+		     ? c->ns0
 		     : c->ns0 + (uint64_t)((unsigned __int128)(tsc - c->tsc0) * c->mult >> 32);
 	if (unlikely(ns < c->last))
 		return c->last;

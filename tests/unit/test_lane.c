@@ -476,6 +476,20 @@ Test(lane, test_lane_clock_follows_the_system_and_never_goes_back)
 }
 
 /* The system's clock is ahead or behind of ours: no jump back, and it meets in the end. */
+Test(lane, test_lane_clock_first_reading_after_a_long_sleep_is_not_the_one_before)
+{
+	struct timespec second = {.tv_sec = 1};
+	struct tsc_clock c;
+	uint64_t before;
+
+	tsc_clock_init(&c);
+	for (int i = 0; i < 2; i++) {
+		before = tsc_clock_ns(&c, ledger_tsc());
+		nanosleep(&second, NULL);
+		cr_assert_geq(tsc_clock_ns(&c, ledger_tsc()), before + 900000000);
+	}
+}
+
 Test(lane, test_lane_clock_makes_good_what_it_is_off)
 {
 	struct tsc_clock c;
