@@ -283,6 +283,7 @@ static void *serve_thread(void *arg)
 	struct pollfd pfd[2] = {{.fd = s->listen_fd, .events = POLLIN}, {.fd = s->end[0]}};
 	int fd;
 
+	(void)pthread_setname_np(pthread_self(), "pl-stat");
 	for (;;) {
 		if (poll(pfd, 2, -1) < 0 && errno != EINTR)
 			return NULL;

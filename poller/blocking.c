@@ -127,7 +127,7 @@ static bool idle(void)
 static void *pool_thread(void *arg)
 {
 	(void)arg;
-	pthread_setname_np(pthread_self(), "pl-blocking");
+	pthread_setname_np(pthread_self(), LANE_THREAD_PREFIX "blocking");
 	pthread_mutex_lock(&pool.mu);
 	do
 		while (!list_empty(&pool.queued))

@@ -70,6 +70,7 @@ static void *print_thread(void *arg)
 	uint64_t n;
 
 	(void)arg;
+	(void)pthread_setname_np(pthread_self(), LANE_THREAD_PREFIX "dump");
 	for (;;) {
 		if (read(wake_fd, &n, sizeof(n)) != sizeof(n))
 			continue;

@@ -76,6 +76,18 @@ static void sleep_in_kernel(struct lane *l, int64_t limit)
 	l->kernel_gs = 0;
 }
 
+/* sleep_for_good - until something comes, and with a look at whether anything can. */
+static void sleep_for_good(struct lane *l, int64_t limit)
+{
+	int64_t stuck = limit < 0 ? lane_stuck_limit(l) : -1;
+	uint64_t began = l->now;
+
+	sleep_in_kernel(l, stuck < 0 ? limit : stuck);
+	/* half of it: the lane's clock and the kernel's differ by some us in a second */
+	if (stuck >= 0 && l->now - began >= (uint64_t)stuck / 2 && !lane_called(l))
+		lane_stuck_look(l);
+}
+
 void lane_idle(struct lane *l)
 {
 	uint64_t empty_for = l->empty_since ? l->now - l->empty_since : 0;
@@ -90,7 +102,7 @@ void lane_idle(struct lane *l)
 		limit = -1;
 	if (!l->stack) {
 		/* No polled device: nothing can come that the kernel does not tell. */
-		sleep_in_kernel(l, limit);
+		sleep_for_good(l, limit);
 		return;
 	}
 	if (l->cfg.idle == LANE_IDLE_SPIN)

@@ -31,14 +31,16 @@ struct lane_thread {
 
 struct lane {
 	/* (o) every turn */
-	uint64_t now; /* ns, as of the last reading of this turn */
-	uint64_t tsc; /* the reading that the turn began with */
-	bool busy;    /* the last turn found something */
-	bool in_run;  /* lane_run() goes on; else the turns have gaps between them */
-	bool virt;    /* (c) */
-	bool ending;  /* (o) lane_destroy() is at it */
-	bool in_idle; /* (o) movable_sleep() was called last, not movable_awake() */
-	bool called;  /* (o) woken to search, and has not yet */
+	uint64_t now;         /* ns, as of the last reading of this turn */
+	uint64_t tsc;         /* the reading that the turn began with */
+	bool busy;            /* the last turn found something */
+	bool in_run;          /* lane_run() goes on; else the turns have gaps between them */
+	bool virt;            /* (c) */
+	bool ending;          /* (o) lane_destroy() is at it */
+	bool in_idle;         /* (o) movable_sleep() was called last, not movable_awake() */
+	bool called;          /* (o) woken to search, and has not yet */
+	bool told_stuck;      /* (o) lane_stuck.c */
+	uint64_t stuck_parks; /* (o) of the ledger, when that looked last */
 	struct netpoll_backend *stack;  /* (c) NULL: no device */
 	struct netpoll_backend *kernel; /* (c) epoll or io_uring; NULL: virtual time */
 	uint64_t kernel_last;           /* ns of the last look at it */
@@ -94,6 +96,13 @@ struct lane *lane_enter(struct lane *l);
 
 /* lane_idle - step 8 (lane_idle.c). */
 void lane_idle(struct lane *l);
+/* lane_stuck_limit - of a lane that is about to sleep without a timer: ns after which it may be found
+ * that nothing can wake it; -1: no reason to think so. lane_stuck_look - that time is over, nothing
+ * came: say so if it is certain. */
+int64_t lane_stuck_limit(struct lane *l);
+void lane_stuck_look(struct lane *l);
+/* All threads that the library starts beside lanes are named so. */
+#define LANE_THREAD_PREFIX "pl-"
 /* lane_next_event - absolute ns of the lane's earliest timer, 0 none. */
 uint64_t lane_next_event(struct lane *l);
 

@@ -125,6 +125,7 @@ static void *monitor_thread(void *arg)
 	struct timespec ts;
 	bool stop;
 
+	(void)pthread_setname_np(pthread_self(), LANE_THREAD_PREFIX "monitor");
 	do {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC), next = now + MONITOR_PERIOD_NS;
 

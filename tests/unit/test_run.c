@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -267,6 +268,89 @@ Test(run, test_run_goroutine_that_waits_in_the_kernel_is_told_and_not_woken, .ti
 
 	cr_assert_eq(status, 0, "%x %s", status, text);
 	cr_assert_not_null(strstr(text, "goroutine 1 (naps) has held lane 0 for 1"), "%s", text);
+}
+
+/* ---- all wait for each other ---- */
+
+static void locks_twice(void *arg)
+{
+	static struct pl_mutex own;
+
+	(void)arg;
+	cr_assert_eq(pl_mutex_lock(&own), 0);
+	(void)pl_mutex_lock(&own);
+}
+
+static void receives_alone(void *arg)
+{
+	struct pl_chan *c;
+
+	(void)arg;
+	cr_assert_eq(pl_chan_make(0, 0, 0, &c), 0);
+	(void)pl_chan_recv(c, NULL);
+}
+
+static void long_call(void *arg)
+{
+	(void)arg;
+	(void)usleep(20000000);
+}
+
+static void calls(void *arg)
+{
+	(void)pl_blocking(long_call, arg);
+}
+
+static void receives_beside_call(void *arg)
+{
+	cr_assert_eq(pl_go(calls, NULL), 0);
+	receives_alone(arg);
+}
+
+static void *other_thread(void *arg)
+{
+	long_call(arg);
+	return arg;
+}
+
+struct stuck {
+	void (*fn)(void *arg);
+	bool thread;
+};
+
+static void run_stuck(void *arg)
+{
+	const struct stuck *st = arg;
+	pid_t me = getpid(), killer = fork();
+	pthread_t t;
+
+	if (killer == 0) {
+		(void)usleep(2500000);
+		(void)kill(me, SIGTERM);
+		_exit(0);
+	}
+	if (st->thread)
+		cr_assert_eq(pthread_create(&t, NULL, other_thread, NULL), 0);
+	(void)!pl_run(&opt, st->fn, NULL);
+}
+
+static bool says_stuck(void (*fn)(void *arg), bool thread)
+{
+	static char text[8192];
+	struct stuck st = {fn, thread};
+	int status = dying(run_stuck, &st, text, sizeof(text));
+
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "%x %s", status, text);
+	return strstr(text, "goroutines wait for each other, and nothing can wake them") != NULL;
+}
+
+Test(run, test_run_goroutines_that_nothing_can_wake_are_told_of, .timeout = 40)
+{
+	cr_assert(says_stuck(locks_twice, false));
+	cr_assert(says_stuck(receives_alone, false));
+	cr_assert(says_stuck(receives_alone, true), "the channel is the lane's");
+	cr_assert_not(says_stuck(locks_twice, true), "the thread may unlock");
+	cr_assert_not(says_stuck(receives_beside_call, false), "who called may send");
 }
 
 /* ---- its stacks ---- */
