@@ -193,6 +193,7 @@ static void ack_state_init(struct tcp_ack_state *a, const struct tcp_sock *tp)
 	*a = (struct tcp_ack_state){.prior_una = tp->snd_una,
 				    .prior_fack = tcp_fack(tp),
 				    .reord = tp->snd_nxt,
+				    .prior_lost = tp->lost_bytes,
 				    .rtt_ns = UINT64_MAX,
 				    .sack_rtt_ns = UINT64_MAX};
 }
@@ -209,7 +210,7 @@ void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 	tp->dupacks = 0;
 	tp->probes_out = 0;
 	tp->lack_ns = tcp_stack(tp)->now;
-	tcp_cong_acked(tp, a.acked);
+	tcp_cong_control(tp, &a);
 	ack_progress(tp);
 	tcp_rearm_rto(tp);
 	if (tp->send_head)
@@ -278,6 +279,7 @@ static void old_ack(struct tcp_sock *tp, uint32_t ack, const struct tcp_options 
 	ack_state_init(&a, tp);
 	tcp_sack_tag(tp, opt, ack, &a);
 	tcp_fastretrans(tp, &a);
+	tcp_cong_control(tp, &a);
 	if (tp->send_head || tp->lost_out)
 		tcp_output_mark(tp);
 }
@@ -312,6 +314,7 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 		return true;
 	}
 	ack_state_init(&a, tp);
+	a.ts_ecr = skb->tcp.has_ts ? skb->tcp.ts_ecr : 0;
 	tcp_update_window(tp, skb);
 	tp->probes_out = 0;
 	tp->lack_ns = tcp_stack(tp)->now;
@@ -339,13 +342,11 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 		tcp_fastretrans(tp, &a);
 	else if (a.acked)
 		tp->dupacks = 0;
-	if (a.acked) {
-		if (tp->ca_state != TCP_CA_RECOVERY)
-			tcp_cong_acked(tp, a.acked);
+	if (a.acked)
 		ack_progress(tp);
-	}
 	if (a.flags & TCP_ACKF_TIMER)
 		tcp_rearm_rto(tp);
+	tcp_cong_control(tp, &a);
 	if (tp->send_head || tp->lost_out)
 		tcp_output_mark(tp);
 	return true;

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Congestion control: the part that every algorithm shares (initial window, slow start
- * with appropriate byte counting, no growth unless cwnd was the limit), and Reno's
- * congestion avoidance. RFC 5681, 6928, 3465, 7661 section 4.
+ * Congestion control, the part that every algorithm shares: initial window and restart after
+ * idle, slow start with appropriate byte counting, no growth of a window that is not used,
+ * proportional rate reduction. RFC 5681, 6928, 3465, 7661 section 4, 6937 and 9937. The
+ * window counts bytes. Nothing is paced: no queue below us spreads a burst, and a timer for
+ * each segment would cost a lane more than bursts that PRR and the ACK clock keep short.
  */
 #include "stack/tcp_int.h"
-
-void tcp_cong_init(struct tcp_sock *tp)
-{
-	tp->snd_cwnd = TCP_INIT_CWND * tp->mss_cache;
-	tp->snd_ssthresh = UINT32_MAX / 2;
-	tp->cwnd_acked = 0;
-	tp->ca->init(tp);
-}
 
 static const struct tcp_congestion_ops *const algorithms[] = {&tcp_reno};
 
@@ -29,53 +23,206 @@ void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca)
 	if (ca == tp->ca)
 		return;
 	tp->ca = ca;
-	tp->ca->init(tp);
+	memset(tp->ca_priv, 0, sizeof(tp->ca_priv));
+	if (tp->ca->init)
+		tp->ca->init(tp);
 }
 
-/* cwnd_is_limit - in slow start a sender that uses more than half of cwnd may grow, since it
- * doubles within the round trip (Linux tcp_is_cwnd_limited). */
+void tcp_cong_init(struct tcp_sock *tp)
+{
+	tp->snd_cwnd = TCP_INIT_CWND * tp->mss_cache;
+	tp->snd_ssthresh = TCP_SSTHRESH_INF;
+	tp->cwnd_acked = 0;
+	tp->cwnd_stamp_ns = tcp_stack(tp)->now;
+	tp->recover = tp->snd_una - 1; /* RFC 6582 3.2: nothing was recovered yet */
+	if (tp->ca->init)
+		tp->ca->init(tp);
+}
+
+/* ---- growth ---- */
+
+/* cwnd_is_limit - RFC 7661 4.1 in Linux's form: a window that is not filled is not validated. In
+ * slow start half of it is enough: it doubles within the round trip. */
 static bool cwnd_is_limit(const struct tcp_sock *tp)
 {
-	if (tp->cwnd_limited)
-		return true;
-	return tp->snd_cwnd < tp->snd_ssthresh && tcp_flight(tp) > tp->snd_cwnd / 2;
+	if (tp->snd_cwnd < tp->snd_ssthresh)
+		return tp->snd_cwnd < 2 * tp->max_flight;
+	return tp->cwnd_limited;
 }
 
-void tcp_cong_acked(struct tcp_sock *tp, uint32_t acked)
+uint32_t tcp_slow_start(struct tcp_sock *tp, uint32_t acked)
 {
-	uint32_t mss = tp->mss_cache;
+	/* RFC 3465: by bytes. One ACK may cover a whole burst (GRO, our own turn), so L is the burst,
+	 * not 2. After a timeout L = 1 (2.3), unless SACK tells what left the network before. */
+	uint32_t limit = tp->ca_state == TCP_CA_LOSS && !tp->sack_ok ? tp->mss_cache : tp->snd_cwnd;
+	uint32_t n =
+		min_t(uint32_t, min_t(uint32_t, acked, limit), tp->snd_ssthresh - tp->snd_cwnd);
 
+	tp->snd_cwnd += n;
+	return tp->snd_cwnd >= tp->snd_ssthresh ? acked - n : 0;
+}
+
+static void grow(struct tcp_sock *tp, uint32_t acked)
+{
 	if (!cwnd_is_limit(tp))
 		return;
 	/* Never beyond what the window could use: hostile ACK division and optimistic ACKs gain
-	 * nothing, and sums cannot wrap. */
-	if (tp->snd_cwnd >= max_t(uint32_t, 4 * tp->max_window, 64 * mss))
+	 * nothing (B30), and sums cannot wrap. */
+	if (tp->snd_cwnd >= max_t(uint32_t, 4 * tp->max_window, 64u * tp->mss_cache))
 		return;
-	if (tp->snd_cwnd < tp->snd_ssthresh) {
-		/* RFC 3465: by bytes acknowledged. One ACK may cover a whole burst (GRO, our own
-		 * turn), so L is the burst, not 2; after a timeout L = 1 (section 2.3). */
-		uint32_t limit = tp->ca_state == TCP_CA_LOSS ? mss : tp->snd_cwnd;
-
-		tp->snd_cwnd += min_t(uint32_t, acked, limit);
-		return;
-	}
 	tp->ca->cong_avoid(tp, acked);
 }
 
-static void reno_init(struct tcp_sock *tp)
+void tcp_cong_control(struct tcp_sock *tp, const struct tcp_ack_state *a)
 {
-	tp->cwnd_acked = 0;
+	bool progress;
+
+	if (tp->ca_state == TCP_CA_CWR || tp->ca_state == TCP_CA_RECOVERY) {
+		tcp_cwnd_reduction(tp, a->delivered, tp->lost_bytes != a->prior_lost,
+				   a->flags & TCP_ACKF_UNA);
+		return;
+	}
+	/* where the order means little, what is SACKed is progress as well (as Linux) */
+	progress = tp->reordering > TCP_DUPTHRESH ? a->flags & (TCP_ACKF_UNA | TCP_ACKF_SACKED)
+						  : a->flags & TCP_ACKF_UNA;
+	if (progress && a->delivered)
+		grow(tp, a->delivered);
 }
 
-/* RFC 5681 equation 4 */
+/* tcp_cwnd_validate - after output: was it cwnd that stopped it, and how much of it was used in this
+ * round trip (RFC 7661; Linux tcp_cwnd_validate)? */
+void tcp_cwnd_validate(struct tcp_sock *tp, bool limited)
+{
+	uint32_t flight = tcp_flight(tp);
+	struct stack *st = tcp_stack(tp);
+
+	if (!before(tp->snd_una, tp->cwnd_usage_seq) || limited ||
+	    (!tp->cwnd_limited && flight > tp->max_flight)) {
+		tp->cwnd_limited = limited;
+		tp->max_flight = flight;
+		tp->cwnd_usage_seq = tp->snd_nxt;
+	}
+	if (cwnd_is_limit(tp)) {
+		tp->cwnd_used = 0;
+		tp->cwnd_stamp_ns = st->now;
+		return;
+	}
+	tp->cwnd_used = max_t(uint32_t, tp->cwnd_used, flight);
+	if (!st->cfg.slow_start_after_idle || st->now - tp->cwnd_stamp_ns < tp->rto)
+		return;
+	/* RFC 2861: half of what was not used decays each RTO */
+	if (tp->ca_state == TCP_CA_OPEN) {
+		uint32_t used = max_t(uint32_t, tp->cwnd_used, TCP_INIT_CWND * tp->mss_cache);
+
+		if (used < tp->snd_cwnd) {
+			tp->snd_ssthresh = tcp_current_ssthresh(tp);
+			tp->snd_cwnd = (tp->snd_cwnd + used) / 2;
+		}
+		tp->cwnd_used = 0;
+	}
+	tp->cwnd_stamp_ns = st->now;
+}
+
+/* tcp_cwnd_restart - RFC 5681 4.1 with RFC 2861's decay: half for each RTO of idleness, down to the
+ * restart window. */
+void tcp_cwnd_restart(struct tcp_sock *tp)
+{
+	struct stack *st = tcp_stack(tp);
+	uint32_t floor = min_t(uint32_t, TCP_INIT_CWND * tp->mss_cache, tp->snd_cwnd);
+	uint64_t idle = st->now - tp->lsnd_ns;
+
+	tp->snd_ssthresh = tcp_current_ssthresh(tp);
+	for (; idle > tp->rto && tp->snd_cwnd > floor; idle -= tp->rto)
+		tp->snd_cwnd /= 2;
+	tp->snd_cwnd = max_t(uint32_t, tp->snd_cwnd, floor);
+	tp->cwnd_used = 0;
+	tp->cwnd_stamp_ns = st->now;
+}
+
+/* ---- reduction ---- */
+
+uint32_t tcp_current_ssthresh(const struct tcp_sock *tp)
+{
+	if (tp->ca_state == TCP_CA_CWR || tp->ca_state == TCP_CA_RECOVERY)
+		return tp->snd_ssthresh;
+	return max_t(uint32_t, tp->snd_ssthresh, tp->snd_cwnd / 2 + tp->snd_cwnd / 4);
+}
+
+void tcp_cwnd_reduction_begin(struct tcp_sock *tp)
+{
+	tp->recover = tp->snd_nxt;
+	tp->tlp_out = false;
+	tp->cwnd_acked = 0;
+	tp->prior_cwnd = tp->snd_cwnd;
+	tp->prr_delivered = tp->prr_out = 0;
+	tp->snd_ssthresh = tp->ca->ssthresh(tp);
+}
+
+/*
+ * tcp_cwnd_reduction - PRR (RFC 6937 3.1, RFC 9937 6.2): while the pipe is above ssthresh, send in
+ * proportion to what is delivered; below it, conserve packets (CRB), and one segment more for an ACK
+ * that advances and finds nothing else lost (SSRB, "SafeACK").
+ */
+void tcp_cwnd_reduction(struct tcp_sock *tp, uint32_t delivered, bool newly_lost, bool una_moved)
+{
+	int64_t pipe = tcp_pipe(tp), room = (int64_t)tp->snd_ssthresh - pipe, n;
+	uint32_t mss = tp->mss_cache;
+
+	if (!delivered || !tp->prior_cwnd)
+		return;
+	tp->prr_delivered += delivered;
+	if (room < 0) {
+		uint64_t due = (uint64_t)tp->snd_ssthresh * tp->prr_delivered;
+
+		/* rounded up to whole segments, or the first would wait for the second */
+		due = (due + (uint64_t)tp->prior_cwnd * mss - 1) / ((uint64_t)tp->prior_cwnd * mss);
+		n = (int64_t)(due * mss) - tp->prr_out;
+	} else {
+		n = max_t(int64_t, (int64_t)tp->prr_delivered - tp->prr_out, delivered);
+		if (una_moved && !newly_lost)
+			n += mss;
+		n = min_t(int64_t, n, room);
+	}
+	/* the fast retransmit itself does not wait (RFC 6675 5 step 4.3) */
+	n = max_t(int64_t, n, tp->prr_out ? 0 : mss);
+	tp->snd_cwnd = (uint32_t)max_t(int64_t, pipe + n, mss);
+}
+
+void tcp_cwnd_reduction_end(struct tcp_sock *tp)
+{
+	/* RFC 9937 6.2: cwnd = ssthresh at the end, unless the reduction was undone */
+	if (tp->snd_ssthresh < TCP_SSTHRESH_INF && (tp->ca_state == TCP_CA_CWR || tp->undo_valid))
+		tp->snd_cwnd = tp->snd_ssthresh;
+	tp->cwnd_stamp_ns = tcp_stack(tp)->now;
+}
+
+void tcp_enter_cwr(struct tcp_sock *tp)
+{
+	tp->prior_ssthresh = 0;
+	if (tp->ca_state >= TCP_CA_CWR)
+		return;
+	tp->undo_valid = false;
+	tcp_cwnd_reduction_begin(tp);
+	tcp_set_ca_state(tp, TCP_CA_CWR);
+}
+
+/* ---- NewReno ---- */
+
+/* RFC 5681 equation 4, but of cwnd as Linux: a flight that the application kept small was no
+ * more congested. */
 static uint32_t reno_ssthresh(struct tcp_sock *tp)
 {
-	return max_t(uint32_t, tcp_flight(tp) / 2, 2u * tp->mss_cache);
+	return max_t(uint32_t, tp->snd_cwnd / 2, 2u * tp->mss_cache);
 }
 
 /* RFC 5681 3.1 with byte counting: one mss per cwnd of acknowledged bytes. */
-static void reno_cong_avoid(struct tcp_sock *tp, uint32_t acked)
+void tcp_reno_cong_avoid(struct tcp_sock *tp, uint32_t acked)
 {
+	if (tp->snd_cwnd < tp->snd_ssthresh) {
+		acked = tcp_slow_start(tp, acked);
+		if (!acked)
+			return;
+	}
 	tp->cwnd_acked += acked;
 	while (tp->cwnd_acked >= tp->snd_cwnd) {
 		tp->cwnd_acked -= tp->snd_cwnd;
@@ -85,7 +232,6 @@ static void reno_cong_avoid(struct tcp_sock *tp, uint32_t acked)
 
 const struct tcp_congestion_ops tcp_reno = {
 	.name = "reno",
-	.init = reno_init,
 	.ssthresh = reno_ssthresh,
-	.cong_avoid = reno_cong_avoid,
+	.cong_avoid = tcp_reno_cong_avoid,
 };

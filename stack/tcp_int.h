@@ -151,7 +151,14 @@ struct tcp_sock {
 	/* congestion and loss: bytes */
 	uint32_t snd_cwnd, snd_ssthresh;
 	uint32_t cwnd_acked; /* bytes acknowledged towards the next increase */
-	uint32_t sacked_out; /* SACKed (or, without SACK, dup ACKs * mss) */
+	uint32_t prior_cwnd,
+		prior_ssthresh;          /* before the reduction; ssthresh 0: not to be undone */
+	uint32_t prr_delivered, prr_out; /* RFC 6937 */
+	uint32_t max_flight, cwnd_usage_seq; /* the most in flight in this round trip (RFC 7661) */
+	uint32_t cwnd_used;                  /* the most since cwnd_stamp_ns */
+	uint64_t cwnd_stamp_ns;              /* when cwnd was last seen used, or judged */
+	uint64_t lsnd_ns;                    /* when data last left */
+	uint32_t sacked_out;                 /* SACKed (or, without SACK, dup ACKs * mss) */
 	uint32_t lost_out, retrans_out;
 	uint32_t recover;     /* RFC 6582: snd_nxt when recovery began */
 	uint32_t max_window;  /* largest snd_wnd seen */
@@ -170,6 +177,12 @@ struct tcp_sock {
 	uint32_t reord_seen;       /* how often */
 	uint32_t dsack_dups;       /* segments that the peer had twice */
 	uint32_t delivered;        /* segments */
+	uint32_t lost_bytes;       /* ever marked lost */
+	uint32_t undo_marker;      /* snd_una when the recovery began; valid if undo_valid */
+	uint32_t retrans_stamp;    /* our timestamp at its first retransmission; 0 none yet */
+	int32_t undo_retrans;      /* retransmissions not told of by D-SACK; -1 there were none */
+	bool undo_valid;           /* the recovery may still prove a mistake */
+	uint8_t frto;              /* enum tcp_frto */
 	uint32_t tlp_end;          /* snd_nxt when a tail loss probe left; valid if tlp_out */
 	bool tlp_out, tlp_retrans; /* a probe is in flight; it was a retransmission */
 	uint8_t nr_sack_seen;
@@ -178,6 +191,7 @@ struct tcp_sock {
 	uint32_t snd_sml;       /* end of the last small segment sent (Minshall's Nagle) */
 	uint32_t notsent_lowat; /* unsent bytes from which on a writer waits */
 	const struct tcp_congestion_ops *ca;
+	uint64_t ca_priv[TCP_CA_PRIV_SIZE / 8];
 
 	/* RTT (RFC 6298), microseconds; srtt is scaled by 8, rttvar by 4 */
 	uint32_t srtt_us8, rttvar_us4;

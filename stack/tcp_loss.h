@@ -17,17 +17,6 @@ struct tcp_options;
 #define TCPCB_LOST    0x02u /* deemed lost */
 #define TCPCB_RETRANS 0x04u /* a retransmission is in flight */
 
-struct tcp_congestion_ops {
-	const char *name;
-	void (*init)(struct tcp_sock *tp);
-	/* ssthresh - bytes, on loss (RFC 5681 3.1 equation 4 or the algorithm's own). */
-	uint32_t (*ssthresh)(struct tcp_sock *tp);
-	/* cong_avoid - grow snd_cwnd after `acked` new bytes; only called when cwnd-limited. */
-	void (*cong_avoid)(struct tcp_sock *tp, uint32_t acked);
-};
-
-extern const struct tcp_congestion_ops tcp_reno;
-
 enum tcp_ca_state {
 	TCP_CA_OPEN,     /* numbered as in Linux: TCP_INFO tells it */
 	TCP_CA_DISORDER, /* dup ACKs or SACKs, nothing deemed lost */
@@ -35,6 +24,36 @@ enum tcp_ca_state {
 	TCP_CA_RECOVERY, /* fast retransmit */
 	TCP_CA_LOSS,     /* after an RTO */
 };
+
+#define TCP_SSTHRESH_INF 0x7fffffffu /* as Linux's TCP_INFINITE_SSTHRESH */
+#define TCP_CA_PRIV_SIZE 96u
+
+/* F-RTO (RFC 5682) after an RTO. */
+enum tcp_frto {
+	TCP_FRTO_OFF,
+	TCP_FRTO_WAIT, /* for the first ACK that advances (step 2) */
+	TCP_FRTO_NEW,  /* new data is on its way instead of retransmissions (step 3) */
+};
+
+/*
+ * A congestion control. NULL where an algorithm has nothing to say. Its own words are in
+ * tcp_sock.ca_priv, zeroed before init.
+ */
+struct tcp_congestion_ops {
+	const char *name;
+	void (*init)(struct tcp_sock *tp);
+	/* ssthresh - bytes, on congestion (RFC 5681 3.1 equation 4 or the algorithm's own). Not NULL. */
+	uint32_t (*ssthresh)(struct tcp_sock *tp);
+	/* cong_avoid - grow snd_cwnd after `acked` newly delivered bytes, in slow start as well; only
+	 * called when cwnd was the limit. Not NULL. */
+	void (*cong_avoid)(struct tcp_sock *tp, uint32_t acked);
+	/* set_state - ca_state is about to change; a reduction has been computed already. */
+	void (*set_state)(struct tcp_sock *tp, enum tcp_ca_state state);
+	/* undo_cwnd - the window when a reduction was a mistake; NULL = what it was before. */
+	uint32_t (*undo_cwnd)(struct tcp_sock *tp);
+};
+
+extern const struct tcp_congestion_ops tcp_reno;
 
 /* What RFC 8985 5.2 keeps of a connection: RACK.xmit_ts, RACK.end_seq and so on. */
 struct tcp_rack {
@@ -74,6 +93,8 @@ struct tcp_ack_state {
 	uint32_t acked;                 /* by which snd_una moved */
 	uint32_t delivered;             /* known to have arrived only now */
 	uint32_t reord;                 /* the lowest sequence number that came late */
+	uint32_t prior_lost;            /* tcp_sock.lost_bytes before it */
+	uint32_t ts_ecr;                /* SEG.TSecr; 0 none */
 	uint64_t rtt_ns;                /* UINT64_MAX: none was measured */
 	uint64_t sack_rtt_ns;           /* likewise, of what was SACKed */
 	uint16_t flags;                 /* TCP_ACKF_* */
@@ -121,12 +142,33 @@ void tcp_tlp_expired(struct tcp_sock *tp);
 void tcp_tlp_acked(struct tcp_sock *tp, uint32_t ack, const struct tcp_ack_state *a);
 
 /* ---- tcp_recovery.c ---- */
-/* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK. */
+void tcp_set_ca_state(struct tcp_sock *tp, enum tcp_ca_state state);
+/* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK; a->delivered is set right where there is
+ * no SACK. */
 void tcp_fastretrans(struct tcp_sock *tp, struct tcp_ack_state *a);
 /* tcp_enter_recovery - something is deemed lost: fast recovery (RFC 5681 3.2, 6675 5). */
 void tcp_enter_recovery(struct tcp_sock *tp);
 /* tcp_enter_loss - after an RTO (RFC 5681 3.1, RFC 6675 5.1). */
 void tcp_enter_loss(struct tcp_sock *tp);
+
+/* ---- tcp_undo.c ---- */
+/* tcp_undo_init - a reduction begins that may be a mistake. */
+void tcp_undo_init(struct tcp_sock *tp);
+/* tcp_undo_retransmitted - a segment was sent again for a loss (not as a probe). */
+void tcp_undo_retransmitted(struct tcp_sock *tp);
+/* tcp_undo_dsack - the peer had `segs` segments up to `end` twice. */
+void tcp_undo_dsack(struct tcp_sock *tp, uint32_t end, uint32_t segs);
+/* tcp_undo_at_end, tcp_undo_partial, tcp_undo_by_dsack - at the end of a recovery, at an ACK within it,
+ * at any time. True: undone, or (partial) to be waited for. */
+void tcp_undo_at_end(struct tcp_sock *tp, const struct tcp_ack_state *a);
+bool tcp_undo_partial(struct tcp_sock *tp, const struct tcp_ack_state *a);
+bool tcp_undo_by_dsack(struct tcp_sock *tp);
+/* tcp_process_loss - an ACK in LOSS: F-RTO, undo, the end. */
+void tcp_process_loss(struct tcp_sock *tp, const struct tcp_ack_state *a);
+/* tcp_any_retrans - is a retransmission in flight, or the head one? */
+bool tcp_any_retrans(const struct tcp_sock *tp);
+/* tcp_try_keep_open - OPEN, or DISORDER while the scoreboard is not clean. */
+void tcp_try_keep_open(struct tcp_sock *tp);
 
 /* ---- tcp_cong.c ---- */
 /* tcp_cong_init - the initial window, with the algorithm that tp has. */
@@ -135,6 +177,21 @@ void tcp_cong_init(struct tcp_sock *tp);
 const struct tcp_congestion_ops *tcp_cong_find(const char *name);
 /* tcp_cong_set - ca from now on: the window stays, what was learnt of the path does not. */
 void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca);
-void tcp_cong_acked(struct tcp_sock *tp, uint32_t acked);
+/* tcp_cong_control - after each ACK: reduce in proportion, or grow. */
+void tcp_cong_control(struct tcp_sock *tp, const struct tcp_ack_state *a);
+/* tcp_slow_start - grow up to ssthresh; returns what of `acked` is left for congestion avoidance. */
+uint32_t tcp_slow_start(struct tcp_sock *tp, uint32_t acked);
+void tcp_reno_cong_avoid(struct tcp_sock *tp, uint32_t acked);
+/* tcp_cwnd_validate - after output; limited: it was cwnd that stopped it. */
+void tcp_cwnd_validate(struct tcp_sock *tp, bool limited);
+/* tcp_cwnd_restart - data is to leave after at least an RTO of silence. */
+void tcp_cwnd_restart(struct tcp_sock *tp);
+/* tcp_current_ssthresh - what an undo would set. */
+uint32_t tcp_current_ssthresh(const struct tcp_sock *tp);
+void tcp_cwnd_reduction_begin(struct tcp_sock *tp);
+void tcp_cwnd_reduction(struct tcp_sock *tp, uint32_t delivered, bool newly_lost, bool una_moved);
+void tcp_cwnd_reduction_end(struct tcp_sock *tp);
+/* tcp_enter_cwr - one window's reduction for another reason than loss. */
+void tcp_enter_cwr(struct tcp_sock *tp);
 
 #endif

@@ -276,6 +276,8 @@ static int send_one(struct tcp_sock *tp, struct sk_buff *skb, bool push)
 	if (unlikely(err))
 		return err;
 	tcp_sent(tp, skb, false);
+	tp->lsnd_ns = skb->tcp.tx_ns;
+	tp->prr_out += skb->len; /* counts from where a reduction began */
 	tp->send_head = skb_queue_next(&tp->sk.sk_write_queue, skb);
 	tp->snd_nxt = skb->tcp.end_seq;
 	if (skb->len < tp->mss_cache)
@@ -322,33 +324,43 @@ static bool push_burst(const struct tcp_sock *tp, const struct sk_buff *skb, uin
 	return true;
 }
 
+/* after_idle - data leaves where nothing was in flight (RFC 5681 4.1). */
+static void after_idle(struct tcp_sock *tp)
+{
+	const struct stack *st = tcp_stack(tp);
+
+	if (st->cfg.slow_start_after_idle && tp->lsnd_ns && st->now - tp->lsnd_ns > tp->rto)
+		tcp_cwnd_restart(tp);
+}
+
 unsigned tcp_write_xmit(struct tcp_sock *tp)
 {
 	struct sk_buff *skb;
 	unsigned sent = 0, burst = 0;
+	bool limited = false;
 
+	if (!tcp_flight(tp))
+		after_idle(tp);
 	while ((skb = tp->send_head) != NULL) {
 		uint32_t pipe = tcp_pipe(tp), n;
 
 		if (pipe && pipe + skb->len > tp->snd_cwnd) {
-			tp->cwnd_limited = true;
+			limited = true;
 			break;
 		}
 		n = window_allows(tp, skb);
 		if ((!n && tcp_skb_bytes(skb) && !(skb->tcp.tcp_flags & TCPF_SYN) &&
 		     (skb->len || !tp->snd_wnd)) ||
-		    nagle_holds(tp, skb)) {
-			tp->cwnd_limited = false;
+		    nagle_holds(tp, skb))
 			break;
-		}
 		if (n < skb->len && !(skb->tcp.tcp_flags & TCPF_SYN) && !tcp_split(tp, skb, n))
 			break;
 		if (send_one(tp, skb, push_burst(tp, skb, pipe, &burst)))
 			break;
 		sent++;
 	}
-	if (!tp->send_head)
-		tp->cwnd_limited = false;
+	if (sent || limited)
+		tcp_cwnd_validate(tp, limited || tcp_pipe(tp) + tp->mss_cache > tp->snd_cwnd);
 	if (sent && tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)
 		tcp_rearm_rto(tp);
 	if (tp->send_head && !tcp_flight(tp) && tp->pending == TCP_PEND_NONE)
@@ -388,12 +400,12 @@ void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
 		struct sk_buff *skb = list_first_entry(&tp->lost_list, struct sk_buff, tcp.link);
 		uint32_t pipe = tcp_pipe(tp);
 
-		if (pipe && pipe + skb->len > tp->snd_cwnd) {
-			tp->cwnd_limited = true;
+		if (pipe && pipe + skb->len > tp->snd_cwnd)
 			break;
-		}
 		if (tcp_retransmit_skb(tp, skb))
 			break;
+		tcp_undo_retransmitted(tp);
+		tp->prr_out += skb->len;
 	}
 }
 
@@ -441,11 +453,25 @@ bool tcp_send_loss_probe(struct tcp_sock *tp)
 	return true;
 }
 
+/* frto_new_first - RFC 5682 2.1 step 2b: new data goes, and retransmissions wait for what its ACKs
+ * say; if none could go, they do not wait. */
+static bool frto_new_first(struct tcp_sock *tp)
+{
+	if (tp->frto != TCP_FRTO_NEW)
+		return false;
+	if (tp->send_head)
+		(void)tcp_write_xmit(tp);
+	if (after(tp->snd_nxt, tp->recover))
+		return true;
+	tp->frto = TCP_FRTO_OFF;
+	return false;
+}
+
 void tcp_output_sock(struct tcp_sock *tp)
 {
 	if (unlikely(tp->fin_wanted) && tcp_queue_fin(tp))
 		tp->fin_wanted = false;
-	if (unlikely(tp->lost_out))
+	if (unlikely(tp->lost_out) && !frto_new_first(tp))
 		tcp_xmit_retransmit_queue(tp);
 	if (tp->send_head) {
 		(void)tcp_write_xmit(tp);

@@ -119,8 +119,10 @@ void tcp_reo_expired(struct tcp_sock *tp)
 	uint64_t timeout = detect_loss(tp);
 
 	if (tp->lost_out - tp->retrans_out != prior) {
-		if (tp->ca_state < TCP_CA_RECOVERY)
+		if (tp->ca_state < TCP_CA_RECOVERY) {
 			tcp_enter_recovery(tp);
+			tcp_cwnd_reduction(tp, tp->mss_cache, true, false);
+		}
 		tcp_output_mark(tp);
 	}
 	if (timeout)
@@ -174,11 +176,11 @@ void tcp_tlp_acked(struct tcp_sock *tp, uint32_t ack, const struct tcp_ack_state
 	if (after(ack, tp->tlp_end)) {
 		/* 7.4.2: the probe filled a hole; that window answers as for a fast recovery */
 		tp->tlp_out = false;
-		if (tp->ca_state != TCP_CA_OPEN)
-			return;
-		tp->snd_ssthresh = tp->ca->ssthresh(tp);
-		tp->snd_cwnd = tp->snd_ssthresh;
-		tp->cwnd_acked = 0;
+		tcp_enter_cwr(tp);
+		if (tp->ca_state == TCP_CA_CWR) {
+			tcp_cwnd_reduction_end(tp);
+			tcp_try_keep_open(tp);
+		}
 		return;
 	}
 	/* a bare duplicate: the original and the probe arrived */

@@ -133,6 +133,7 @@ void tcp_mark_lost(struct tcp_sock *tp, struct sk_buff *skb)
 		skb->tcp.sacked |= TCPCB_LOST;
 		tp->lost_out += n;
 	}
+	tp->lost_bytes += n;
 	tcp_unlist(tp, skb);
 	list_add(&skb->tcp.link, lost_place(tp, skb));
 	tp->lost_hint = skb;
@@ -298,6 +299,7 @@ static void dsack_check(struct tcp_sock *tp, const struct tcp_options *opt, uint
 	if (tp->dsack_dups + segs > tp->total_retrans)
 		return;
 	tp->dsack_dups += segs;
+	tcp_undo_dsack(tp, d->end, segs);
 	stat_inc(&tcp_stack(tp)->stats.tcp_dsack_in);
 	a->flags |= TCP_ACKF_DSACK;
 	if (tp->tlp_out && len <= tp->mss_cache && d->end == tp->tlp_end)

@@ -77,7 +77,8 @@ static void rto_expired(struct tcp_sock *tp)
 	stat_inc(&tcp_stack(tp)->stats.tcp_timeouts);
 	if (tp->sk.sk_state != TCP_SYN_SENT && tp->sk.sk_state != TCP_SYN_RECV)
 		tcp_enter_loss(tp);
-	(void)tcp_retransmit_skb(tp, head);
+	if (tcp_retransmit_skb(tp, head) == 0)
+		tcp_undo_retransmitted(tp);
 	if (tp->backoff < 30)
 		tp->backoff++;
 	tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_delay(tp));

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The congestion window, segment by segment: PRR (RFC 6937, 9937), limited transmit (RFC
+ * 3042), validation and restart (RFC 7661, 5681 4.1), and recoveries that are taken back
+ * (Eifel: RFC 3522 and 4015; D-SACK: 3708; F-RTO: 5682). All with NewReno: half is easy to see.
+ */
+#include "seg.h"
+
+#define MSS 1000u
+#define RTT (20 * SEG_MS)
+
+static const struct seg_peer plain = {.mss = MSS, .wscale = 4, .win = 65535};
+static const struct seg_peer sacks = {.mss = MSS, .wscale = 4, .win = 65535, .sack = true};
+static const struct seg_peer full = {
+	.mss = MSS + 12, .wscale = 4, .win = 65535, .sack = true, .ts = true};
+
+static void estab(struct bench *b, struct conn *c, const struct seg_peer *p)
+{
+	bench_begin(b, NULL, 4096);
+	conn_passive(c, b, bench_listen(b, SEG_PORT, 8), 4000, p);
+	tcp_cong_set(conn_tp(c), &tcp_reno);
+	conn_tp(c)->srtt_us8 = 0;
+	conn_tp(c)->min_rtt_us = 0;
+	tcp_rtt_sample(conn_tp(c), RTT);
+}
+
+static uint32_t at(unsigned n)
+{
+	return 1 + n * MSS;
+}
+
+static void write_segs(struct conn *c, unsigned from, unsigned n)
+{
+	cr_assert_eq(conn_write(c, at(from), n * MSS), n * MSS);
+	bench_turn(c->b, 1000);
+}
+
+static void expect_segs(struct conn *c, unsigned from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		expect(c, ACK, at(from + i), 1, MSS);
+	expect_none(c->b);
+}
+
+static void send_full(struct conn *c, unsigned from, unsigned n)
+{
+	write_segs(c, from, n);
+	expect_segs(c, from, n);
+}
+
+static void ack(struct conn *c, unsigned n)
+{
+	peer(c, .flags = ACK, .seq = 1, .ack = at(n));
+}
+
+/* Segments [from, to) are SACKed. */
+static void sack(struct conn *c, unsigned una, unsigned from, unsigned to)
+{
+	peer(c, .flags = ACK, .seq = 1, .ack = at(una), .nr_sacks = 1, .sack = {at(from), at(to)});
+}
+
+/* ---- PRR ---- */
+
+Test(tcp_cong, test_prr_6937_sends_in_proportion_above_ssthresh)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp;
+
+	estab(&b, &c, &sacks);
+	tp = conn_tp(&c);
+	tp->snd_cwnd = 20 * MSS;
+	send_full(&c, 0, 20);
+	bench_run(&b, RTT);
+	write_segs(&c, 20, 20);
+	expect_none(&b);
+	/* three are delivered at once: ceil(3 / 2) = 2 may go, one for the loss, one is new */
+	sack(&c, 0, 1, 4);
+	expect(&c, ACK, at(0), 1, MSS);
+	expect_segs(&c, 20, 1);
+	cr_assert_eq(tp->ca_state, TCP_CA_RECOVERY);
+	cr_assert_eq(tp->snd_ssthresh, 10 * MSS);
+	for (unsigned i = 4; i < 14; i++)
+		sack(&c, 0, 1, i + 1);
+	/* 13 delivered, so 7 sent in all */
+	cr_assert_eq(tp->prr_out, 7 * MSS);
+	cr_assert_leq(tcp_pipe(tp), 14 * MSS);
+	bench_drain(&b);
+	ack(&c, 20);
+	cr_assert_eq(tp->ca_state, TCP_CA_OPEN);
+	bench_end(&b);
+}
+
+Test(tcp_cong, test_prr_9937_below_ssthresh_safe_ack_gets_one_more)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp;
+
+	estab(&b, &c, &sacks);
+	tp = conn_tp(&c);
+	tp->snd_cwnd = 20 * MSS;
+	send_full(&c, 0, 20);
+	write_segs(&c, 20, 20);
+	bench_run(&b, RTT);
+	/* 16 of 20 are lost: the pipe is far below ssthresh */
+	sack(&c, 0, 16, 20);
+	/* CRB: four delivered, four sent */
+	expect_segs(&c, 0, 4);
+	/* SSRB: an ACK that advances by one, and finds nothing more lost: two */
+	bench_run(&b, RTT);
+	ack(&c, 1);
+	expect_segs(&c, 4, 2);
+	bench_end(&b);
+}
+
+Test(tcp_cong, test_prr_recovery_ends_at_ssthresh)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp;
+
+	estab(&b, &c, &sacks);
+	tp = conn_tp(&c);
+	send_full(&c, 0, 10);
+	bench_run(&b, RTT);
+	sack(&c, 0, 1, 4);
+	expect_segs(&c, 0, 1);
+	sack(&c, 0, 1, 10);
+	bench_run(&b, RTT);
+	ack(&c, 10);
+	cr_assert_eq(tp->ca_state, TCP_CA_OPEN);
+	cr_assert_eq(tp->snd_cwnd, 5 * MSS);
+	bench_end(&b);
+}
+
+Test(tcp_cong, test_limited_transmit_3042_first_two_duplicates_send_new_data)
+{
+	const struct seg_peer *peers[] = {&plain, &sacks};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct bench b;
+		struct conn c;
+
+		estab(&b, &c, peers[k]);
+		write_segs(&c, 0, 15);
+		expect_segs(&c, 0, 10);
+		for (unsigned i = 0; i < 2; i++) {
+			if (k)
+				sack(&c, 0, 1, 2 + i);
+			else
+				ack(&c, 0);
+			expect_segs(&c, 10 + i, 1);
+		}
+		cr_assert_eq(conn_tp(&c)->snd_cwnd, 10 * MSS);
+		cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_DISORDER);
+		/* it was reordering: one segment is delivered only now, slow start goes on from there */
+		ack(&c, 3);
+		cr_assert_eq(conn_tp(&c)->snd_cwnd, 11 * MSS);
+		expect_segs(&c, 12, 2);
+		bench_end(&b);
+	}
+}
+
+/* ---- validation, restart ---- */
+
+Test(tcp_cong, test_cwv_7661_slow_start_reaches_twice_what_was_used)
+{
+	const unsigned cases[][2] = {{5, 10}, {6, 12}, {9, 18}, {10, 20}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned n = cases[i][0];
+		struct bench b;
+		struct conn c;
+
+		estab(&b, &c, &sacks);
+		send_full(&c, 0, n);
+		for (unsigned k = 2; k <= n; k += 2)
+			ack(&c, k);
+		ack(&c, n);
+		cr_assert_eq(conn_tp(&c)->snd_cwnd, cases[i][1] * MSS, "%u sent: %u", n,
+			     conn_tp(&c)->snd_cwnd);
+		bench_end(&b);
+	}
+}
+
+Test(tcp_cong, test_cwv_5681_4_1_idle_takes_the_window_down)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp;
+
+	estab(&b, &c, &sacks);
+	tp = conn_tp(&c);
+	tp->snd_cwnd = 80 * MSS;
+	send_full(&c, 0, 1);
+	ack(&c, 1);
+	/* half for each RTO */
+	bench_run(&b, 2 * tp->rto + 10 * SEG_MS);
+	send_full(&c, 1, 1);
+	cr_assert_eq(tp->snd_cwnd, 20 * MSS);
+	cr_assert_geq(tp->snd_ssthresh, 60 * MSS);
+	ack(&c, 2);
+	bench_run(&b, 20 * NSEC_PER_SEC);
+	send_full(&c, 2, 1);
+	cr_assert_eq(tp->snd_cwnd, 10 * MSS);
+	bench_end(&b);
+}
+
+/* ---- mistakes ---- */
+
+/* Segments 1 to 9 are SACKed in an order that looks like the loss of 0; it is sent again. */
+static void false_recovery(struct bench *b, struct conn *c)
+{
+	send_full(c, 0, 10);
+	bench_run(b, RTT);
+	c->tsval += 20;
+	sack(c, 0, 1, 4);
+	expect_segs(c, 0, 1);
+	sack(c, 0, 1, 10);
+	expect_none(b);
+	cr_assert_eq(conn_tp(c)->ca_state, TCP_CA_RECOVERY);
+	cr_assert_eq(conn_tp(c)->snd_ssthresh, 5 * MSS);
+}
+
+Test(tcp_cong, test_undo_3522_timestamp_tells_the_original)
+{
+	struct bench b;
+	struct conn c;
+	uint32_t ecr;
+
+	estab(&b, &c, &full);
+	ecr = tcp_ts_now(b.st, conn_tp(&c)->tsoffset);
+	false_recovery(&b, &c);
+	bench_run(&b, SEG_MS);
+	/* the original was only late */
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(10), .tsecr = ecr);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
+	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
+	cr_assert_geq(conn_tp(&c)->snd_ssthresh, TCP_SSTHRESH_INF);
+	cr_assert_eq(stack_stats(b.st)->tcp_undos, 1);
+	bench_end(&b);
+}
+
+Test(tcp_cong, test_undo_3522_partial_ack_waits_while_copies_are_out)
+{
+	struct bench b;
+	struct conn c;
+	uint32_t ecr;
+
+	estab(&b, &c, &full);
+	ecr = tcp_ts_now(b.st, conn_tp(&c)->tsoffset);
+	send_full(&c, 0, 10);
+	bench_run(&b, RTT);
+	c.tsval += 20;
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(0), .nr_sacks = 2,
+	     .sack = {at(1), at(5), at(6), at(10)});
+	expect(&c, ACK, at(0), 1, MSS);
+	expect_segs(&c, 5, 1);
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(5), .tsecr = ecr, .nr_sacks = 1,
+	     .sack = {at(6), at(10)});
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_RECOVERY);
+	cr_assert_eq(conn_tp(&c)->reord_seen, 1, "%u", conn_tp(&c)->reord_seen);
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(10), .tsecr = ecr);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
+	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
+	bench_end(&b);
+}
+
+Test(tcp_cong, test_undo_3522_timestamp_of_the_copy_undoes_nothing)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &full);
+	false_recovery(&b, &c);
+	bench_run(&b, RTT);
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(10),
+	     .tsecr = tcp_ts_now(b.st, conn_tp(&c)->tsoffset) - 20);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
+	cr_assert_eq(conn_tp(&c)->snd_cwnd, 5 * MSS);
+	cr_assert_eq(stack_stats(b.st)->tcp_undos, 0);
+	bench_end(&b);
+}
+
+Test(tcp_cong, test_undo_3708_dsack_of_all_copies)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &sacks);
+	false_recovery(&b, &c);
+	bench_run(&b, RTT);
+	/* the copy arrived after the original: within the recovery, or after its end */
+	sack(&c, 10, 0, 1);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
+	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
+	cr_assert_eq(stack_stats(b.st)->tcp_undos, 1);
+	bench_end(&b);
+	estab(&b, &c, &sacks);
+	false_recovery(&b, &c);
+	bench_run(&b, RTT);
+	ack(&c, 10);
+	cr_assert_eq(conn_tp(&c)->snd_cwnd, 5 * MSS);
+	sack(&c, 10, 0, 1);
+	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
+	bench_end(&b);
+}
+
+/* All in flight was delayed beyond the RTO. */
+static void rto(struct bench *b, struct conn *c)
+{
+	write_segs(c, 0, 20);
+	expect_segs(c, 0, 10);
+	/* the probe has a word of its own elsewhere */
+	conn_tp(c)->tlp_out = true;
+	conn_tp(c)->tlp_end = at(20);
+	tcp_arm_retrans(conn_tp(c), TCP_PEND_RETRANS, conn_tp(c)->rto);
+	bench_run(b, conn_tp(c)->rto + 2 * SEG_MS);
+	expect_segs(c, 0, 1);
+	cr_assert_eq(conn_tp(c)->ca_state, TCP_CA_LOSS);
+	cr_assert_eq(conn_tp(c)->snd_cwnd, MSS);
+}
+
+Test(tcp_cong, test_frto_5682_spurious_rto_is_taken_back)
+{
+	const struct seg_peer *peers[] = {&plain, &sacks};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct bench b;
+		struct conn c;
+
+		estab(&b, &c, peers[k]);
+		rto(&b, &c);
+		/* 2b: the first ACK that advances lets new data go, two segments */
+		ack(&c, 1);
+		expect_segs(&c, 10, 2);
+		/* 3b: the next one is of what was never sent again */
+		ack(&c, 2);
+		cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
+		cr_assert_eq(conn_tp(&c)->lost_out, 0);
+		cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
+		cr_assert_eq(stack_stats(b.st)->tcp_spurious_rtos, 1);
+		cr_assert_eq(stack_stats(b.st)->tcp_retrans_segs, 1);
+		bench_end(&b);
+	}
+}
+
+Test(tcp_cong, test_frto_5682_duplicate_after_new_data_is_a_loss)
+{
+	const struct seg_peer *peers[] = {&plain, &sacks};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct bench b;
+		struct conn c;
+		struct seg s;
+
+		estab(&b, &c, peers[k]);
+		rto(&b, &c);
+		ack(&c, 1);
+		expect_segs(&c, 10, 2);
+		/* 3a: the new segment arrived, what is before it did not */
+		if (k)
+			sack(&c, 1, 10, 11);
+		else
+			ack(&c, 1);
+		cr_assert(bench_next(&b, &c, &s));
+		cr_assert_eq(s.seq, at(1), "%u", s.seq);
+		cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_LOSS);
+		cr_assert_eq(stack_stats(b.st)->tcp_spurious_rtos, 0);
+		bench_end(&b);
+	}
+}
+
+Test(tcp_cong, test_frto_without_new_data_sends_again_at_once)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &sacks);
+	send_full(&c, 0, 10);
+	conn_tp(&c)->tlp_out = true;
+	conn_tp(&c)->tlp_end = at(10);
+	tcp_arm_retrans(conn_tp(&c), TCP_PEND_RETRANS, conn_tp(&c)->rto);
+	bench_run(&b, conn_tp(&c)->rto + 2 * SEG_MS);
+	expect_segs(&c, 0, 1);
+	bench_run(&b, RTT);
+	ack(&c, 1);
+	expect_segs(&c, 1, 2);
+	bench_end(&b);
+}
+
+Test(tcp_cong, test_undo_3522_rto_by_timestamp)
+{
+	struct bench b;
+	struct conn c;
+	uint32_t ecr;
+
+	estab(&b, &c, &full);
+	ecr = tcp_ts_now(b.st, conn_tp(&c)->tsoffset);
+	rto(&b, &c);
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(1), .tsecr = ecr);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
+	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
+	cr_assert_eq(conn_tp(&c)->lost_out, 0);
+	cr_assert_eq(stack_stats(b.st)->tcp_spurious_rtos, 1);
+	bench_end(&b);
+}
+
+/* RFC 2018 8: what was SACKed and is not acknowledged when all before it is, was thrown away. The
+ * RTO that finds it out does not take its full time. */
+Test(tcp_cong, test_renege_is_found_soon)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &sacks);
+	send_full(&c, 0, 10);
+	bench_run(&b, RTT);
+	sack(&c, 0, 1, 10);
+	expect_segs(&c, 0, 1);
+	bench_run(&b, RTT);
+	ack(&c, 1);
+	expect_none(&b);
+	bench_run(&b, 12 * SEG_MS);
+	expect_segs(&c, 1, 1);
+	cr_assert_eq(conn_tp(&c)->sacked_out, 0);
+	bench_end(&b);
+}
+
+/* ---- B30 ---- */
+
+Test(tcp_cong, test_tcp_B30_divided_acks_gain_nothing)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &sacks);
+	send_full(&c, 0, 10);
+	for (uint32_t i = 1; i <= 10000; i++)
+		peer(&c, .flags = ACK, .seq = 1, .ack = 1 + i);
+	cr_assert_eq(conn_tp(&c)->snd_cwnd, 20 * MSS);
+	bench_end(&b);
+}
+
+Test(tcp_cong, test_tcp_B30_spoofed_duplicates_inflate_nothing)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &plain);
+	write_segs(&c, 0, 60);
+	expect_segs(&c, 0, 10);
+	for (unsigned i = 0; i < 1000; i++)
+		ack(&c, 0);
+	/* each stands for a segment that is out: no more than were sent, and half of that */
+	cr_assert_leq(tcp_flight(conn_tp(&c)), 21 * MSS);
+	cr_assert_leq(conn_tp(&c)->snd_cwnd, 6 * MSS);
+	bench_end(&b);
+}
