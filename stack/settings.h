@@ -103,6 +103,8 @@ enum setting_unit {
 	    "Offer and take window scaling")                                                       \
 	ONE(uint8_t, timestamps, "tcp_timestamps", 1, FLAG, 0, 1, "RFC 7323 3",                    \
 	    "Offer and take timestamps; their clock has a random offset for each peer")            \
+	WORD(congestion_control, "tcp_congestion_control", 0, "cubic reno", "RFC 9438, 5681",      \
+	     "Congestion control of new sockets")                                                  \
 	ONE(uint8_t, frto, "tcp_frto", 1, FLAG, 0, 2, "RFC 5682",                                  \
 	    "Find out whether an RTO came too early, before all is sent again")                    \
 	ONE(uint8_t, slow_start_after_idle, "tcp_slow_start_after_idle", 1, FLAG, 0, 1,            \

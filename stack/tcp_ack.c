@@ -157,6 +157,8 @@ static void take_rtt(struct tcp_sock *tp, const struct sk_buff *skb, const struc
 	if (rtt == UINT64_MAX)
 		return;
 	tcp_rtt_sample(tp, rtt);
+	if (tp->snd_cwnd < tp->snd_ssthresh && tp->ca->pkts_acked)
+		tp->ca->pkts_acked(tp, (uint32_t)min_t(uint64_t, rtt / NSEC_PER_USEC, UINT32_MAX));
 	tp->backoff = 0;
 }
 

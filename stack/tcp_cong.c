@@ -8,7 +8,13 @@
  */
 #include "stack/tcp_int.h"
 
-static const struct tcp_congestion_ops *const algorithms[] = {&tcp_reno};
+/* In the order of the setting tcp_congestion_control. */
+static const struct tcp_congestion_ops *const algorithms[] = {&tcp_cubic, &tcp_reno};
+
+const struct tcp_congestion_ops *tcp_cong_default(const struct stack *st)
+{
+	return algorithms[st->cfg.congestion_control];
+}
 
 const struct tcp_congestion_ops *tcp_cong_find(const char *name)
 {

@@ -95,7 +95,7 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->sk.sk_rcvlowat = 1;
 	tp->sk.sk_ttl = SK_DEFAULT_TTL;
 	tp->notsent_lowat = UINT32_MAX;
-	tp->ca = &tcp_reno;
+	tp->ca = tcp_cong_default(st);
 	tp->opt = (struct sock_options){
 		.pmtudisc = SK_PMTUDISC_WANT,
 	};

@@ -35,6 +35,10 @@ enum tcp_frto {
 	TCP_FRTO_NEW,  /* new data is on its way instead of retransmissions (step 3) */
 };
 
+enum tcp_ca_event {
+	TCP_CA_EVENT_TX_START, /* data leaves where nothing was in flight */
+};
+
 /*
  * A congestion control. NULL where an algorithm has nothing to say. Its own words are in
  * tcp_sock.ca_priv, zeroed before init.
@@ -49,11 +53,14 @@ struct tcp_congestion_ops {
 	void (*cong_avoid)(struct tcp_sock *tp, uint32_t acked);
 	/* set_state - ca_state is about to change; a reduction has been computed already. */
 	void (*set_state)(struct tcp_sock *tp, enum tcp_ca_state state);
+	void (*cwnd_event)(struct tcp_sock *tp, enum tcp_ca_event ev);
+	/* pkts_acked - a round trip was measured; only called in slow start. */
+	void (*pkts_acked)(struct tcp_sock *tp, uint32_t rtt_us);
 	/* undo_cwnd - the window when a reduction was a mistake; NULL = what it was before. */
 	uint32_t (*undo_cwnd)(struct tcp_sock *tp);
 };
 
-extern const struct tcp_congestion_ops tcp_reno;
+extern const struct tcp_congestion_ops tcp_cubic, tcp_reno;
 
 /* What RFC 8985 5.2 keeps of a connection: RACK.xmit_ts, RACK.end_seq and so on. */
 struct tcp_rack {
@@ -173,6 +180,8 @@ void tcp_try_keep_open(struct tcp_sock *tp);
 /* ---- tcp_cong.c ---- */
 /* tcp_cong_init - the initial window, with the algorithm that tp has. */
 void tcp_cong_init(struct tcp_sock *tp);
+/* tcp_cong_default - of the stack's setting. */
+const struct tcp_congestion_ops *tcp_cong_default(const struct stack *st);
 /* tcp_cong_find - by name; NULL unknown. */
 const struct tcp_congestion_ops *tcp_cong_find(const char *name);
 /* tcp_cong_set - ca from now on: the window stays, what was learnt of the path does not. */

@@ -15,6 +15,7 @@ static void estab(struct bench *b, struct conn *c, const struct seg_peer *p)
 {
 	bench_begin(b, NULL, 1024);
 	conn_passive(c, b, bench_listen(b, SEG_PORT, 8), 4000, p);
+	tcp_cong_set(conn_tp(c), &tcp_reno);
 }
 
 /* n segments of MSS bytes leave; all of them are looked at. */

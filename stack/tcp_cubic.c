@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * CUBIC (RFC 9438), the default, in bytes and fixed point; and HyStart++ (RFC 9406), which
+ * leaves slow start when the round trips grow. Time is the stack's now, in milliseconds.
+ */
+#include "stack/tcp_int.h"
+
+/* RFC 9438 4.6 beta_cubic 0.7, 5.1 C = 0.4 */
+#define CUBIC_BETA_10 7u
+/* |t - K| beyond this, in ms, changes nothing more: W is clamped to 1.5 cwnd anyhow; and its
+ * cube times any MSS stays within 63 bits. */
+#define CUBIC_T_MAX 100000
+/* 4.3: alpha = 3 (1 - beta) / (1 + beta) = 9 / 17 */
+#define CUBIC_ALPHA_NUM 9u
+#define CUBIC_ALPHA_DEN 17u
+
+/* RFC 9406 4.3 */
+#define HYSTART_N_RTT_SAMPLE       8u
+#define HYSTART_MIN_RTT_THRESH_US  4000u
+#define HYSTART_MAX_RTT_THRESH_US  16000u
+#define HYSTART_MIN_RTT_DIVISOR    8u
+#define HYSTART_CSS_GROWTH_DIVISOR 4u
+#define HYSTART_CSS_ROUNDS         5u
+
+struct cubic {
+	uint64_t epoch_ns;   /* when this congestion avoidance began; 0 = not yet */
+	uint64_t frac;       /* what the last increments left over, in cwnd-ths of a byte */
+	uint64_t est_frac;   /* the same of w_est */
+	uint32_t w_max;      /* where the plateau is, bytes */
+	uint32_t origin;     /* W_cubic(K) */
+	uint32_t cwnd_prior; /* cwnd before the last reduction */
+	uint32_t w_est;      /* what Reno would have (4.3) */
+	uint32_t k_ms;
+	/* HyStart++ */
+	uint32_t round_end;
+	uint32_t last_rtt_us, rtt_us; /* least of the last round, of this one; 0 none */
+	uint32_t css_base_us;         /* 0 = not in CSS */
+	uint32_t css_left;            /* what a quarter of the acknowledged bytes left over */
+	uint8_t samples, css_rounds;
+};
+
+_Static_assert(sizeof(struct cubic) <= TCP_CA_PRIV_SIZE, "fits the socket");
+
+static struct cubic *cubic_of(struct tcp_sock *tp)
+{
+	return (struct cubic *)tp->ca_priv;
+}
+
+static void cubic_init(struct tcp_sock *tp)
+{
+	struct cubic *c = cubic_of(tp);
+
+	memset(c, 0, sizeof(*c));
+	c->round_end = tp->snd_nxt;
+}
+
+/* cube_root - the greatest n with n^3 <= v; below 2^21, bit by bit, once per congestion event. */
+static uint32_t cube_root(uint64_t v)
+{
+	uint64_t n = 0;
+
+	for (int bit = 20; bit >= 0; bit--) {
+		uint64_t t = n | 1ull << bit;
+
+		if (t * t * t <= v)
+			n = t;
+	}
+	return (uint32_t)n;
+}
+
+/* RFC 9438 4.6, with fast convergence (4.7). Of cwnd, which is never far above the flight: it does
+ * not grow unless it is used. */
+static uint32_t cubic_ssthresh(struct tcp_sock *tp)
+{
+	struct cubic *c = cubic_of(tp);
+	uint32_t cwnd = tp->snd_cwnd;
+
+	c->epoch_ns = 0;
+	c->cwnd_prior = cwnd;
+	c->w_max = cwnd < c->w_max ? (uint32_t)((uint64_t)cwnd * (10 + CUBIC_BETA_10) / 20) : cwnd;
+	return max_t(uint32_t, (uint32_t)((uint64_t)cwnd * CUBIC_BETA_10 / 10), 2u * tp->mss_cache);
+}
+
+static void epoch_begin(struct tcp_sock *tp, struct cubic *c)
+{
+	uint32_t cwnd = tp->snd_cwnd;
+
+	c->epoch_ns = tcp_stack(tp)->now;
+	c->frac = c->est_frac = 0;
+	c->w_est = cwnd;
+	c->origin = max_t(uint32_t, cwnd, c->w_max);
+	/* 4.2: K = cbrt((W_max - cwnd_epoch) / C), in segments and seconds; 10^9 ms^3, C = 2/5 */
+	c->k_ms = cube_root((uint64_t)(c->origin - cwnd) * 2500000000ull / tp->mss_cache);
+}
+
+/* w_cubic - 4.2: C (t - K)^3 + W_max one round trip from now, within [cwnd, 1.5 cwnd]. */
+static uint32_t w_cubic(const struct tcp_sock *tp, const struct cubic *c)
+{
+	uint64_t age = tcp_stack(tp)->now - c->epoch_ns + tp->min_rtt_us * NSEC_PER_USEC;
+	int64_t t = (int64_t)min_t(uint64_t, age / NSEC_PER_MSEC, UINT32_MAX) - c->k_ms, w;
+	int64_t cwnd = tp->snd_cwnd;
+
+	t = max_t(int64_t, min_t(int64_t, t, CUBIC_T_MAX), -CUBIC_T_MAX);
+	w = c->origin + t * t * t / 5 * 2 / 1000 * tp->mss_cache / 1000000;
+	return (uint32_t)max_t(int64_t, min_t(int64_t, w, cwnd + cwnd / 2), cwnd);
+}
+
+/* take - num / den whole bytes; the rest waits in *frac. */
+static uint32_t take(uint64_t *frac, uint64_t num, uint32_t den)
+{
+	uint32_t n;
+
+	*frac += num;
+	n = (uint32_t)(*frac / den);
+	*frac -= (uint64_t)n * den;
+	return n;
+}
+
+/* reno_estimate - 4.3: W_est grows by alpha segments each cwnd, by one beyond cwnd_prior. */
+static void reno_estimate(struct tcp_sock *tp, struct cubic *c, uint32_t acked)
+{
+	uint64_t num = (uint64_t)acked * tp->mss_cache;
+
+	if (c->w_est < c->cwnd_prior)
+		num = num * CUBIC_ALPHA_NUM / CUBIC_ALPHA_DEN;
+	c->w_est += take(&c->est_frac, num, tp->snd_cwnd);
+}
+
+static void css_acked(struct tcp_sock *tp, struct cubic *c, uint32_t acked)
+{
+	acked += c->css_left;
+	c->css_left = acked % HYSTART_CSS_GROWTH_DIVISOR;
+	(void)tcp_slow_start(tp, acked / HYSTART_CSS_GROWTH_DIVISOR);
+}
+
+/* hystart_round - a round trip in slow start is over (RFC 9406 4.2). */
+static void hystart_round(struct tcp_sock *tp, struct cubic *c)
+{
+	if (c->css_base_us && ++c->css_rounds >= HYSTART_CSS_ROUNDS) {
+		tp->snd_ssthresh = tp->snd_cwnd;
+		c->css_base_us = 0;
+	}
+	c->last_rtt_us = c->rtt_us;
+	c->rtt_us = 0;
+	c->samples = 0;
+	c->round_end = tp->snd_nxt;
+}
+
+static void cubic_cong_avoid(struct tcp_sock *tp, uint32_t acked)
+{
+	struct cubic *c = cubic_of(tp);
+	uint32_t w;
+
+	if (tp->snd_cwnd < tp->snd_ssthresh) {
+		if (!before(tp->snd_una, c->round_end))
+			hystart_round(tp, c);
+		if (c->css_base_us) {
+			css_acked(tp, c, acked);
+			return;
+		}
+		acked = tcp_slow_start(tp, acked);
+		if (!acked)
+			return;
+	}
+	if (!c->epoch_ns)
+		epoch_begin(tp, c);
+	w = w_cubic(tp, c);
+	reno_estimate(tp, c, acked);
+	tp->snd_cwnd += take(&c->frac, (uint64_t)(w - tp->snd_cwnd) * acked, tp->snd_cwnd);
+	if (c->w_est > tp->snd_cwnd)
+		tp->snd_cwnd = c->w_est;
+}
+
+/* cubic_pkts_acked - RFC 9406 4.2: a round trip was measured. Only in the first slow start. */
+static void cubic_pkts_acked(struct tcp_sock *tp, uint32_t rtt_us)
+{
+	struct cubic *c = cubic_of(tp);
+	uint32_t thresh;
+
+	if (tp->snd_ssthresh < TCP_SSTHRESH_INF)
+		return;
+	if (!c->rtt_us || rtt_us < c->rtt_us)
+		c->rtt_us = rtt_us;
+	if (c->samples < UINT8_MAX)
+		c->samples++;
+	if (c->samples < HYSTART_N_RTT_SAMPLE || !c->last_rtt_us)
+		return;
+	if (c->css_base_us) {
+		/* it was no queue: on with slow start */
+		if (c->rtt_us < c->css_base_us)
+			c->css_base_us = 0;
+		return;
+	}
+	thresh = min_t(uint32_t, c->last_rtt_us / HYSTART_MIN_RTT_DIVISOR,
+		       HYSTART_MAX_RTT_THRESH_US);
+	thresh = max_t(uint32_t, thresh, HYSTART_MIN_RTT_THRESH_US);
+	if (c->rtt_us >= c->last_rtt_us + thresh) {
+		c->css_base_us = c->rtt_us;
+		c->css_rounds = 0;
+	}
+}
+
+static void cubic_set_state(struct tcp_sock *tp, enum tcp_ca_state state)
+{
+	if (state == TCP_CA_LOSS)
+		cubic_of(tp)->css_base_us = 0;
+}
+
+/* cubic_cwnd_event - 4.2.1, 5.8: what was not sent is no time in which the window may grow. */
+static void cubic_cwnd_event(struct tcp_sock *tp, enum tcp_ca_event ev)
+{
+	struct cubic *c = cubic_of(tp);
+	uint64_t now = tcp_stack(tp)->now;
+
+	if (ev == TCP_CA_EVENT_TX_START && c->epoch_ns && tp->lsnd_ns)
+		c->epoch_ns = min_t(uint64_t, c->epoch_ns + (now - tp->lsnd_ns), now);
+}
+
+const struct tcp_congestion_ops tcp_cubic = {
+	.name = "cubic",
+	.init = cubic_init,
+	.ssthresh = cubic_ssthresh,
+	.cong_avoid = cubic_cong_avoid,
+	.set_state = cubic_set_state,
+	.cwnd_event = cubic_cwnd_event,
+	.pkts_acked = cubic_pkts_acked,
+};
