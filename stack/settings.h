@@ -103,8 +103,11 @@ enum setting_unit {
 	    "Offer and take window scaling")                                                       \
 	ONE(uint8_t, timestamps, "tcp_timestamps", 1, FLAG, 0, 1, "RFC 7323 3",                    \
 	    "Offer and take timestamps; their clock has a random offset for each peer")            \
-	WORD(congestion_control, "tcp_congestion_control", 0, "cubic reno", "RFC 9438, 5681",      \
+	WORD(congestion_control, "tcp_congestion_control", 0, "cubic reno dctcp",                  \
+	     "RFC 9438, 5681, 8257",                                                               \
 	     "Congestion control of new sockets")                                                  \
+	ONE(uint8_t, ecn, "tcp_ecn", 2, FLAG, 0, 2, "RFC 3168",                                    \
+	    "ECN: 0 never, 1 agree and ask for it, 2 agree")                                       \
 	ONE(uint8_t, frto, "tcp_frto", 1, FLAG, 0, 2, "RFC 5682",                                  \
 	    "Find out whether an RTO came too early, before all is sent again")                    \
 	ONE(uint8_t, slow_start_after_idle, "tcp_slow_start_after_idle", 1, FLAG, 0, 1,            \

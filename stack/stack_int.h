@@ -31,6 +31,10 @@ struct iphdr_ {
 	uint32_t saddr, daddr;
 } PACKED;
 
+#define IP_ECN_MASK 0x03u /* of tos, RFC 3168 5 */
+#define IP_ECN_ECT0 0x02u
+#define IP_ECN_CE   0x03u
+
 #define IP_DF     0x4000
 #define IP_MF     0x2000
 #define IP_OFFSET 0x1fff

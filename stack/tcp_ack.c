@@ -210,6 +210,8 @@ void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 		tcp_tlp_acked(tp, ack, &a);
 	take_rtt(tp, NULL, &a);
 	tp->dupacks = 0;
+	if (unlikely(tp->ca->in_ack_event))
+		tp->ca->in_ack_event(tp, a.acked, false);
 	tp->probes_out = 0;
 	tp->lack_ns = tcp_stack(tp)->now;
 	tcp_cong_control(tp, &a);
@@ -303,10 +305,24 @@ static bool sack_moves_timer(const struct tcp_sock *tp, const struct tcp_ack_sta
 	       a->sack_rtt_ns > tcp_stack(tp)->now - head->tcp.tx_ns;
 }
 
+/* ecn_ack - RFC 3168 6.1.2, 8257 3.3: what the ECE bit says. */
+static void ecn_ack(struct tcp_sock *tp, const struct sk_buff *skb, struct tcp_ack_state *a,
+		    uint32_t prior_delivered)
+{
+	bool ece = (skb->tcp.tcp_flags & (TCPF_ECE | TCPF_SYN)) == TCPF_ECE;
+
+	if (ece) {
+		a->flags |= TCP_ACKF_ECE;
+		tp->delivered_ce += tp->delivered - prior_delivered;
+	}
+	if (tp->ca->in_ack_event)
+		tp->ca->in_ack_event(tp, a->acked, ece);
+}
+
 bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options *opt,
 	     enum skb_drop_reason *ret_why)
 {
-	uint32_t ack = skb->tcp.ack_seq, prior_wnd = tp->snd_wnd;
+	uint32_t ack = skb->tcp.ack_seq, prior_wnd = tp->snd_wnd, prior_delivered = tp->delivered;
 	struct tcp_ack_state a;
 
 	if (unlikely(before(ack, tp->snd_una) || after(ack, tp->snd_nxt))) {
@@ -339,8 +355,10 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 	take_rtt(tp, skb, &a);
 	if (unlikely(tp->tlp_out))
 		tcp_tlp_acked(tp, ack, &a);
+	if (unlikely(tp->ecn_ok))
+		ecn_ack(tp, skb, &a, prior_delivered);
 	if (tp->ca_state != TCP_CA_OPEN ||
-	    (a.flags & (TCP_ACKF_DUP | TCP_ACKF_SACKED | TCP_ACKF_DSACK)))
+	    (a.flags & (TCP_ACKF_DUP | TCP_ACKF_SACKED | TCP_ACKF_DSACK | TCP_ACKF_ECE)))
 		tcp_fastretrans(tp, &a);
 	else if (a.acked)
 		tp->dupacks = 0;

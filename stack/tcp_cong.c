@@ -9,7 +9,7 @@
 #include "stack/tcp_int.h"
 
 /* In the order of the setting tcp_congestion_control. */
-static const struct tcp_congestion_ops *const algorithms[] = {&tcp_cubic, &tcp_reno};
+static const struct tcp_congestion_ops *const algorithms[] = {&tcp_cubic, &tcp_reno, &tcp_dctcp};
 
 const struct tcp_congestion_ops *tcp_cong_default(const struct stack *st)
 {
@@ -162,6 +162,7 @@ void tcp_cwnd_reduction_begin(struct tcp_sock *tp)
 	tp->prior_cwnd = tp->snd_cwnd;
 	tp->prr_delivered = tp->prr_out = 0;
 	tp->snd_ssthresh = tp->ca->ssthresh(tp);
+	tp->cwr_owed = tp->ecn_ok;
 }
 
 /*

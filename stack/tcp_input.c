@@ -44,7 +44,9 @@ static bool tcp_validate(struct stack *st, struct sk_buff *skb)
 	skb->transport_header = (uint16_t)(skb->data - skb->head);
 	skb->tcp.seq = be32(th->seq);
 	skb->tcp.ack_seq = be32(th->ack_seq);
-	skb->tcp.tcp_flags = th->flags & 0x3f;
+	skb->tcp.tcp_flags = th->flags;
+	if (unlikely((skb_iphdr(skb)->tos & IP_ECN_MASK) == IP_ECN_CE))
+		skb->tcp.tcp_flags |= TCPF_CE;
 	skb->tcp.window = be16(th->window);
 	skb->tcp.hdr_len = (uint16_t)hlen;
 	skb->tcp.has_ts = 0;
@@ -76,8 +78,8 @@ static bool tcp_rcv_fast(struct tcp_sock *tp, struct sk_buff *skb)
 	/* exactly the next byte, inside the window */
 	if (cb->seq != tp->rcv_nxt || skb->len > tcp_receive_window(tp))
 		return false;
-	/* no disorder on either side, nobody shut down the receiving side */
-	if (tp->ca_state != TCP_CA_OPEN || !skb_queue_empty(&tp->ofo_queue) || tp->sk.sk_shutdown)
+	/* no disorder on either side, no mark to tell of, nobody shut down the receiving side */
+	if ((tp->ca_state | tp->ece_owed) != TCP_CA_OPEN || !skb_queue_empty(&tp->ofo_queue) || tp->sk.sk_shutdown)
 		return false;
 	/* an ACK of what we sent and no more; a bare duplicate is for the slow path */
 	acks_new = after(cb->ack_seq, tp->snd_una);

@@ -21,6 +21,9 @@
 #define TCPF_PSH 0x08u
 #define TCPF_ACK 0x10u
 #define TCPF_URG 0x20u
+#define TCPF_ECE 0x40u
+#define TCPF_CWR 0x80u
+#define TCPF_CE  0x100u /* not in the header: the IP header says congestion experienced */
 
 #define TCP_HLEN         20u
 #define TCP_MAX_OPT      40u
@@ -135,6 +138,7 @@ struct tcp_sock {
 	bool tstamp_ok, sack_ok, wscale_ok;
 	uint8_t nonagle;     /* TCP_NAGLE_* */
 	uint8_t ca_state;    /* enum tcp_ca_state */
+	bool ece_owed;       /* each segment says ECE (RFC 3168 6.1.3) */
 	uint8_t pending;     /* enum tcp_pending */
 	uint8_t retransmits; /* RTOs in a row */
 	uint8_t backoff;
@@ -177,6 +181,9 @@ struct tcp_sock {
 	uint32_t reord_seen;       /* how often */
 	uint32_t dsack_dups;       /* segments that the peer had twice */
 	uint32_t delivered;        /* segments */
+	uint32_t delivered_ce;     /* of these, by ACKs with ECE */
+	bool ecn_ok, ecn_asked;    /* agreed on; our first SYN asked */
+	bool cwr_owed;             /* the next new segment says CWR */
 	uint32_t lost_bytes;       /* ever marked lost */
 	uint32_t undo_marker;      /* snd_una when the recovery began; valid if undo_valid */
 	uint32_t retrans_stamp;    /* our timestamp at its first retransmission; 0 none yet */

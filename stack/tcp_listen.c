@@ -92,6 +92,7 @@ static void req_options(struct stack *st, struct tcp_req *req, const struct sk_b
 	tcp_parse_options(skb, &opt, true);
 	req->tstamp_ok = cfg->timestamps && opt.saw_tstamp;
 	req->sack_ok = cfg->sack && opt.sack_ok;
+	req->ecn_ok = tcp_ecn_syn_accept(req->listener, skb);
 	req->wscale_ok = cfg->window_scaling && opt.wscale_ok;
 	req->snd_wscale = req->wscale_ok ? opt.snd_wscale : 0;
 	req->ts_recent = req->tstamp_ok ? opt.ts_val : 0;
@@ -198,6 +199,7 @@ static struct tcp_sock *child_create(struct stack *st, const struct tcp_req *req
 	tp->snd_nxt = tp->write_seq = req->iss + 1;
 	tp->tstamp_ok = req->tstamp_ok;
 	tp->sack_ok = req->sack_ok;
+	tp->ecn_ok = req->ecn_ok;
 	tp->wscale_ok = req->wscale_ok;
 	tp->snd_wscale = req->snd_wscale;
 	tp->rcv_wscale = req->rcv_wscale;

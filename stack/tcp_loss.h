@@ -37,6 +37,8 @@ enum tcp_frto {
 
 enum tcp_ca_event {
 	TCP_CA_EVENT_TX_START, /* data leaves where nothing was in flight */
+	TCP_CA_EVENT_CE, /* a segment came that is marked; one that is not. Only with needs_ecn */
+	TCP_CA_EVENT_NO_CE,
 };
 
 /*
@@ -45,6 +47,7 @@ enum tcp_ca_event {
  */
 struct tcp_congestion_ops {
 	const char *name;
+	bool needs_ecn; /* asks for ECN whatever tcp_ecn says, and answers marks itself */
 	void (*init)(struct tcp_sock *tp);
 	/* ssthresh - bytes, on congestion (RFC 5681 3.1 equation 4 or the algorithm's own). Not NULL. */
 	uint32_t (*ssthresh)(struct tcp_sock *tp);
@@ -54,13 +57,15 @@ struct tcp_congestion_ops {
 	/* set_state - ca_state is about to change; a reduction has been computed already. */
 	void (*set_state)(struct tcp_sock *tp, enum tcp_ca_state state);
 	void (*cwnd_event)(struct tcp_sock *tp, enum tcp_ca_event ev);
+	/* in_ack_event - `acked` bytes more are acknowledged, with or without ECE. */
+	void (*in_ack_event)(struct tcp_sock *tp, uint32_t acked, bool ece);
 	/* pkts_acked - a round trip was measured; only called in slow start. */
 	void (*pkts_acked)(struct tcp_sock *tp, uint32_t rtt_us);
 	/* undo_cwnd - the window when a reduction was a mistake; NULL = what it was before. */
 	uint32_t (*undo_cwnd)(struct tcp_sock *tp);
 };
 
-extern const struct tcp_congestion_ops tcp_cubic, tcp_reno;
+extern const struct tcp_congestion_ops tcp_cubic, tcp_dctcp, tcp_reno;
 
 /* What RFC 8985 5.2 keeps of a connection: RACK.xmit_ts, RACK.end_seq and so on. */
 struct tcp_rack {
@@ -95,6 +100,7 @@ struct tcp_sent_index {
 #define TCP_ACKF_DUP          0x40u  /* a duplicate ACK by RFC 5681 section 2 */
 #define TCP_ACKF_LOST_RETRANS 0x80u  /* a retransmission was found lost */
 #define TCP_ACKF_TIMER        0x100u /* the retransmit timer starts anew */
+#define TCP_ACKF_ECE          0x200u /* it says ECE, and ECN was agreed on */
 struct tcp_ack_state {
 	uint32_t prior_una, prior_fack; /* before this ACK; prior_fack = prior_una: no SACKs */
 	uint32_t acked;                 /* by which snd_una moved */
@@ -153,8 +159,9 @@ void tcp_set_ca_state(struct tcp_sock *tp, enum tcp_ca_state state);
 /* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK; a->delivered is set right where there is
  * no SACK. */
 void tcp_fastretrans(struct tcp_sock *tp, struct tcp_ack_state *a);
-/* tcp_enter_recovery - something is deemed lost: fast recovery (RFC 5681 3.2, 6675 5). */
-void tcp_enter_recovery(struct tcp_sock *tp);
+/* tcp_enter_recovery - something is deemed lost: fast recovery (RFC 5681 3.2, 6675 5). ece: the path
+ * was congested for certain, nothing is to be undone. */
+void tcp_enter_recovery(struct tcp_sock *tp, bool ece);
 /* tcp_enter_loss - after an RTO (RFC 5681 3.1, RFC 6675 5.1). */
 void tcp_enter_loss(struct tcp_sock *tp);
 
@@ -176,6 +183,24 @@ void tcp_process_loss(struct tcp_sock *tp, const struct tcp_ack_state *a);
 bool tcp_any_retrans(const struct tcp_sock *tp);
 /* tcp_try_keep_open - OPEN, or DISORDER while the scoreboard is not clean. */
 void tcp_try_keep_open(struct tcp_sock *tp);
+
+/* ---- tcp_ecn.c ---- */
+enum {
+	TCP_ECN_OFF,
+	TCP_ECN_ASK,    /* agree, and ask in our own SYNs */
+	TCP_ECN_ACCEPT, /* agree */
+};
+/* tcp_ecn_syn - flags of tp's first SYN. */
+uint8_t tcp_ecn_syn(struct tcp_sock *tp);
+/* tcp_ecn_syn_accept - does the SYN skb to listener lp make a connection with ECN? */
+bool tcp_ecn_syn_accept(const struct tcp_sock *lp, const struct sk_buff *skb);
+/* tcp_ecn_synack_accept - does the SYN-ACK skb? */
+bool tcp_ecn_synack_accept(const struct tcp_sock *tp, const struct sk_buff *skb);
+/* tcp_ecn_data - a segment with text came on a connection with ECN; before it is queued. */
+void tcp_ecn_data(struct tcp_sock *tp, const struct sk_buff *skb);
+/* tcp_ecn_flags - flags beside the usual ones of what leaves now; *tos gets ECT if it may. skb of the
+ * write queue, NULL = none. Only with ecn_ok. */
+uint8_t tcp_ecn_flags(struct tcp_sock *tp, const struct sk_buff *skb, uint8_t *tos);
 
 /* ---- tcp_cong.c ---- */
 /* tcp_cong_init - the initial window, with the algorithm that tp has. */

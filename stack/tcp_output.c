@@ -221,7 +221,7 @@ bool tcp_queue_fin(struct tcp_sock *tp)
 
 int tcp_queue_syn(struct tcp_sock *tp)
 {
-	struct sk_buff *skb = new_tail(tp, TCPF_SYN, false);
+	struct sk_buff *skb = new_tail(tp, TCPF_SYN | tcp_ecn_syn(tp), false);
 
 	if (!skb)
 		return -ENOBUFS;
@@ -381,6 +381,9 @@ int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 		return -EAGAIN;
 	if (skb->len > tp->mss_cache && !tcp_split(tp, skb, tp->mss_cache))
 		return -ENOBUFS;
+	/* RFC 3168 6.1.1.1: something on the path may not like the bits */
+	if (unlikely(skb->tcp.tcp_flags & TCPF_SYN))
+		skb->tcp.tcp_flags &= (uint16_t) ~(TCPF_ECE | TCPF_CWR);
 	err = tcp_transmit_skb(tp, skb);
 	if (err)
 		return err;

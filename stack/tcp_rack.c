@@ -120,7 +120,7 @@ void tcp_reo_expired(struct tcp_sock *tp)
 
 	if (tp->lost_out - tp->retrans_out != prior) {
 		if (tp->ca_state < TCP_CA_RECOVERY) {
-			tcp_enter_recovery(tp);
+			tcp_enter_recovery(tp, false);
 			tcp_cwnd_reduction(tp, tp->mss_cache, true, false);
 		}
 		tcp_output_mark(tp);

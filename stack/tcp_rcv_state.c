@@ -191,6 +191,8 @@ static bool tcp_step7_data(struct tcp_sock *tp, struct sk_buff *skb)
 		tcp_done(tp);
 		return false;
 	}
+	if (unlikely(tp->ecn_ok))
+		tcp_ecn_data(tp, skb);
 	tcp_data_queue(tp, skb);
 	return true;
 }
@@ -291,6 +293,7 @@ static void syn_sent_established(struct tcp_sock *tp, struct sk_buff *skb)
 	uint64_t rtt = syn ? tcp_stack(tp)->now - syn->tcp.tx_ns : 0;
 
 	syn_sent_take_options(tp, skb);
+	tp->ecn_ok = tcp_ecn_synack_accept(tp, skb);
 	tp->snd_una = skb->tcp.ack_seq;
 	if (syn) {
 		tcp_write_unlink(tp, syn);

@@ -80,7 +80,7 @@ static void reno_mark_lost(struct tcp_sock *tp, const struct tcp_ack_state *a)
 
 /* ---- the states ---- */
 
-void tcp_enter_recovery(struct tcp_sock *tp)
+void tcp_enter_recovery(struct tcp_sock *tp, bool ece)
 {
 	struct stack *st = tcp_stack(tp);
 
@@ -89,7 +89,8 @@ void tcp_enter_recovery(struct tcp_sock *tp)
 	tp->prior_ssthresh = 0;
 	tcp_undo_init(tp);
 	if (tp->ca_state != TCP_CA_CWR) {
-		tp->prior_ssthresh = tcp_current_ssthresh(tp);
+		if (!ece)
+			tp->prior_ssthresh = tcp_current_ssthresh(tp);
 		tcp_cwnd_reduction_begin(tp);
 	}
 	tp->recover = tp->snd_nxt;
@@ -193,6 +194,8 @@ void tcp_fastretrans(struct tcp_sock *tp, struct tcp_ack_state *a)
 		if (a->flags & TCP_ACKF_DUP)
 			reno_dupack(tp, a);
 	}
+	if (a->flags & TCP_ACKF_ECE)
+		tp->prior_ssthresh = 0;
 	if (reneges(tp, a))
 		return;
 	if (tp->ca_state == TCP_CA_OPEN)
@@ -208,11 +211,13 @@ void tcp_fastretrans(struct tcp_sock *tp, struct tcp_ack_state *a)
 	if (!ask)
 		return;
 	if (tp->lost_out) {
-		tcp_enter_recovery(tp);
+		tcp_enter_recovery(tp, a->flags & TCP_ACKF_ECE);
 		return;
 	}
 	if (!tcp_any_retrans(tp))
 		tp->retrans_stamp = 0;
+	if (a->flags & TCP_ACKF_ECE)
+		tcp_enter_cwr(tp);
 	if (tp->ca_state != TCP_CA_CWR)
 		tcp_try_keep_open(tp);
 }
@@ -275,6 +280,7 @@ void tcp_enter_loss(struct tcp_sock *tp)
 	}
 	timeout_mark_lost(tp);
 	tp->tlp_out = false;
+	tp->cwr_owed = tp->ecn_ok;
 	tp->snd_cwnd = tcp_pipe(tp) + tp->mss_cache;
 	tp->cwnd_acked = 0;
 	tp->dupacks = 0;

@@ -99,7 +99,10 @@ static void undo_cwnd(struct tcp_sock *tp, bool unmark)
 	if (tp->prior_ssthresh) {
 		tp->snd_cwnd = tp->ca->undo_cwnd ? tp->ca->undo_cwnd(tp)
 						 : max_t(uint32_t, tp->snd_cwnd, tp->prior_cwnd);
-		tp->snd_ssthresh = max_t(uint32_t, tp->snd_ssthresh, tp->prior_ssthresh);
+		if (tp->prior_ssthresh > tp->snd_ssthresh) {
+			tp->snd_ssthresh = tp->prior_ssthresh;
+			tp->cwr_owed = false;
+		}
 	}
 	stat_inc(&tcp_stack(tp)->stats.tcp_undos);
 	tp->undo_valid = false;

@@ -160,6 +160,8 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 		s.ack = tp->rcv_nxt;
 		s.window = (uint16_t)tcp_select_window(tp);
 	}
+	if (unlikely(tp->ecn_ok))
+		s.flags |= tcp_ecn_flags(tp, skb, &s.tos);
 	optlen = put_options(tp, t, syn);
 	ack_sent(tp);
 	skb->tcp.tx_ns = st->now;
@@ -185,6 +187,8 @@ void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags)
 	s.flags = flags | TCPF_ACK;
 	s.ack = tp->rcv_nxt;
 	s.window = (uint16_t)tcp_select_window(tp);
+	if (unlikely(tp->ecn_ok))
+		s.flags |= tcp_ecn_flags(tp, NULL, &s.tos);
 	optlen = put_options(tp, t, false);
 	ack_sent(tp);
 	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
@@ -260,7 +264,7 @@ void tcp_send_synack(struct stack *st, struct tcp_req *req)
 		.fport = req->node.fport,
 		.seq = req->iss,
 		.ack = req->irs + 1,
-		.flags = TCPF_SYN | TCPF_ACK,
+		.flags = TCPF_SYN | TCPF_ACK | (req->ecn_ok ? TCPF_ECE : 0),
 		.window = (uint16_t)min_t(uint32_t, req->rcv_wnd, 65535),
 		.tos = req->listener->sk.sk_tos,
 		.ttl = req->listener->sk.sk_ttl,

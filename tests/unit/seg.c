@@ -174,6 +174,10 @@ unsigned seg_build(struct conn *c, const struct seg *s, uint8_t *frame)
 	for (unsigned i = 0; i < s->len; i++)
 		l4[hlen + i] = s->data ? ((const uint8_t *)s->data)[i] : seg_pattern(s->seq + i);
 	n = frame_ip(frame, c->peer_ip, SEG_OUR, IPPROTO_TCP_, l4, hlen + s->len);
+	if (s->tos) {
+		frame_iph(frame)->tos = s->tos;
+		frame_ip_sum(frame);
+	}
 	tcp_frame_sum(frame);
 	if (s->bad_csum)
 		frame[ETH_HLEN + IP_HLEN + 16] ^= 0x55;
@@ -248,6 +252,7 @@ bool bench_next(struct bench *b, const struct conn *rel, struct seg *s)
 		hlen = (th->doff >> 4) * 4u;
 		cr_assert(hlen >= TCP_HLEN && hlen <= n && n - hlen <= sizeof(s->bytes));
 		s->flags = th->flags;
+		s->tos = ip->tos;
 		s->seq = be32(th->seq) - (rel ? rel->irs : 0);
 		s->ack = th->flags & ACK ? be32(th->ack_seq) - (rel ? rel->iss : 0) : 0;
 		s->win = be16(th->window);

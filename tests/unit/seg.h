@@ -24,6 +24,8 @@
 #define PSH TCPF_PSH
 #define ACK TCPF_ACK
 #define URG TCPF_URG
+#define ECE TCPF_ECE
+#define CWR TCPF_CWR
 
 /* How the peer that opens or answers is: what its SYN offers. */
 struct seg_peer {
@@ -68,6 +70,7 @@ struct seg {
 	uint16_t urg;
 	bool no_ts; /* in: leave the timestamp away */
 	bool bad_csum;
+	uint8_t tos; /* of the IP header */
 	bool ts;               /* out: had one */
 	uint32_t tsval, tsecr; /* in: 0 = the conn's */
 	unsigned nr_sacks;
