@@ -131,6 +131,8 @@ void tcp_split_sent(struct tcp_sock *tp, struct sk_buff *skb, struct sk_buff *re
 void tcp_unlist(struct tcp_sock *tp, struct sk_buff *skb);
 /* tcp_index_drop - skb, the oldest one sent, leaves the write queue. */
 void tcp_index_drop(struct tcp_sock *tp, const struct sk_buff *skb);
+/* tcp_index_forget - the same for any other one. */
+void tcp_index_forget(struct tcp_sock *tp, const struct sk_buff *skb);
 /* tcp_mark_lost - skb is to be sent again. One that was already: that retransmission is lost. */
 void tcp_mark_lost(struct tcp_sock *tp, struct sk_buff *skb);
 void tcp_clear_scoreboard(struct tcp_sock *tp);
@@ -164,6 +166,10 @@ void tcp_fastretrans(struct tcp_sock *tp, struct tcp_ack_state *a);
 void tcp_enter_recovery(struct tcp_sock *tp, bool ece);
 /* tcp_enter_loss - after an RTO (RFC 5681 3.1, RFC 6675 5.1). */
 void tcp_enter_loss(struct tcp_sock *tp);
+
+/* ---- tcp_merge.c ---- */
+/* tcp_merge_lost - let skb, which is about to be sent again, take in what is lost right behind it. */
+void tcp_merge_lost(struct tcp_sock *tp, struct sk_buff *skb);
 
 /* ---- tcp_undo.c ---- */
 /* tcp_undo_init - a reduction begins that may be a mistake. */

@@ -381,6 +381,8 @@ int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 		return -EAGAIN;
 	if (skb->len > tp->mss_cache && !tcp_split(tp, skb, tp->mss_cache))
 		return -ENOBUFS;
+	if (skb->len < tp->mss_cache)
+		tcp_merge_lost(tp, skb);
 	/* RFC 3168 6.1.1.1: something on the path may not like the bits */
 	if (unlikely(skb->tcp.tcp_flags & TCPF_SYN))
 		skb->tcp.tcp_flags &= (uint16_t) ~(TCPF_ECE | TCPF_CWR);

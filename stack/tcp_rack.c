@@ -99,6 +99,14 @@ static uint64_t detect_loss(struct tcp_sock *tp)
 	return 0;
 }
 
+/* arm_reo - a sixteenth of a round trip late: one look then finds what else was sent with the first
+ * one that waits. */
+static void arm_reo(struct tcp_sock *tp, uint64_t timeout)
+{
+	tcp_arm_retrans(tp, TCP_PEND_REO,
+			timeout + max_t(uint64_t, RACK_SLACK_NS, tp->rack.rtt_ns / 16));
+}
+
 bool tcp_rack_mark_lost(struct tcp_sock *tp)
 {
 	uint32_t prior = tp->retrans_out;
@@ -109,7 +117,7 @@ bool tcp_rack_mark_lost(struct tcp_sock *tp)
 	tp->rack.advanced = false;
 	timeout = detect_loss(tp);
 	if (timeout)
-		tcp_arm_retrans(tp, TCP_PEND_REO, timeout + RACK_SLACK_NS);
+		arm_reo(tp, timeout);
 	return tp->retrans_out < prior;
 }
 
@@ -126,7 +134,7 @@ void tcp_reo_expired(struct tcp_sock *tp)
 		tcp_output_mark(tp);
 	}
 	if (timeout)
-		tcp_arm_retrans(tp, TCP_PEND_REO, timeout + RACK_SLACK_NS);
+		arm_reo(tp, timeout);
 	else
 		tcp_rearm_rto(tp);
 }

@@ -74,6 +74,22 @@ void tcp_index_drop(struct tcp_sock *tp, const struct sk_buff *skb)
 	}
 }
 
+void tcp_index_forget(struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	struct tcp_sent_index *ix = &tp->index;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ix->nr; i++) {
+		unsigned from = (ix->head + i) % TCP_INDEX_SIZE;
+		unsigned to = (ix->head + n) % TCP_INDEX_SIZE;
+
+		ix->seq[to] = ix->seq[from];
+		ix->skb[to] = ix->skb[from];
+		n += ix->skb[from] != skb;
+	}
+	ix->nr = (uint8_t)n;
+}
+
 /* ---- the two lists ---- */
 
 void tcp_sent(struct tcp_sock *tp, struct sk_buff *skb, bool again)

@@ -428,6 +428,51 @@ Test(tcp_cong, test_renege_is_found_soon)
 	bench_end(&b);
 }
 
+/* ---- repackaging ---- */
+
+/* A hundred segments of a few bytes and an RTO: a window of one segment let them all go at once, into
+ * the queue that had lost them, and each RTO brought home what fitted into it. */
+Test(tcp_cong, test_rto_of_tiny_segments_sends_one_packet)
+{
+	const struct seg_peer *peers[] = {&plain, &sacks};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct bench b;
+		struct conn c;
+		struct seg s;
+		uint32_t end;
+
+		estab(&b, &c, peers[k]);
+		conn_tp(&c)->nonagle = TCP_NAGLE_OFF;
+		for (unsigned i = 0; i < 100; i++) {
+			cr_assert_eq(conn_write(&c, 1 + i * 20, 20), 20);
+			bench_turn(&b, 1000);
+			expect(&c, ACK, 1 + i * 20, 1, 20);
+		}
+		conn_tp(&c)->tlp_out = true;
+		conn_tp(&c)->tlp_end = 2001;
+		tcp_arm_retrans(conn_tp(&c), TCP_PEND_RETRANS, conn_tp(&c)->rto);
+		bench_run(&b, conn_tp(&c)->rto + 2 * SEG_MS);
+		cr_assert(bench_next(&b, &c, &s));
+		cr_assert(s.seq == 1 && s.len > 500 && s.len <= MSS, "%u", s.len);
+		for (unsigned i = 0; i < s.len; i++)
+			cr_assert_eq(s.bytes[i], seg_pattern(1 + i));
+		expect_none(&b);
+		end = 1 + s.len;
+		while (end < 2001) {
+			peer(&c, .flags = ACK, .seq = 1, .ack = end);
+			while (bench_next(&b, &c, &s)) {
+				cr_assert_eq(s.seq, end);
+				end += s.len;
+			}
+		}
+		peer(&c, .flags = ACK, .seq = 1, .ack = 2001);
+		cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
+		cr_assert_leq(stack_stats(b.st)->tcp_retrans_segs, 4);
+		bench_end(&b);
+	}
+}
+
 /* ---- B30 ---- */
 
 Test(tcp_cong, test_tcp_B30_divided_acks_gain_nothing)
