@@ -503,6 +503,8 @@ void tcp_init_timers(struct tcp_sock *tp);
 void tcp_stop_timers(struct tcp_sock *tp);
 /* tcp_arm_retrans - (re)start the retransmit timer for `what`, `delay` ns from now. */
 void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay);
+/* tcp_arm_rto_of_head - the RTO and no probe, counted from when the oldest segment was sent. */
+void tcp_arm_rto_of_head(struct tcp_sock *tp);
 /* tcp_rearm_rto - after progress or a transmission: a tail loss probe where RFC 8985 7.2
  * allows one, else the RTO; nothing if nothing is in flight. */
 void tcp_rearm_rto(struct tcp_sock *tp);

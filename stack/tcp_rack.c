@@ -169,8 +169,8 @@ void tcp_tlp_expired(struct tcp_sock *tp)
 		tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
 		return;
 	}
-	tp->pending = TCP_PEND_TLP; /* the RTO from here on counts from the head's transmission */
-	tcp_rearm_rto(tp);
+	/* no further probe either: one that a shrunken window forbids would be tried for ever */
+	tcp_arm_rto_of_head(tp);
 }
 
 void tcp_tlp_acked(struct tcp_sock *tp, uint32_t ack, const struct tcp_ack_state *a)

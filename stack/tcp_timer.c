@@ -29,10 +29,22 @@ void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay)
 		timer_arm(&st->wheel, &tp->retrans_timer, tp->rto_deadline);
 }
 
+void tcp_arm_rto_of_head(struct tcp_sock *tp)
+{
+	const struct sk_buff *head = skb_peek(&tp->sk.sk_write_queue);
+	uint64_t now = tcp_stack(tp)->now, due;
+
+	if (!tcp_flight(tp) || !head) {
+		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
+		return;
+	}
+	due = head->tcp.tx_ns + tcp_rto_backoff(tp);
+	tcp_arm_retrans(tp, TCP_PEND_RETRANS, due > now ? due - now : 1);
+}
+
 void tcp_rearm_rto(struct tcp_sock *tp)
 {
 	uint64_t pto, rto = tcp_rto_backoff(tp);
-	const struct sk_buff *head;
 
 	if (!tcp_flight(tp)) {
 		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
@@ -44,13 +56,10 @@ void tcp_rearm_rto(struct tcp_sock *tp)
 		return;
 	}
 	/* what stood in for the RTO does not put it off */
-	head = skb_peek(&tp->sk.sk_write_queue);
-	if (head && (tp->pending == TCP_PEND_TLP || tp->pending == TCP_PEND_REO)) {
-		uint64_t due = head->tcp.tx_ns + rto, now = tcp_stack(tp)->now;
-
-		rto = due > now ? due - now : 1;
-	}
-	tcp_arm_retrans(tp, TCP_PEND_RETRANS, rto);
+	if (tp->pending == TCP_PEND_TLP || tp->pending == TCP_PEND_REO)
+		tcp_arm_rto_of_head(tp);
+	else
+		tcp_arm_retrans(tp, TCP_PEND_RETRANS, rto);
 }
 
 void tcp_arm_delack(struct tcp_sock *tp)

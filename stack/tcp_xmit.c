@@ -194,12 +194,28 @@ void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags)
 	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
 }
 
+/*
+ * acceptable_seq - what a segment without data says: SND.NXT, but the window's end where the peer took
+ * back what it had offered. It would drop all that lies beyond, and its ACK too (RFC 9293 3.10.7.4,
+ * 3.8.6); two ends that do so to each other never get on. Within the window's rounding it is SND.NXT,
+ * as Linux's.
+ */
+static uint32_t acceptable_seq(const struct tcp_sock *tp)
+{
+	uint32_t wnd_end = tp->snd_una + tp->snd_wnd;
+
+	if (likely(!after(tp->snd_nxt, wnd_end + (1u << tp->snd_wscale))) ||
+	    tp->sk.sk_state == TCP_SYN_SENT || tp->sk.sk_state == TCP_SYN_RECV)
+		return tp->snd_nxt;
+	return wnd_end;
+}
+
 void tcp_send_ack(struct tcp_sock *tp)
 {
 	if (tp->sk.sk_state == TCP_CLOSE || tp->sk.sk_state == TCP_LISTEN)
 		return;
 	stat_inc(&tcp_stack(tp)->stats.tcp_pure_acks_out);
-	tcp_send_empty(tp, tp->snd_nxt, 0);
+	tcp_send_empty(tp, acceptable_seq(tp), 0);
 }
 
 void tcp_send_challenge_ack(struct tcp_sock *tp)
@@ -215,7 +231,7 @@ void tcp_send_challenge_ack(struct tcp_sock *tp)
 void tcp_send_active_reset(struct tcp_sock *tp)
 {
 	stat_inc(&tcp_stack(tp)->stats.tcp_out_rsts);
-	tcp_send_empty(tp, tp->snd_nxt, TCPF_RST);
+	tcp_send_empty(tp, acceptable_seq(tp), TCPF_RST);
 }
 
 void tcp_send_reset(struct stack *st, const struct sk_buff *skb)

@@ -7,8 +7,9 @@
 
 #include "seg.h"
 
-#define MSS 1000u
-#define RTT (20 * SEG_MS)
+#define MSS    1000u
+#define RTT    (20 * SEG_MS)
+#define SHRUNK 63 /* << 4: hardly more than MSS */
 
 static const struct seg_peer sack_1000 = {.mss = MSS, .wscale = 4, .win = 65535, .sack = true};
 
@@ -235,6 +236,46 @@ Test(tcp_rack, test_tlp_7_2_not_later_than_the_rto)
 	bench_run(&b, 402 * SEG_MS);
 	expect(&c, ACK, at(3), 1, MSS);
 	cr_assert_eq(stack_stats(b.st)->tcp_timeouts, 0);
+	bench_end(&b);
+}
+
+/* shrink - two bytes come, the second with a window of SHRUNK: a newer segment may take it back. */
+static void shrink(struct conn *c)
+{
+	peer(c, .flags = ACK, .seq = 1, .ack = at(0), .len = 1);
+	peer(c, .flags = ACK, .seq = 2, .ack = at(0), .len = 1, .win = SHRUNK);
+	bench_run(c->b, 41 * SEG_MS);
+	bench_drain(c->b);
+}
+
+/* The simulator's seed 1539: the probe, the last segment, lay beyond a window that had shrunk. It was
+ * armed again and again, and the RTO never. */
+Test(tcp_rack, test_tlp_beyond_a_shrunken_window_leaves_it_to_the_rto)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c);
+	send_full(&c, 0, 4);
+	shrink(&c);
+	bench_run(&b, 400 * SEG_MS);
+	expect(&c, ACK, at(0), 3, MSS);
+	cr_assert_eq(stack_stats(b.st)->tcp_loss_probes, 0);
+	cr_assert_eq(stack_stats(b.st)->tcp_timeouts, 1);
+	bench_end(&b);
+}
+
+/* Seed 188, RFC 9293 3.10.7.4: a peer that took its window back drops what is beyond, ACKs too. */
+Test(tcp_rack, test_ack_beyond_a_shrunken_window_is_sent_at_its_end)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c);
+	send_full(&c, 0, 4);
+	shrink(&c);
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(0), .len = 1, .win = SHRUNK);
+	expect(&c, ACK, at(0) + (SHRUNK << 4), 3, 0);
 	bench_end(&b);
 }
 
