@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -255,10 +256,20 @@ static void tend(struct soak *k)
 	end_workers(k);
 }
 
+/* cpu_seconds - of all workers, which have ended: other programs may have had the cpus meanwhile. */
+static double cpu_seconds(void)
+{
+	struct rusage u;
+
+	(void)getrusage(RUSAGE_CHILDREN, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
 static void print_result(struct soak *k)
 {
 	struct sim_result s = {0};
-	double t = seconds(k);
+	double t = seconds(k), cpu = cpu_seconds();
 	uint64_t done = 0;
 	json_t *j;
 
@@ -270,22 +281,22 @@ static void print_result(struct soak *k)
 		printf("%" PRIu64 " of %" PRIu64 " worlds from seed %" PRIu64
 		       ": %u failed; %" PRIu64 " connections, %" PRIu64 " frames, %" PRIu64
 		       " bytes, %" PRIu64 " retransmissions, %" PRIu64
-		       " timeouts; %.1f s, %.0f connections a second "
-		       "and process\n",
+		       " timeouts; %.1f s, %.1f of cpu, %.0f connections "
+		       "a second of cpu\n",
 		       done, k->opt->nr, k->opt->first, k->nr_failures, s.flows, s.frames, s.bytes,
-		       s.retrans, s.timeouts, t, (double)s.flows / t / k->jobs);
+		       s.retrans, s.timeouts, t, cpu, (double)s.flows / cpu);
 		return;
 	}
-	j = json_pack("{s:I,s:I,s:I,s:i,s:f,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:O}",
+	j = json_pack("{s:I,s:I,s:I,s:i,s:f,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:O}",
 		      "first_seed", (json_int_t)k->opt->first, "seeds", (json_int_t)k->opt->nr,
 		      "worlds", (json_int_t)done, "jobs", (int)k->jobs, "seconds", t, "interrupted",
 		      stopped != 0, "connections", (json_int_t)s.flows, "frames",
 		      (json_int_t)s.frames, "bytes", (json_int_t)s.bytes, "turns",
 		      (json_int_t)s.turns, "retransmissions", (json_int_t)s.retrans, "timeouts",
 		      (json_int_t)s.timeouts, "resets", (json_int_t)s.resets, "no_buffer",
-		      (json_int_t)s.nomem, "virtual_seconds", (double)s.at / 1e9,
-		      "connections_per_second_and_process", (double)s.flows / t / k->jobs,
-		      "failures", k->failures);
+		      (json_int_t)s.nomem, "virtual_seconds", (double)s.at / 1e9, "cpu_seconds",
+		      cpu, "connections_per_cpu_second", (double)s.flows / cpu, "failures",
+		      k->failures);
 	json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(j);

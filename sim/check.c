@@ -70,6 +70,27 @@ static void sock_broken(struct sim_host *h, const struct tcp_sock *tp, const cha
 		 tp->rto_deadline ? (double)(int64_t)(tp->rto_deadline - h->w->now) / 1e6 : 0.0);
 }
 
+void sim_check_tell(struct sim_host *h)
+{
+	const struct tcp_sock *tp;
+
+	list_for_each_entry (tp, &h->st->tcp->all, all_link)
+		sim_say(h->w,
+			"host %u port %u to host %u port %u: %s%s una %u nxt %u write %u wnd %u cwnd %u "
+			"ssthresh %u rcv_nxt %u edge %u ca %u pending %u in %+.3f ms backoff %u "
+			"retransmits %u lost %u sacked %u retrans %u queues %u %u %u err %d",
+			h->index, tp->node.lport, (tp->node.faddr >> 24) - 1, tp->node.fport,
+			tcp_state_name(tp->sk.sk_state), tp->sk.sk_dead ? " (orphan)" : "",
+			tp->snd_una - tp->iss, tp->snd_nxt - tp->iss, tp->write_seq - tp->iss,
+			tp->snd_wnd, tp->snd_cwnd, tp->snd_ssthresh, tp->rcv_nxt - tp->irs,
+			tp->rcv_wup + tp->rcv_wnd - tp->irs, tp->ca_state, tp->pending,
+			tp->rto_deadline ? (double)(int64_t)(tp->rto_deadline - h->w->now) / 1e6
+					 : 0.0,
+			tp->backoff, tp->retransmits, tp->lost_out, tp->sacked_out, tp->retrans_out,
+			tp->sk.sk_write_queue.qlen, tp->sk.sk_receive_queue.qlen,
+			tp->ofo_queue.qlen, tp->sk.sk_err);
+}
+
 static const char *check_sock(const struct tcp_sock *tp)
 {
 	const char *why = tcp_check(tp);

@@ -105,6 +105,7 @@ static bool time_to_abort(struct sim_side *s)
 	if (habit(s)->end != SIM_END_ABORT || s->sent + s->rcvd < habit(s)->abort_at)
 		return false;
 	s->aborted = true;
+	sim_option_abort(s);
 	/* who is parked in another call comes back with -EBADF */
 	(void)pl_close(s->c);
 	return true;
@@ -146,8 +147,11 @@ static bool write_upto(struct sim_side *s, uint64_t end)
 		uint64_t n = sim_between(&s->rng, 1, habit(s)->write_max);
 
 		think(s);
-		if (time_to_abort(s) ||
-		    !write_some(s, min_t(uint64_t, min_t(uint64_t, n, end - s->sent), BUF_MAX)))
+		if (time_to_abort(s))
+			return false;
+		if (sim_chance(&s->rng, habit(s)->turns))
+			sim_option_turn(s);
+		if (!write_some(s, min_t(uint64_t, min_t(uint64_t, n, end - s->sent), BUF_MAX)))
 			return false;
 	}
 	return true;
@@ -271,6 +275,8 @@ static void run_side(struct sim_side *s, struct pl_conn *c)
 
 	s->c = c;
 	s->started = true;
+	if (habit(s)->own_cc)
+		sim_option_begin(s);
 	if (s->f->plan->style == SIM_ASK)
 		run_ask(s);
 	else

@@ -15,6 +15,8 @@
 
 #define HEAL_MAX     (28 * NSEC_PER_SEC)
 #define RTO_MIN_US   200000u
+#define BYTES_SMALL  2000u
+#define BYTES_BULK   (2048u << 10)
 #define BYTES_FLOW   (192u << 10)         /* the most that one direction of a flow carries */
 #define BYTES_WORLD  (2048u << 10)        /* of all flows */
 #define CALLS_MAX    400u                 /* reads or writes of one direction, about */
@@ -24,8 +26,8 @@
 
 /* Which kinds of bad weather a world has. */
 struct weather {
-	bool loss, burst, reorder, dup, corrupt, jitter, mark, cuts, changes, pauses, nomem, small,
-		harsh;
+	bool loss, burst, reorder, dup, corrupt, jitter, mark, cuts, changes, mtu, pauses, nomem,
+		small, harsh;
 };
 
 static void draw_weather(struct weather *x, struct sim_rng *r)
@@ -42,6 +44,7 @@ static void draw_weather(struct weather *x, struct sim_rng *r)
 	x->mark = sim_chance(r, 0.15);
 	x->cuts = sim_chance(r, 0.2);
 	x->changes = sim_chance(r, 0.2);
+	x->mtu = sim_chance(r, 0.15);
 	x->pauses = sim_chance(r, 0.2);
 	x->nomem = sim_chance(r, 0.2);
 	x->small = sim_chance(r, 0.25);
@@ -165,17 +168,18 @@ static void draw_habit(struct sim_habit *h, const struct sim_flow_plan *f, unsig
 				 (uint64_t)((double)THINK_MAX / (double)calls / h->think_chance));
 	}
 	if (sim_chance(r, 0.2))
+		h->turns = 1e-2 * (double)sim_spread(r, 1, 50);
+	h->own_cc = sim_chance(r, 0.3);
+	if (sim_chance(r, 0.2))
 		h->late = 1e-2 * (double)sim_spread(r, 1, 50);
 }
 
-static uint32_t draw_size(struct sim_rng *r, bool small)
+static uint32_t draw_size(struct sim_rng *r, uint32_t max)
 {
-	if (sim_chance(r, 0.15))
-		return 0;
-	return (uint32_t)sim_spread(r, 1, small ? 2000 : BYTES_FLOW);
+	return sim_chance(r, 0.15) ? 0 : (uint32_t)sim_spread(r, 1, max);
 }
 
-static uint64_t draw_flow(struct sim_flow_plan *f, const struct sim_plan *p, bool small,
+static uint64_t draw_flow(struct sim_flow_plan *f, const struct sim_plan *p, uint32_t max,
 			  struct sim_rng *r)
 {
 	*f = (struct sim_flow_plan){
@@ -186,7 +190,7 @@ static uint64_t draw_flow(struct sim_flow_plan *f, const struct sim_plan *p, boo
 		.start = sim_chance(r, 0.7) ? sim_spread(r, 1000, 200 * MS)
 					    : sim_spread(r, 1000, 20 * NSEC_PER_SEC),
 		.patience = sim_chance(r, 0.1) ? sim_spread(r, 1000, 3 * NSEC_PER_SEC) : 0,
-		.bytes = {draw_size(r, small), draw_size(r, small)},
+		.bytes = {draw_size(r, max), draw_size(r, max)},
 		.seed = sim_draw(r),
 	};
 	/* to itself only now and then: that way no wire is met */
@@ -199,12 +203,16 @@ static uint64_t draw_flow(struct sim_flow_plan *f, const struct sim_plan *p, boo
 
 static void draw_flows(struct sim_plan *p, struct sim_rng *r)
 {
-	bool many = sim_chance(r, 0.3);
+	bool many = sim_chance(r, 0.3), bulk = sim_chance(r, 0.15);
 	unsigned nr = (unsigned)sim_spread(r, 1, many ? SIM_FLOWS_MAX : 24);
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < nr && bytes < BYTES_WORLD; i++) {
-		bytes += draw_flow(&p->flow[i], p, many || sim_chance(r, 0.5), r);
+		uint32_t max = many || sim_chance(r, 0.5) ? BYTES_SMALL
+			       : bulk                     ? BYTES_BULK
+							  : BYTES_FLOW;
+
+		bytes += draw_flow(&p->flow[i], p, max, r);
 		p->nr_flows++;
 	}
 }
@@ -252,12 +260,16 @@ static void draw_events(struct sim_plan *p, const struct weather *x, struct sim_
 
 	for (unsigned n = x->cuts ? (unsigned)sim_between(r, 1, 3) : 0; n; n--)
 		draw_cut(p, r);
-	for (unsigned n = x->changes ? (unsigned)sim_between(r, 1, 4) : 0; n; n--) {
+	for (unsigned n = x->changes || x->mtu ? (unsigned)sim_between(r, 1, 4) : 0; n; n--) {
 		ev = (struct sim_event){.at = sim_spread(r, 1000, p->heal - 1),
 					.kind = SIM_EV_PATH,
 					.host = (uint8_t)sim_between(r, 0, p->nr_links - 1),
 					.back = sim_chance(r, 0.5)};
 		draw_path(p, x, r, &ev.path);
+		if (x->mtu) {
+			ev.path.mtu = (uint16_t)sim_between(r, 552, p->mtu);
+			ev.path.mtu_icmp = sim_chance(r, 0.6);
+		}
 		add_event(p, &ev);
 	}
 	for (unsigned n = x->pauses ? (unsigned)sim_between(r, 1, 4) : 0; n; n--) {
@@ -385,9 +397,10 @@ static void print_flow(FILE *f, unsigned i, const struct sim_flow_plan *p)
 	for (unsigned s = 0; s < 2; s++) {
 		const struct sim_habit *h = &p->habit[s];
 
-		fprintf(f, "; %s sends %u by %u, reads by %u, thinks %.6g ms (%g), late %g, %s",
+		fprintf(f,
+			"; %s sends %u by %u, reads by %u, thinks %.6g ms (%g), late %g, turns %g, %s",
 			s ? "server" : "client", p->bytes[s], h->write_max, h->read_max,
-			(double)h->think / 1e6, h->think_chance, h->late, ends[h->end]);
+			(double)h->think / 1e6, h->think_chance, h->late, h->turns, ends[h->end]);
 		if (h->end == SIM_END_ABORT)
 			fprintf(f, " at %" PRIu64, h->abort_at);
 	}

@@ -78,6 +78,8 @@ struct sim_habit {
 	uint64_t think;      /* ns: sleeps 0 to so long now and then; 0 = never */
 	double think_chance; /* before a call */
 	double late;         /* chance of a deadline that is too short for a call */
+	double turns;        /* chance before a write of another socket option */
+	bool own_cc;         /* chooses its congestion control */
 	uint64_t abort_at;   /* bytes sent and read in all, after which SIM_END_ABORT happens */
 };
 
@@ -223,9 +225,18 @@ void sim_flows_check(struct sim_world *w);
 /* sim_flows_stuck - fail for one that has not ended; resets: also of those to which one may come. */
 void sim_flows_stuck(struct sim_world *w, bool resets);
 
+/* ---- option.c ---- */
+/* sim_option_turn - one of the socket's options gets another value. */
+void sim_option_turn(struct sim_side *s);
+/* sim_option_begin - another congestion control; sim_option_abort - perhaps close is to reset. */
+void sim_option_begin(struct sim_side *s);
+void sim_option_abort(struct sim_side *s);
+
 /* ---- check.c ---- */
 /* sim_check_turn - the invariants of h after its turn. */
 void sim_check_turn(struct sim_host *h);
+/* sim_check_tell - h's sockets for the verbose log. */
+void sim_check_tell(struct sim_host *h);
 /* sim_check_empty - is nothing left of any connection? NULL, or what is. */
 const char *sim_check_empty(struct sim_host *h);
 

@@ -33,6 +33,9 @@ void sim_fail(struct sim_world *w, const char *fmt, ...)
 	(void)vsnprintf(w->res->what, sizeof(w->res->what), fmt, ap);
 	va_end(ap);
 	sim_say(w, "FAILED: %s", w->res->what);
+	for (unsigned i = 0; w->opt->verbose && i < w->nr_hosts; i++)
+		if (w->host[i].st)
+			sim_check_tell(&w->host[i]);
 }
 
 void sim_say(const struct sim_world *w, const char *fmt, ...)
