@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "stack/tcp_info.h"
 #include "stack/tcp_int.h"
 
 #define SOCK_MIN_SNDBUF   4608u /* Linux, on 64 bits */
@@ -480,6 +481,12 @@ int sock_getopt(struct sock *sk, int level, int name, void *val, uint32_t *len)
 		struct sk_linger l = {tp->opt.linger_on, tp->opt.linger_s};
 
 		return give(val, len, &l, sizeof(l));
+	}
+	if (level == SK_SOL_TCP && name == SK_TCP_INFO) {
+		struct sk_tcp_info info;
+
+		tcp_get_info(tp, &info);
+		return give(val, len, &info, sizeof(info));
 	}
 	if (level == SK_SOL_TCP && name == SK_TCP_CONGESTION) {
 		char ca[SK_CA_NAME_MAX] = "";

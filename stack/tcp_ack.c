@@ -188,6 +188,8 @@ static void ack_progress(struct tcp_sock *tp)
 	tp->err_soft = 0;
 	neigh_confirm(tcp_stack(tp), &tp->rt);
 	tcp_maybe_write_space(tp);
+	if (skb_queue_empty(&tp->sk.sk_write_queue))
+		tcp_chrono_set(tp, TCP_CHRONO_IDLE);
 }
 
 static void ack_state_init(struct tcp_ack_state *a, const struct tcp_sock *tp)

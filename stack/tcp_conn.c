@@ -200,6 +200,7 @@ void tcp_init_transfer(struct tcp_sock *tp)
 	tcp_sync_mss(tp);
 	tcp_cong_init(tp);
 	tp->snd_sml = tp->snd_una;
+	tp->lrcv_ns = tp->lsnd_ns = tp->lack_ns = st->now;
 	tp->rcv_mss = (uint16_t)min_t(uint32_t, tp->advmss, TCP_MSS_DEFAULT);
 	tp->lrcv_ns = tp->lack_ns = st->now;
 	tcp_keepalive_restart(tp);
@@ -244,6 +245,7 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 	tp->wscale_ok = st->cfg.window_scaling;
 	tp->tsoffset = tcp_new_tsoffset(st, tp->node.laddr, tp->node.faddr);
 	tcp_init_window(st, tp->sk.sk_rcvbuf, tp->wscale_ok, &tp->rcv_wnd, &tp->rcv_wscale);
+	tp->active_open = true;
 	tp->iss = tcp_new_isn(st, tp->node.laddr, tp->node.faddr, tp->node.lport, tp->node.fport);
 	tp->snd_una = tp->snd_nxt = tp->write_seq = tp->iss;
 	err = tcp_queue_syn(tp);

@@ -116,6 +116,8 @@ static void tcp_sock_rcv(struct tcp_sock *tp, struct sk_buff *skb)
 {
 	struct stack *st = tcp_stack(tp);
 
+	tp->segs_in++;
+	tp->data_segs_in += skb->len != 0;
 	if (likely(tp->sk.sk_state == TCP_ESTABLISHED)) {
 		if (likely(tcp_rcv_fast(tp, skb))) {
 			stat_inc(&st->stats.tcp_fast_path);

@@ -110,6 +110,15 @@ enum tcp_pending {
 #define TCP_ACK_NOW   2u /* ... at this turn's output */
 #define TCP_ACK_NOMEM 4u /* ... with a window of zero: there was no memory for it */
 
+/* What a connection with something to send is held up by, for TCP_INFO. */
+enum tcp_chrono {
+	TCP_CHRONO_IDLE,
+	TCP_CHRONO_BUSY, /* by nothing but the network */
+	TCP_CHRONO_RWND,
+	TCP_CHRONO_SNDBUF, /* the writer waits, and all that it wrote is sent */
+	TCP_CHRONO_NR
+};
+
 /* tcp_sock.nonagle: TCP_NODELAY; TCP_CORK; what is queued now leaves in spite of both. */
 #define TCP_NAGLE_OFF  1u
 #define TCP_NAGLE_CORK 2u
@@ -161,7 +170,6 @@ struct tcp_sock {
 	uint32_t max_flight, cwnd_usage_seq; /* the most in flight in this round trip (RFC 7661) */
 	uint32_t cwnd_used;                  /* the most since cwnd_stamp_ns */
 	uint64_t cwnd_stamp_ns;              /* when cwnd was last seen used, or judged */
-	uint64_t lsnd_ns;                    /* when data last left */
 	uint32_t sacked_out;                 /* SACKed (or, without SACK, dup ACKs * mss) */
 	uint32_t lost_out, retrans_out;
 	uint32_t recover;     /* RFC 6582: snd_nxt when recovery began */
@@ -214,15 +222,23 @@ struct tcp_sock {
 
 	struct route rt;
 
+	/* accounts that every segment writes */
+	uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+	uint64_t lrcv_ns, lsnd_ns, lack_ns; /* when data came, data left, an ACK came */
+	uint64_t bytes_in, bytes_out;       /* taken in order; given by the user */
+	uint64_t chrono_since, chrono_ns[TCP_CHRONO_NR];
+	uint8_t chrono;       /* enum tcp_chrono: where time since chrono_since belongs */
+	uint32_t rcv_ooopack; /* segments that came out of order */
+
 	/* cold */
 	struct sock_options opt;
 	uint32_t iss, irs;
 	uint32_t fin_seq; /* sequence number of the peer's FIN, once queued in order */
 	uint64_t challenge_ns;
 	uint64_t giveup_ns; /* the first of `retransmits` timeouts; in SYN-SENT the first SYN */
-	uint64_t probe_start_ns;   /* the first zero-window probe of a series */
-	uint64_t lrcv_ns, lack_ns; /* data, an ACK last came */
-	uint64_t bytes_in, bytes_out, total_retrans;
+	uint64_t probe_start_ns; /* the first zero-window probe of a series */
+	uint64_t bytes_retrans, total_retrans;
+	bool active_open;          /* by sock_connect */
 	bool fin_rcvd, fin_queued; /* the peer's FIN was processed; ours is in the write queue */
 	bool fin_wanted;           /* ours waits for a buffer */
 	bool in_accept_queue;
@@ -313,6 +329,18 @@ static inline uint32_t tcp_ts_now(const struct stack *st, uint32_t offset)
 static inline uint32_t tcp_flight(const struct tcp_sock *tp)
 {
 	return tp->snd_nxt - tp->snd_una;
+}
+
+/* tcp_chrono_set - time from now on is spent on `kind`. */
+static inline void tcp_chrono_set(struct tcp_sock *tp, enum tcp_chrono kind)
+{
+	uint64_t now = tcp_stack(tp)->now;
+
+	if (likely(tp->chrono == kind))
+		return;
+	tp->chrono_ns[tp->chrono] += now - tp->chrono_since;
+	tp->chrono_since = now;
+	tp->chrono = (uint8_t)kind;
 }
 
 /* tcp_notsent - bytes in the write queue that never left. */

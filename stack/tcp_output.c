@@ -192,6 +192,8 @@ ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len, bool more)
 		else
 			tail->tcp.tcp_flags |= TCPF_PSH;
 		tp->bytes_out += done;
+		if (tp->chrono == TCP_CHRONO_IDLE)
+			tcp_chrono_set(tp, TCP_CHRONO_BUSY);
 		/* it answers: ACKs may wait for data to ride on */
 		tp->pingpong = true;
 		stat_add(&tcp_stack(tp)->stats.bytes_from_user, done);
@@ -276,7 +278,6 @@ static int send_one(struct tcp_sock *tp, struct sk_buff *skb, bool push)
 	if (unlikely(err))
 		return err;
 	tcp_sent(tp, skb, false);
-	tp->lsnd_ns = skb->tcp.tx_ns;
 	tp->prr_out += skb->len; /* counts from where a reduction began */
 	tp->send_head = skb_queue_next(&tp->sk.sk_write_queue, skb);
 	tp->snd_nxt = skb->tcp.end_seq;
@@ -337,6 +338,7 @@ static void after_idle(struct tcp_sock *tp)
 
 unsigned tcp_write_xmit(struct tcp_sock *tp)
 {
+	bool rwnd_limited = false;
 	struct sk_buff *skb;
 	unsigned sent = 0, burst = 0;
 	bool limited = false;
@@ -353,14 +355,19 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 		n = window_allows(tp, skb);
 		if ((!n && tcp_skb_bytes(skb) && !(skb->tcp.tcp_flags & TCPF_SYN) &&
 		     (skb->len || !tp->snd_wnd)) ||
-		    nagle_holds(tp, skb))
+		    nagle_holds(tp, skb)) {
+			rwnd_limited = !n && skb->len;
 			break;
+		}
 		if (n < skb->len && !(skb->tcp.tcp_flags & TCPF_SYN) && !tcp_split(tp, skb, n))
 			break;
 		if (send_one(tp, skb, push_burst(tp, skb, pipe, &burst)))
 			break;
 		sent++;
 	}
+	tcp_chrono_set(tp, rwnd_limited                             ? TCP_CHRONO_RWND
+			   : !tp->send_head && tp->sk.sk_want_write ? TCP_CHRONO_SNDBUF
+								    : TCP_CHRONO_BUSY);
 	if (sent || limited)
 		tcp_cwnd_validate(tp, limited || tcp_pipe(tp) + tp->mss_cache > tp->snd_cwnd);
 	if (sent && tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)
@@ -397,6 +404,7 @@ int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 	tcp_sent(tp, skb, true);
 	tp->total_retrans++;
+	tp->bytes_retrans += skb->len;
 	stat_inc(&st->stats.tcp_retrans_segs);
 	return 0;
 }

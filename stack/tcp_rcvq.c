@@ -124,6 +124,7 @@ void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len)
 	tp->lrcv_ns = tcp_stack(tp)->now;
 	if (unlikely(len > tp->rcv_mss))
 		tp->rcv_mss = (uint16_t)min_t(uint32_t, len, tp->advmss);
+	tp->lrcv_ns = tcp_stack(tp)->now;
 	tp->ack_pending |= TCP_ACK_SCHED;
 	if (tp->quickack && !tp->pingpong) {
 		tp->quickack--;
@@ -227,6 +228,7 @@ static void ofo_insert_one(struct tcp_sock *tp, struct sk_buff *prev, struct sk_
 		return;
 	}
 	stat_inc(&tcp_stack(tp)->stats.tcp_ofo_queued);
+	tp->rcv_ooopack++;
 	rmem_charge(tp, skb);
 	if (tp->sack_ok)
 		sack_new(tp, skb->tcp.seq, skb->tcp.end_seq);

@@ -164,6 +164,11 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 		s.flags |= tcp_ecn_flags(tp, skb, &s.tos);
 	optlen = put_options(tp, t, syn);
 	ack_sent(tp);
+	tp->segs_out++;
+	if (likely(skb->len)) {
+		tp->data_segs_out++;
+		tp->lsnd_ns = st->now;
+	}
 	skb->tcp.tx_ns = st->now;
 	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
 	return 0;
@@ -191,6 +196,7 @@ void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags)
 		s.flags |= tcp_ecn_flags(tp, NULL, &s.tos);
 	optlen = put_options(tp, t, false);
 	ack_sent(tp);
+	tp->segs_out++;
 	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
 }
 

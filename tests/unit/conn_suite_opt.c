@@ -4,8 +4,8 @@
  * same.
  */
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -195,12 +195,27 @@ static void srv_wait(struct pair *p)
 
 static void cli_tell(struct pair *p)
 {
+	uint32_t len = sizeof(struct tcp_info);
 	char buf[1000] = {0};
+	struct tcp_info i;
 
 	OK(p->e, get(p->c, IPPROTO_IP, IP_MTU) >= 576);
 	OK(p->e, get(p->c, IPPROTO_TCP, TCP_MAXSEG) >= 536);
 	EQ(p->e, pl_write(p->c, buf, sizeof(buf)), sizeof(buf));
 	EQ(p->e, pl_read(p->c, buf, 1), 1);
+	EQ(p->e, pl_getsockopt(p->c, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
+	OK(p->e, len >= offsetof(struct tcp_info, tcpi_snd_wnd));
+	EQ(p->e, i.tcpi_state, 1);
+	EQ(p->e, i.tcpi_bytes_acked, 1001); /* and the SYN */
+	EQ(p->e, i.tcpi_bytes_received, 1);
+	EQ(p->e, i.tcpi_unacked, 0);
+	EQ(p->e, i.tcpi_data_segs_out, 1);
+	EQ(p->e, i.tcpi_data_segs_in, 1);
+	EQ(p->e, i.tcpi_total_retrans, 0);
+	OK(p->e, i.tcpi_snd_mss >= 536 && i.tcpi_rtt && i.tcpi_snd_cwnd >= 2);
+	len = 1;
+	EQ(p->e, pl_getsockopt(p->c, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
+	EQ(p->e, len, 1);
 }
 
 void conn_case_options_tell_of_connection(struct conn_env *e)
