@@ -104,6 +104,29 @@ static const char *check_write_queue(const struct tcp_sock *tp)
 	return check_lists(tp, &n);
 }
 
+/* check_tree - the treap over the out-of-order queue: order by seq, heap by priority; walked by the
+ * search that the product makes. */
+static const char *check_tree(const struct tcp_sock *tp)
+{
+	const struct sk_buff_head *q = &tp->ofo_queue;
+	const struct sk_buff *skb, *t;
+
+	RULE(!tp->ofo_root == skb_queue_empty(q));
+	skb_queue_walk (q, skb) {
+		uint32_t prio = UINT32_MAX;
+
+		for (t = tp->ofo_root; t != skb;) {
+			RULE(t);
+			RULE(t->hash <= prio);
+			prio = t->hash;
+			t = after(t->tcp.seq, skb->tcp.seq) ? t->tcp.left : t->tcp.right;
+		}
+		RULE(!t->tcp.left || before(t->tcp.left->tcp.seq, t->tcp.seq));
+		RULE(!t->tcp.right || after(t->tcp.right->tcp.seq, t->tcp.seq));
+	}
+	return NULL;
+}
+
 static const char *check_rcv_queues(const struct tcp_sock *tp)
 {
 	const struct sk_buff_head *q = &tp->sk.sk_receive_queue;
@@ -155,6 +178,8 @@ const char *tcp_check(const struct tcp_sock *tp)
 	why = check_write_queue(tp);
 	if (!why && tp->sk.sk_state != TCP_SYN_SENT)
 		why = check_rcv_queues(tp);
+	if (!why)
+		why = check_tree(tp);
 	if (why)
 		return why;
 	RULE(tp->node.pprev);

@@ -70,6 +70,9 @@ struct tcp_skb_cb {
 			uint32_t ts_val;  /* RX: SEG.TSval */
 			uint32_t ts_ecr;  /* RX: SEG.TSecr */
 		};
+		struct {
+			struct sk_buff *left, *right; /* RX: in the tree of tcp_ofo.c */
+		};
 		/* TX, sent and not SACKed: on sent_list or lost_list of struct tcp_sock */
 		struct list_head link;
 		/* TX, SACKed: one farther right in the same run of SACKed skbs, or itself if it
@@ -103,7 +106,7 @@ struct sk_buff {
 	uint8_t flags;      /* SKB_F_* */
 	uint8_t lane_queue; /* RX: index of the queue it came by */
 	uint8_t steer;      /* enum skb_steer, while it is on its way to another lane */
-	uint32_t hash;      /* RX: device's RSS hash, 0 = none */
+	uint32_t hash;      /* RX: device's RSS hash, 0 = none; then tcp_ofo.c's priority */
 	uint32_t next_hop;  /* TX: IPv4 next hop, network order, while it waits for ARP */
 	uint64_t tstamp;    /* RX: lane's now when it was polled */
 	struct tcp_skb_cb tcp;

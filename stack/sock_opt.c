@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "stack/tcp_info.h"
 #include "stack/tcp_int.h"
 
 #define SOCK_MIN_SNDBUF   4608u /* Linux, on 64 bits */

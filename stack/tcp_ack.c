@@ -337,7 +337,6 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 	a.ts_ecr = skb->tcp.has_ts ? skb->tcp.ts_ecr : 0;
 	tcp_update_window(tp, skb);
 	tp->probes_out = 0;
-	tp->lack_ns = tcp_stack(tp)->now;
 	/* RFC 9293 3.8.6.1: a peer whose window shrank to zero and who answers is not dead */
 	if (unlikely(!tp->snd_wnd) && !tp->sk.sk_dead)
 		tp->retransmits = 0;

@@ -202,7 +202,6 @@ void tcp_init_transfer(struct tcp_sock *tp)
 	tp->snd_sml = tp->snd_una;
 	tp->lrcv_ns = tp->lsnd_ns = tp->lack_ns = st->now;
 	tp->rcv_mss = (uint16_t)min_t(uint32_t, tp->advmss, TCP_MSS_DEFAULT);
-	tp->lrcv_ns = tp->lack_ns = st->now;
 	tcp_keepalive_restart(tp);
 	neigh_confirm(st, &tp->rt);
 }

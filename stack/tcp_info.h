@@ -69,6 +69,15 @@ struct sk_tcp_info {
 	uint32_t tcpi_total_rto_time;                       /* ms in those runs */
 };
 
+/* What a connection with something to send is held up by, for TCP_INFO. */
+enum tcp_chrono {
+	TCP_CHRONO_IDLE,
+	TCP_CHRONO_BUSY, /* by nothing but the network */
+	TCP_CHRONO_RWND,
+	TCP_CHRONO_SNDBUF, /* the writer waits, and all that it wrote is sent */
+	TCP_CHRONO_NR
+};
+
 struct tcp_sock;
 
 /* tcp_get_info - how tp does now. Walks what is in flight to count it. */

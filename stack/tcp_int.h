@@ -13,7 +13,10 @@
 
 #include "stack/sock.h"
 #include "stack/stack_int.h"
+#include "stack/tcp_hash.h"
+#include "stack/tcp_info.h"
 #include "stack/tcp_loss.h"
+#include "stack/tcp_rcvq.h"
 
 #define TCPF_FIN 0x01u
 #define TCPF_SYN 0x02u
@@ -86,14 +89,6 @@ struct tcp_options {
 	} sack[TCP_MAX_SACKS];
 };
 
-/* A slab of type-stable objects (architecture.md rule 5): blocks are never given back
- * before the shard ends. */
-struct tcp_slab {
-	uint32_t size, nr, max; /* bytes of an object; in use; limit */
-	void *free;             /* first free object; the link is its first word */
-	struct tcp_slab_block *blocks;
-};
-
 struct tcp_sock;
 
 /* What the retransmit timer stands for at present. */
@@ -109,15 +104,6 @@ enum tcp_pending {
 #define TCP_ACK_SCHED 1u /* something arrived that must be acknowledged in time */
 #define TCP_ACK_NOW   2u /* ... at this turn's output */
 #define TCP_ACK_NOMEM 4u /* ... with a window of zero: there was no memory for it */
-
-/* What a connection with something to send is held up by, for TCP_INFO. */
-enum tcp_chrono {
-	TCP_CHRONO_IDLE,
-	TCP_CHRONO_BUSY, /* by nothing but the network */
-	TCP_CHRONO_RWND,
-	TCP_CHRONO_SNDBUF, /* the writer waits, and all that it wrote is sent */
-	TCP_CHRONO_NR
-};
 
 /* tcp_sock.nonagle: TCP_NODELAY; TCP_CORK; what is queued now leaves in spite of both. */
 #define TCP_NAGLE_OFF  1u
@@ -216,6 +202,8 @@ struct tcp_sock {
 
 	/* out-of-order queue and the SACK blocks that we owe, most recent first */
 	struct sk_buff_head ofo_queue;
+	struct sk_buff *ofo_root; /* the treap over ofo_queue */
+	uint32_t ofo_fresh;       /* skbs queued there since it was last collapsed */
 	uint8_t nr_sacks;
 	struct tcp_sack_block sacks[TCP_MAX_SACKS];
 	struct tcp_sack_block dsack; /* what came twice, for the next ACK; start = end: nothing */
@@ -378,30 +366,6 @@ static inline const struct tcphdr_ *skb_tcphdr(const struct sk_buff *skb)
 	return (const struct tcphdr_ *)(skb->head + skb->transport_header);
 }
 
-/* ---- tcp_hash.c ---- */
-MUST_USE int tcp_hash_init(struct stack *st);
-void tcp_hash_fini(struct stack *st);
-struct tcp_node *tcp_lookup(const struct tcp_shard *sh, uint32_t laddr, uint32_t faddr,
-			    uint16_t lport, uint16_t fport);
-void tcp_hash_insert(struct tcp_shard *sh, struct tcp_node *n);
-void tcp_hash_remove(struct tcp_shard *sh, struct tcp_node *n);
-struct tcp_sock *tcp_lookup_listener(const struct tcp_shard *sh, uint32_t laddr, uint16_t lport);
-/* tcp_listen_insert - 0; -EADDRINUSE when address and port overlap with another's. */
-MUST_USE int tcp_listen_insert(struct tcp_shard *sh, struct tcp_sock *tp);
-void tcp_listen_remove(struct tcp_shard *sh, struct tcp_sock *tp);
-/* tcp_pick_port - an ephemeral port for (laddr, ?, faddr, fport), 0 if exhausted. A
- * TIME-WAIT that RFC 6191 lets us reuse is removed for it. */
-uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport);
-/* tcp_new_isn, tcp_new_tsoffset - RFC 6528; RFC 7323 7.1. */
-uint32_t tcp_new_isn(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
-		     uint16_t fport);
-uint32_t tcp_new_tsoffset(struct stack *st, uint32_t laddr, uint32_t faddr);
-void tcp_slab_init(struct tcp_slab *s, uint32_t size, uint32_t max);
-/* tcp_slab_get - zeroed but for what the type keeps; NULL at the limit. */
-MUST_USE void *tcp_slab_get(struct stack *st, struct tcp_slab *s);
-void tcp_slab_put(struct tcp_slab *s, void *obj);
-void tcp_slab_fini(struct stack *st, struct tcp_slab *s);
-
 /* ---- tcp_opt.c ---- */
 /* tcp_parse_options - read the options of skb's header; unknown ones are skipped, a zero,
  * short or overlong length ends the parse (B15). syn: whether SYN-only options count. */
@@ -441,27 +405,6 @@ void tcp_maybe_write_space(struct tcp_sock *tp);
 /* tcp_is_writable - would a writer that waits be told now? */
 bool tcp_is_writable(const struct tcp_sock *tp);
 
-/* ---- tcp_rcvq.c ---- */
-/* tcp_data_queue - step 7: consumes skb, whose data starts at the payload. A FIN that comes
- * in order sets fin_rcvd. */
-void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb);
-/* tcp_queue_rcv - append in-order bytes; false and skb untouched if there is no memory. */
-bool tcp_queue_rcv(struct tcp_sock *tp, struct sk_buff *skb);
-/* tcp_select_window - the window to advertise now, unscaled, never shrinking (RFC 9293
- * 3.8.6.2.2) but for TCP_ACK_NOMEM; updates rcv_wnd and rcv_wup. */
-uint32_t tcp_select_window(struct tcp_sock *tp);
-uint32_t tcp_new_window(const struct tcp_sock *tp);
-/* tcp_event_data_recv - delayed-ACK book-keeping after in-order data. */
-void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len);
-/* tcp_data_ready - tell the reader if SO_RCVLOWAT is reached, or if no more can come. */
-void tcp_data_ready(struct tcp_sock *tp);
-ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len);
-void tcp_rcv_queues_purge(struct tcp_sock *tp);
-/* tcp_dsack_set - [start, end) came a second time: the next ACK tells (RFC 2883). */
-void tcp_dsack_set(struct tcp_sock *tp, uint32_t start, uint32_t end);
-/* tcp_init_window - rcv_wnd and rcv_wscale for a SYN or SYN-ACK. */
-void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *ret_wnd,
-		     uint8_t *ret_wscale);
 
 /* ---- tcp_output.c, tcp_xmit.c ---- */
 /* tcp_output_mark - send for tp at this turn's output. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The receiving side: the in-order queue, the out-of-order queue, the SACK blocks that we
- * owe (RFC 2018 section 4), the window that we offer (RFC 9293 3.8.6), delayed ACKs (RFC
+ * The receiving side: the in-order queue (what waits behind a hole is in tcp_ofo.c), the window that we offer (RFC 9293 3.8.6), delayed ACKs (RFC
  * 1122 4.2.3.2, 9293 3.8.6.3), and the copy into the user's buffer. Memory is accounted by
  * truesize, per socket and for the lane (architecture.md rule 4).
  */
@@ -22,7 +21,7 @@
  * that hold nothing: so 1,000 sockets that nobody reads do not stop a new one (rule 4). Once
  * only the pool's reserve is left, for whoever, nobody gets a second buffer.
  */
-static bool rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
+bool tcp_rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
 {
 	const struct tcp_shard *sh = tcp_stack(tp)->tcp;
 	uint32_t limit = tp->sk.sk_rcvbuf + (in_order ? tp->sk.sk_rcvbuf / 4 : 0);
@@ -58,32 +57,30 @@ static uint32_t rmem_bound(const struct tcp_shard *sh, uint32_t buf)
 	return buf;
 }
 
-static void rmem_charge(struct tcp_sock *tp, const struct sk_buff *skb)
+bool tcp_may_coalesce(const struct sk_buff *to, const struct sk_buff *skb)
+{
+	return !skb->frag && skb->len <= skb_tailroom(to) && !(to->flags & SKB_F_EXT) &&
+	       !(to->tcp.tcp_flags & TCPF_FIN);
+}
+
+void tcp_coalesce(struct sk_buff *to, struct sk_buff *skb)
+{
+	memcpy(skb_put(to, skb->len), skb->data, skb->len);
+	to->tcp.end_seq = skb->tcp.end_seq;
+	to->tcp.tcp_flags |= skb->tcp.tcp_flags;
+	skb_free(skb);
+}
+
+void tcp_rmem_charge(struct tcp_sock *tp, const struct sk_buff *skb)
 {
 	tp->sk.sk_rmem_alloc += skb->truesize;
 	tcp_stack(tp)->tcp->rmem_total += skb->truesize;
 }
 
-static void rmem_uncharge(struct tcp_sock *tp, const struct sk_buff *skb)
+void tcp_rmem_uncharge(struct tcp_sock *tp, const struct sk_buff *skb)
 {
 	tp->sk.sk_rmem_alloc -= skb->truesize;
 	tcp_stack(tp)->tcp->rmem_total -= skb->truesize;
-}
-
-/* try_coalesce - copy skb behind the last unread one if it fits there: a slow reader of small
- * segments then pins little more than their bytes. skb is freed on success. */
-static bool try_coalesce(struct sk_buff_head *q, struct sk_buff *skb)
-{
-	struct sk_buff *tail = skb_peek_tail(q);
-
-	if (!tail || skb->frag || skb->len > skb_tailroom(tail) || (tail->flags & SKB_F_EXT) ||
-	    tail->tcp.end_seq != skb->tcp.seq)
-		return false;
-	memcpy(skb_put(tail, skb->len), skb->data, skb->len);
-	tail->tcp.end_seq = skb->tcp.end_seq;
-	tail->tcp.tcp_flags |= skb->tcp.tcp_flags;
-	skb_free(skb);
-	return true;
 }
 
 /* advance - in-order bytes up to `seq` have arrived. */
@@ -95,12 +92,16 @@ static void rcv_advance(struct tcp_sock *tp, uint32_t end_seq)
 
 bool tcp_queue_rcv(struct tcp_sock *tp, struct sk_buff *skb)
 {
+	struct sk_buff *tail = skb_peek_tail(&tp->sk.sk_receive_queue);
 	uint32_t end_seq = skb->tcp.end_seq;
 
-	if (!try_coalesce(&tp->sk.sk_receive_queue, skb)) {
-		if (unlikely(!rmem_fits(tp, skb->truesize, true)))
+	/* a slow reader of small segments pins little more than their bytes */
+	if (tail && tail->tcp.end_seq == skb->tcp.seq && tcp_may_coalesce(tail, skb)) {
+		tcp_coalesce(tail, skb);
+	} else {
+		if (unlikely(!tcp_rmem_fits(tp, skb->truesize, true)))
 			return false;
-		rmem_charge(tp, skb);
+		tcp_rmem_charge(tp, skb);
 		skb_queue_tail(&tp->sk.sk_receive_queue, skb);
 	}
 	rcv_advance(tp, end_seq);
@@ -124,7 +125,6 @@ void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len)
 	tp->lrcv_ns = tcp_stack(tp)->now;
 	if (unlikely(len > tp->rcv_mss))
 		tp->rcv_mss = (uint16_t)min_t(uint32_t, len, tp->advmss);
-	tp->lrcv_ns = tcp_stack(tp)->now;
 	tp->ack_pending |= TCP_ACK_SCHED;
 	if (tp->quickack && !tp->pingpong) {
 		tp->quickack--;
@@ -139,60 +139,9 @@ void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len)
 		tcp_arm_delack(tp);
 }
 
-/* ---- out of order ---- */
+/* ---- in order ---- */
 
-/* sack_new - [start, end) arrived out of order: merge with the blocks that it touches and put
- * the result first (RFC 2018 section 4). */
-static void sack_new(struct tcp_sock *tp, uint32_t start, uint32_t end)
-{
-	struct tcp_sack_block out[TCP_MAX_SACKS];
-	unsigned n = 1;
-
-	for (unsigned i = 0; i < tp->nr_sacks; i++) {
-		struct tcp_sack_block *b = &tp->sacks[i];
-
-		if (!after(b->start, end) && !before(b->end, start)) {
-			if (before(b->start, start))
-				start = b->start;
-			if (after(b->end, end))
-				end = b->end;
-		} else if (n < TCP_MAX_SACKS) {
-			out[n++] = *b;
-		}
-	}
-	out[0].start = start;
-	out[0].end = end;
-	memcpy(tp->sacks, out, n * sizeof(out[0]));
-	tp->nr_sacks = (uint8_t)n;
-}
-
-/* sack_trim - rcv_nxt moved: blocks below it are owed no more. */
-static void sack_trim(struct tcp_sock *tp)
-{
-	unsigned n = 0;
-
-	if (skb_queue_empty(&tp->ofo_queue)) {
-		tp->nr_sacks = 0;
-		return;
-	}
-	for (unsigned i = 0; i < tp->nr_sacks; i++)
-		if (after(tp->sacks[i].start, tp->rcv_nxt))
-			tp->sacks[n++] = tp->sacks[i];
-	tp->nr_sacks = (uint8_t)n;
-}
-
-/* RFC 2883 4: one range, and the newest. */
-void tcp_dsack_set(struct tcp_sock *tp, uint32_t start, uint32_t end)
-{
-	if (!tp->sack_ok || !before(start, end))
-		return;
-	stat_inc(&tcp_stack(tp)->stats.tcp_dsack_out);
-	tp->dsack.start = start;
-	tp->dsack.end = end;
-}
-
-/* trim_front, trim_end - make skb begin at `seq`, or end there (a FIN goes with the end). */
-static void trim_front(struct sk_buff *skb, uint32_t seq)
+void tcp_trim_front(struct sk_buff *skb, uint32_t seq)
 {
 	uint32_t n = seq - skb->tcp.seq;
 
@@ -200,83 +149,11 @@ static void trim_front(struct sk_buff *skb, uint32_t seq)
 	skb->tcp.seq = seq;
 }
 
-static void trim_end(struct sk_buff *skb, uint32_t seq)
+void tcp_trim_end(struct sk_buff *skb, uint32_t seq)
 {
 	skb_trim(skb, seq - skb->tcp.seq);
 	skb->tcp.end_seq = seq;
 	skb->tcp.tcp_flags &= (uint8_t)~TCPF_FIN;
-}
-
-/* ofo_prev - the last queued skb that does not start after seq; NULL = none. Looked for from
- * the end, where new arrivals mostly belong, unless seq is before the first. */
-static struct sk_buff *ofo_prev(struct tcp_sock *tp, uint32_t seq)
-{
-	struct sk_buff *skb = skb_peek(&tp->ofo_queue);
-
-	if (!skb || after(skb->tcp.seq, seq))
-		return NULL;
-	for (skb = skb_peek_tail(&tp->ofo_queue); skb && after(skb->tcp.seq, seq);)
-		skb = skb_queue_prev(&tp->ofo_queue, skb);
-	return skb;
-}
-
-/* ofo_insert_one - queue skb behind prev, which does not overlap it any more. */
-static void ofo_insert_one(struct tcp_sock *tp, struct sk_buff *prev, struct sk_buff *skb)
-{
-	if (!rmem_fits(tp, skb->truesize, false)) {
-		skb_drop(skb, SKB_DROP_TCP_OFO_DROP);
-		return;
-	}
-	stat_inc(&tcp_stack(tp)->stats.tcp_ofo_queued);
-	tp->rcv_ooopack++;
-	rmem_charge(tp, skb);
-	if (tp->sack_ok)
-		sack_new(tp, skb->tcp.seq, skb->tcp.end_seq);
-	if (prev)
-		skb_queue_after(&tp->ofo_queue, prev, skb);
-	else
-		skb_queue_head(&tp->ofo_queue, skb);
-}
-
-/*
- * ofo_insert - keep skb until the hole before it is filled. Of overlapping bytes the first
- * copy wins (B21): skb is cut around what is there already.
- */
-static void ofo_insert(struct tcp_sock *tp, struct sk_buff *skb)
-{
-	struct skb_cache *cache = &tcp_stack(tp)->cache;
-
-	while (skb) {
-		struct sk_buff *prev = ofo_prev(tp, skb->tcp.seq), *rest = NULL, *next;
-
-		if (prev && after(prev->tcp.end_seq, skb->tcp.seq)) {
-			tcp_dsack_set(tp, skb->tcp.seq,
-				      before(prev->tcp.end_seq, skb->tcp.end_seq)
-					      ? prev->tcp.end_seq
-					      : skb->tcp.end_seq);
-			if (!before(prev->tcp.end_seq, skb->tcp.end_seq)) {
-				skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
-				return;
-			}
-			trim_front(skb, prev->tcp.end_seq);
-			continue;
-		}
-		next = prev ? skb_queue_next(&tp->ofo_queue, prev) : skb_peek(&tp->ofo_queue);
-		if (next && after(skb->tcp.end_seq, next->tcp.seq)) {
-			uint32_t off = next->tcp.end_seq - skb->tcp.seq;
-
-			if (after(skb->tcp.end_seq, next->tcp.end_seq) && off < skb->len) {
-				rest = skb_ref(cache, skb, off, skb->len - off);
-				if (rest) {
-					rest->tcp = skb->tcp;
-					rest->tcp.seq = next->tcp.end_seq;
-				}
-			}
-			trim_end(skb, next->tcp.seq);
-		}
-		ofo_insert_one(tp, prev, skb);
-		skb = rest;
-	}
 }
 
 /* fin_in_order - everything before the peer's FIN is here. */
@@ -285,16 +162,10 @@ static void fin_in_order(struct tcp_sock *tp)
 	tp->fin_rcvd = true;
 	tp->fin_seq = tp->rcv_nxt;
 	tp->rcv_nxt++;
-	while (!skb_queue_empty(&tp->ofo_queue)) {
-		struct sk_buff *skb = skb_dequeue(&tp->ofo_queue);
-
-		rmem_uncharge(tp, skb);
-		skb_drop(skb, SKB_DROP_TCP_AFTER_FIN);
-	}
+	tcp_ofo_purge(tp, SKB_DROP_TCP_AFTER_FIN);
 }
 
-/* queue_in_order - append skb, which starts at rcv_nxt, honouring its FIN. */
-static bool queue_in_order(struct tcp_sock *tp, struct sk_buff *skb)
+bool tcp_queue_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 {
 	bool fin = skb->tcp.tcp_flags & TCPF_FIN;
 
@@ -307,40 +178,6 @@ static bool queue_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 	if (fin)
 		fin_in_order(tp);
 	return true;
-}
-
-/* ofo_drain - move what has become in order. */
-static void ofo_drain(struct tcp_sock *tp)
-{
-	struct sk_buff *skb;
-
-	while (!tp->fin_rcvd && (skb = skb_peek(&tp->ofo_queue)) != NULL &&
-	       !after(skb->tcp.seq, tp->rcv_nxt)) {
-		skb_unlink(&tp->ofo_queue, skb);
-		rmem_uncharge(tp, skb);
-		if (!after(skb->tcp.end_seq, tp->rcv_nxt)) {
-			skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
-			continue;
-		}
-		trim_front(skb, tp->rcv_nxt);
-		if (!queue_in_order(tp, skb))
-			skb_drop(skb, SKB_DROP_TCP_RCVBUF);
-	}
-	sack_trim(tp);
-}
-
-/* ofo_prune - memory for in-order bytes is worth more than what lies beyond a hole: give up
- * the farthest until n bytes fit (RFC 2018 section 8 allows it). */
-static void ofo_prune(struct tcp_sock *tp, uint32_t n)
-{
-	while (!rmem_fits(tp, n, true) && !skb_queue_empty(&tp->ofo_queue)) {
-		struct sk_buff *skb = skb_peek_tail(&tp->ofo_queue);
-
-		skb_unlink(&tp->ofo_queue, skb);
-		rmem_uncharge(tp, skb);
-		skb_drop(skb, SKB_DROP_TCP_OFO_DROP);
-		tp->nr_sacks = 0;
-	}
 }
 
 static void ack_now(struct tcp_sock *tp)
@@ -356,18 +193,18 @@ static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 
 	if (before(skb->tcp.seq, tp->rcv_nxt)) {
 		tcp_dsack_set(tp, skb->tcp.seq, tp->rcv_nxt);
-		trim_front(skb, tp->rcv_nxt);
+		tcp_trim_front(skb, tp->rcv_nxt);
 	}
-	if (hole && !rmem_fits(tp, skb->truesize, true))
-		ofo_prune(tp, skb->truesize);
-	if (!queue_in_order(tp, skb)) {
+	if (hole)
+		tcp_ofo_prune(tp, skb->truesize);
+	if (!tcp_queue_in_order(tp, skb)) {
 		skb_drop(skb, SKB_DROP_TCP_RCVBUF);
 		tp->ack_pending |= TCP_ACK_NOMEM;
 		ack_now(tp);
 		return;
 	}
 	if (hole)
-		ofo_drain(tp);
+		tcp_ofo_drain(tp);
 	tcp_event_data_recv(tp, tp->rcv_nxt - before_nxt);
 	/* RFC 5681 4.2: a segment that fills a hole is acknowledged at once */
 	if (hole)
@@ -393,12 +230,12 @@ void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 	if (after(skb->tcp.end_seq, wnd_end) && skb->len > 0 &&
 	    after(skb->tcp.end_seq - !!(skb->tcp.tcp_flags & TCPF_FIN), wnd_end))
-		trim_end(skb, wnd_end);
+		tcp_trim_end(skb, wnd_end);
 	if (!after(skb->tcp.seq, tp->rcv_nxt)) {
 		data_in_order(tp, skb);
 		return;
 	}
-	ofo_insert(tp, skb);
+	tcp_ofo_insert(tp, skb);
 	/* RFC 5681 4.2: a duplicate ACK for each out-of-order segment, not coalesced */
 	stat_inc(&tcp_stack(tp)->stats.tcp_dup_acks_out);
 	tcp_send_ack(tp);
@@ -530,7 +367,7 @@ ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len)
 			break;
 		}
 		skb_unlink(q, skb);
-		rmem_uncharge(tp, skb);
+		tcp_rmem_uncharge(tp, skb);
 		skb_free(skb);
 	}
 	if (unlikely(!copied))
@@ -546,12 +383,8 @@ void tcp_rcv_queues_purge(struct tcp_sock *tp)
 	struct sk_buff *skb;
 
 	while ((skb = skb_dequeue(&tp->sk.sk_receive_queue)) != NULL) {
-		rmem_uncharge(tp, skb);
+		tcp_rmem_uncharge(tp, skb);
 		skb_free(skb);
 	}
-	while ((skb = skb_dequeue(&tp->ofo_queue)) != NULL) {
-		rmem_uncharge(tp, skb);
-		skb_free(skb);
-	}
-	tp->nr_sacks = 0;
+	tcp_ofo_purge(tp, SKB_DROP_TCP_CLOSED);
 }

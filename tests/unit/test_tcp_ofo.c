@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The out-of-order queue (tcp_ofo.c): order, overlaps and memory in random and hostile sequences of
+ * segments (B20, B21), the SACK blocks (RFC 2018 sections 4 and 8). After each turn tcp_check
+ * compares list, tree and blocks.
+ */
+#include "seg_scene.h"
+
+#include "sim/tcp_check.h"
+
+static uint32_t rng = 20260801;
+
+static uint32_t rnd(uint32_t n)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 17;
+	rng ^= rng << 5;
+	return rng % n;
+}
+
+static void begin(struct bench *b, struct conn *c, const struct seg_peer *p)
+{
+	struct sock *lp;
+
+	bench_begin(b, NULL, 4096);
+	lp = bench_listen(b, SEG_PORT, 8);
+	conn_passive(c, b, lp, 4000, p);
+	bench_drain(b);
+}
+
+/* open_window - the first byte in order: its ACK may offer more than a SYN-ACK could. */
+static void open_window(struct conn *c)
+{
+	peer(c, .flags = ACK, .seq = 1, .ack = 1, .len = 1);
+	bench_drain(c->b);
+	cr_assert_eq(conn_read(c, 1), 1);
+}
+
+static void end(struct bench *b)
+{
+	bench_drain(b);
+	bench_end(b);
+}
+
+/* Bytes [1, n) in pieces of random place and length, each maybe over others, then all of it. */
+Test(tcp_ofo, test_ofo_random_pieces_and_overlaps_give_the_stream)
+{
+	enum { N = 60000 };
+	struct bench b;
+	struct conn c;
+
+	begin(&b, &c, &seg_full);
+	for (unsigned round = 0; round < 20; round++) {
+		uint32_t base = 1 + round * N, got = 0;
+
+		for (unsigned i = 0; i < 400; i++) {
+			uint32_t at = 1 + rnd(N - 1400), len = 1 + rnd(1400);
+
+			peer(&c, .flags = ACK, .seq = base + at, .ack = 1, .len = len);
+			bench_drain(&b);
+		}
+		for (uint32_t at = 0; at < N; at += 1000) {
+			peer(&c, .flags = ACK, .seq = base + at, .ack = 1, .len = 1000);
+			bench_drain(&b);
+			if (conn_tp(&c)->rcv_nxt != conn_tp(&c)->copied_seq)
+				got += (uint32_t)conn_read(&c, base + got);
+		}
+		cr_assert_eq(got, N, "round %u", round);
+		cr_assert_eq(c.sk->sk_rmem_alloc, 0);
+	}
+	end(&b);
+}
+
+/* B20: a byte each, in reverse order. */
+Test(tcp_ofo, test_ofo_B20_reverse_bytes_are_copied_together, .timeout = 60)
+{
+	enum { N = 100000 };
+	uint32_t most = 0;
+	struct bench b;
+	struct conn c;
+
+	begin(&b, &c, &seg_full);
+	open_window(&c);
+	b.no_check = true;
+	for (uint32_t i = N + 1; i > 2; i--) {
+		peer(&c, .flags = ACK, .seq = i, .ack = 1, .len = 1);
+		bench_drain(&b);
+		most = max_t(uint32_t, most, c.sk->sk_rmem_alloc);
+	}
+	cr_assert_null(tcp_check(conn_tp(&c)));
+	cr_assert_leq(most, c.sk->sk_rcvbuf);
+	cr_assert_eq(bench_drops(&b, SKB_DROP_TCP_OFO_DROP), 0, "nothing has to come again");
+	peer(&c, .flags = ACK, .seq = 2, .ack = 1, .len = 1);
+	cr_assert_eq(sock_inq(c.sk), N);
+	b.no_check = false;
+	end(&b);
+}
+
+/* Every other byte: nothing can be copied together, and each costs a buffer. */
+Test(tcp_ofo, test_ofo_alternating_bytes_stay_within_rcvbuf)
+{
+	struct bench b;
+	struct conn c;
+
+	begin(&b, &c, &seg_full);
+	open_window(&c);
+	b.no_check = true;
+	for (uint32_t i = 0; i < 20000; i++) {
+		peer(&c, .flags = ACK, .seq = 3 + 2 * rnd(100000), .ack = 1, .len = 1);
+		bench_drain(&b);
+		cr_assert_leq(c.sk->sk_rmem_alloc, c.sk->sk_rcvbuf);
+		if (i % 1000 == 0)
+			cr_assert_null(tcp_check(conn_tp(&c)));
+	}
+	cr_assert_gt(bench_drops(&b, SKB_DROP_TCP_OFO_DROP), 0);
+	b.no_check = false;
+	end(&b);
+}
+
+/* Small buffers, out of order, and the hole near: what is farther gives way to it. */
+Test(tcp_ofo, test_ofo_full_buffer_keeps_what_is_nearest_to_the_hole)
+{
+	struct tcp_sock *tp;
+	struct bench b;
+	struct conn c;
+	uint32_t n;
+
+	begin(&b, &c, &seg_full);
+	tp = conn_tp(&c);
+	open_window(&c);
+	for (n = 0; !bench_drops(&b, SKB_DROP_TCP_OFO_DROP); n++) {
+		peer(&c, .flags = ACK, .seq = 100001 + 200 * n, .ack = 1, .len = 100);
+		bench_drain(&b);
+	}
+	cr_assert_gt(n, 100);
+	peer(&c, .flags = ACK, .seq = 5001, .ack = 1, .len = 1000);
+	bench_drain(&b);
+	cr_assert_eq(skb_peek(&tp->ofo_queue)->tcp.seq, c.iss + 5001);
+	cr_assert_eq(bench_drops(&b, SKB_DROP_TCP_OFO_DROP), 2, "the last one made room");
+	/* RFC 2018 section 8: no block names what was given up */
+	for (unsigned i = 0; i < tp->nr_sacks; i++)
+		cr_assert(!after(tp->sacks[i].end, skb_peek_tail(&tp->ofo_queue)->tcp.end_seq));
+	end(&b);
+}
+
+/* RFC 2018 section 4: the block of the segment that caused the ACK is the first. */
+Test(tcp_ofo, test_ofo_sack_blocks_most_recent_first)
+{
+	struct bench b;
+	struct conn c;
+	struct seg s;
+
+	begin(&b, &c, &seg_full);
+	for (uint32_t i = 0; i < 5; i++) {
+		peer(&c, .flags = ACK, .seq = 1001 + 200 * i, .ack = 1, .len = 100);
+		expect_get(&c, ACK, 1, 1, 0, &s);
+		cr_assert_eq(s.sack[0], 1001 + 200 * i);
+	}
+	cr_assert_eq(s.nr_sacks, 3);
+	cr_assert_eq(s.sack[2], 1601);
+	cr_assert_eq(s.sack[4], 1401);
+	/* one that joins two makes them one, and the first */
+	peer(&c, .flags = ACK, .seq = 1301, .ack = 1, .len = 100);
+	expect_get(&c, ACK, 1, 1, 0, &s);
+	cr_assert_eq(s.sack[0], 1201);
+	cr_assert_eq(s.sack[1], 1501);
+	end(&b);
+}
+
+/* A FIN behind a hole, and bytes behind that FIN (B31). */
+Test(tcp_ofo, test_ofo_B31_nothing_is_joined_behind_a_fin)
+{
+	struct bench b;
+	struct conn c;
+
+	begin(&b, &c, &seg_full);
+	peer(&c, .flags = ACK, .seq = 101, .ack = 1, .len = 10);
+	peer(&c, .flags = FIN | ACK, .seq = 111, .ack = 1, .len = 10);
+	peer(&c, .flags = ACK, .seq = 122, .ack = 1, .len = 10);
+	peer(&c, .flags = FIN | ACK, .seq = 132, .ack = 1, .len = 0);
+	peer(&c, .flags = ACK, .seq = 133, .ack = 1, .len = 10);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 100);
+	cr_assert_eq(conn_read(&c, 1), 120);
+	assert_state(&c, TCP_CLOSE_WAIT);
+	cr_assert_eq(c.sk->sk_rmem_alloc, 0);
+	end(&b);
+}
