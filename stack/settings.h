@@ -61,10 +61,11 @@ enum setting_unit {
 	    "How long a datagram waits for its fragments; Linux's value, the RFC says 60 to 120")  \
 	MANY(uint16_t, port_range, 2, "ip_local_port_range", (32768, 60999), COUNT, 1, 65535,      \
 	     "RFC 6056", "Ephemeral ports")                                                        \
-	ONE(uint32_t, tcp_rmem, "tcp_rmem", 1u << 20, BYTES, 4096, 1u << 30, "-",                  \
-	    "Receive buffer of a socket, counted by truesize")                                     \
-	ONE(uint32_t, tcp_wmem, "tcp_wmem", 1u << 20, BYTES, 4096, 1u << 30, "-",                  \
-	    "Send buffer of a socket, counted by truesize")                                        \
+	MANY(uint32_t, tcp_rmem, 3, "tcp_rmem", (16384, 131072, 6291456), BYTES, 4096, 1u << 30,   \
+	     "-", "Receive buffer of a socket by truesize: what is left of it under pressure, "    \
+	     "what it begins with, what it may grow to")                                           \
+	MANY(uint32_t, tcp_wmem, 3, "tcp_wmem", (16384, 262144, 4194304), BYTES, 4096, 1u << 30,    \
+	     "-", "The same of the send buffer")                                                   \
 	ONE(uint32_t, rmem_max, "rmem_max", 4u << 20, BYTES, 4096, 1u << 30, "-",                  \
 	    "Most that SO_RCVBUF takes, before it is doubled")                                     \
 	ONE(uint32_t, wmem_max, "wmem_max", 4u << 20, BYTES, 4096, 1u << 30, "-",                  \

@@ -175,7 +175,12 @@ void tcp_maybe_write_space(struct tcp_sock *tp)
 {
 	struct sock *sk = &tp->sk;
 
-	if (likely(!sk->sk_want_write) || !tcp_is_writable(tp))
+	if (likely(!sk->sk_want_write))
+		return;
+	/* a writer that waits though the congestion window has room: the buffer is too small */
+	if (tcp_pipe(tp) < tp->snd_cwnd)
+		tcp_sndbuf_expand(tp);
+	if (!tcp_is_writable(tp))
 		return;
 	sk->sk_want_write = false;
 	sk->sk_write_space(sk);
@@ -184,6 +189,8 @@ void tcp_maybe_write_space(struct tcp_sock *tp)
 /* ack_progress - book-keeping after snd_una moved. */
 static void ack_progress(struct tcp_sock *tp)
 {
+	if (unlikely(tp->retransmits))
+		tp->total_rto_ns += tcp_stack(tp)->now - tp->giveup_ns;
 	tp->retransmits = 0;
 	tp->err_soft = 0;
 	neigh_confirm(tcp_stack(tp), &tp->rt);
@@ -337,6 +344,7 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 	a.ts_ecr = skb->tcp.has_ts ? skb->tcp.ts_ecr : 0;
 	tcp_update_window(tp, skb);
 	tp->probes_out = 0;
+	tp->lack_ns = tcp_stack(tp)->now;
 	/* RFC 9293 3.8.6.1: a peer whose window shrank to zero and who answers is not dead */
 	if (unlikely(!tp->snd_wnd) && !tp->sk.sk_dead)
 		tp->retransmits = 0;

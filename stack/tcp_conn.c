@@ -90,8 +90,9 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->sk.sk_stack = st;
 	tp->sk.sk_state = TCP_CLOSE;
 	tp->sk.sk_family = SK_AF_INET;
-	tp->sk.sk_rcvbuf = st->cfg.tcp_rmem;
-	tp->sk.sk_sndbuf = st->cfg.tcp_wmem;
+	tp->sk.sk_rcvbuf = st->cfg.tcp_rmem[1];
+	tp->sk.sk_sndbuf = st->cfg.tcp_wmem[1];
+	tp->rcv_ssthresh = 65535;
 	tp->sk.sk_rcvlowat = 1;
 	tp->sk.sk_ttl = SK_DEFAULT_TTL;
 	tp->notsent_lowat = UINT32_MAX;
@@ -200,8 +201,13 @@ void tcp_init_transfer(struct tcp_sock *tp)
 	tcp_sync_mss(tp);
 	tcp_cong_init(tp);
 	tp->snd_sml = tp->snd_una;
+	tcp_init_buffers(tp);
 	tp->lrcv_ns = tp->lsnd_ns = tp->lack_ns = st->now;
-	tp->rcv_mss = (uint16_t)min_t(uint32_t, tp->advmss, TCP_MSS_DEFAULT);
+	/* Linux tcp_initialize_rcv_mss: low, so that no ACK is late for a peer of small segments */
+	tp->rcv_mss = (uint16_t)max_t(uint32_t,
+				      min_t(uint32_t, min_t(uint32_t, tp->advmss, tp->mss_cache),
+					    min_t(uint32_t, TCP_MSS_DEFAULT, tp->rcv_wnd / 2)),
+				      TCP_MIN_RCV_MSS);
 	tcp_keepalive_restart(tp);
 	neigh_confirm(st, &tp->rt);
 }
@@ -243,7 +249,7 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 	tp->sack_ok = st->cfg.sack;
 	tp->wscale_ok = st->cfg.window_scaling;
 	tp->tsoffset = tcp_new_tsoffset(st, tp->node.laddr, tp->node.faddr);
-	tcp_init_window(st, tp->sk.sk_rcvbuf, tp->wscale_ok, &tp->rcv_wnd, &tp->rcv_wscale);
+	tcp_init_window(tp, tp->wscale_ok, &tp->rcv_wnd, &tp->rcv_wscale);
 	tp->active_open = true;
 	tp->iss = tcp_new_isn(st, tp->node.laddr, tp->node.faddr, tp->node.lport, tp->node.fport);
 	tp->snd_una = tp->snd_nxt = tp->write_seq = tp->iss;

@@ -152,8 +152,12 @@ bool tcp_write_timeout(struct tcp_sock *tp)
 		tcp_abort_err(tp, tp->err_soft ? tp->err_soft : ETIMEDOUT);
 		return true;
 	}
-	if (!tp->retransmits++ && tp->sk.sk_state != TCP_SYN_SENT)
-		tp->giveup_ns = tcp_stack(tp)->now;
+	if (!tp->retransmits++) {
+		tp->total_rto_runs++;
+		if (tp->sk.sk_state != TCP_SYN_SENT)
+			tp->giveup_ns = tcp_stack(tp)->now;
+	}
+	tp->total_rto++;
 	return false;
 }
 

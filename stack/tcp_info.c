@@ -68,9 +68,12 @@ static void info_path(const struct tcp_sock *tp, struct sk_tcp_info *i)
 	i->tcpi_snd_ssthresh = tp->snd_ssthresh >= UINT32_MAX / 2
 				       ? TCP_INFINITE_SSTHRESH
 				       : tp->snd_ssthresh / tp->mss_cache;
-	i->tcpi_reordering = TCP_DUPTHRESH;
+	i->tcpi_reordering = tp->reordering;
 	i->tcpi_snd_wnd = tp->snd_wnd;
 	i->tcpi_rcv_wnd = tcp_receive_window(tp);
+	i->tcpi_rcv_ssthresh = tp->rcv_ssthresh;
+	i->tcpi_rcv_rtt = tp->rcv_rtt.us8 >> 3;
+	i->tcpi_rcv_space = tp->rcvq.space;
 }
 
 /* info_counts - of bytes: what the user gave, less what waits. Linux counts the SYN of an active open
@@ -96,6 +99,11 @@ static void info_counts(const struct tcp_sock *tp, struct sk_tcp_info *i)
 	i->tcpi_data_segs_in = tp->data_segs_in;
 	i->tcpi_data_segs_out = tp->data_segs_out;
 	i->tcpi_rcv_ooopack = tp->rcv_ooopack;
+	i->tcpi_delivered = tp->delivered;
+	i->tcpi_dsack_dups = tp->dsack_dups;
+	i->tcpi_reord_seen = tp->reord_seen;
+	i->tcpi_total_rto = tp->total_rto;
+	i->tcpi_total_rto_recoveries = tp->total_rto_runs;
 }
 
 static void info_times(const struct tcp_sock *tp, struct sk_tcp_info *i)
@@ -108,6 +116,9 @@ static void info_times(const struct tcp_sock *tp, struct sk_tcp_info *i)
 	i->tcpi_sndbuf_limited = ns[TCP_CHRONO_SNDBUF] / NSEC_PER_USEC;
 	i->tcpi_busy_time =
 		ns[TCP_CHRONO_BUSY] / NSEC_PER_USEC + i->tcpi_rwnd_limited + i->tcpi_sndbuf_limited;
+	i->tcpi_total_rto_time =
+		(uint32_t)((tp->total_rto_ns + (tp->retransmits ? now - tp->giveup_ns : 0)) /
+			   NSEC_PER_MSEC);
 	i->tcpi_last_data_sent = ms_ago(now, tp->lsnd_ns);
 	i->tcpi_last_data_recv = ms_ago(now, tp->lrcv_ns);
 	i->tcpi_last_ack_recv = ms_ago(now, tp->lack_ns);

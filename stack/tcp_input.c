@@ -99,6 +99,7 @@ static bool tcp_rcv_fast(struct tcp_sock *tp, struct sk_buff *skb)
 	if (skb->len) {
 		uint32_t len = skb->len, ack = cb->ack_seq;
 
+		tcp_rcv_measure(tp, skb);
 		if (!tcp_queue_rcv(tp, skb))
 			return false;
 		tcp_event_data_recv(tp, len);

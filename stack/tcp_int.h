@@ -36,6 +36,7 @@
 #define TCP_MIN_SND_MSS  48u  /* Linux tcp_min_snd_mss: below, headers eat the link (B17) */
 #define TCP_MAX_WSCALE   14u  /* RFC 7323 2.3 */
 #define TCP_MAX_SACKS    4u
+#define TCP_MIN_RCV_MSS  88u          /* Linux TCP_MIN_MSS */
 #define TCP_DUPTHRESH    3u           /* RFC 5681 3.2 */
 #define TCP_REORD_MAX    300u         /* Linux net.ipv4.tcp_max_reordering, segments */
 #define TCP_INIT_CWND    10u          /* RFC 6928, segments */
@@ -200,6 +201,21 @@ struct tcp_sock {
 	uint64_t rto_deadline, ack_deadline; /* absolute; the timers may fire earlier */
 	struct timer retrans_timer, delack_timer, keep_timer;
 
+	/* receive window and buffer (tcp_tune.c) */
+	uint32_t rcv_ssthresh; /* no larger window is offered yet */
+	uint16_t last_seg;     /* length of the last segment that was no full one */
+	struct {
+		uint32_t us8;   /* the receiver's round trip, us, scaled by 8; 0 unknown */
+		uint32_t seq;   /* when rcv_nxt is here, a window has come since ... */
+		uint32_t tsecr; /* last TSecr that was looked at */
+		uint64_t since;
+	} rcv_rtt;
+	struct {
+		uint32_t space; /* bytes that the user read in the last round trip */
+		uint32_t seq;   /* copied_seq when this one began */
+		uint64_t since;
+	} rcvq;
+
 	/* out-of-order queue and the SACK blocks that we owe, most recent first */
 	struct sk_buff_head ofo_queue;
 	struct sk_buff *ofo_root; /* the treap over ofo_queue */
@@ -226,6 +242,8 @@ struct tcp_sock {
 	uint64_t giveup_ns; /* the first of `retransmits` timeouts; in SYN-SENT the first SYN */
 	uint64_t probe_start_ns; /* the first zero-window probe of a series */
 	uint64_t bytes_retrans, total_retrans;
+	uint64_t total_rto_ns; /* in runs of timeouts that are over */
+	uint16_t total_rto, total_rto_runs;
 	bool active_open;          /* by sock_connect */
 	bool fin_rcvd, fin_queued; /* the peer's FIN was processed; ours is in the write queue */
 	bool fin_wanted;           /* ours waits for a buffer */
@@ -331,6 +349,18 @@ static inline void tcp_chrono_set(struct tcp_sock *tp, enum tcp_chrono kind)
 	tp->chrono = (uint8_t)kind;
 }
 
+/* tcp_rcv_measure - what skb, next in order with data, tells of the peer and the path. */
+static inline void tcp_rcv_measure(struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	if (skb->len != tp->rcv_mss &&
+	    (skb->len >= TCP_MSS_DEFAULT || !(skb->tcp.tcp_flags & TCPF_PSH)))
+		__tcp_measure_rcv_mss(tp, skb);
+	if (!before(tp->rcv_nxt, tp->rcv_rtt.seq))
+		__tcp_rcv_rtt_window(tp);
+	if (skb->tcp.has_ts && skb->tcp.ts_ecr != tp->rcv_rtt.tsecr)
+		__tcp_rcv_rtt_ts(tp, skb->tcp.ts_ecr, skb->len);
+}
+
 /* tcp_notsent - bytes in the write queue that never left. */
 static inline uint32_t tcp_notsent(const struct tcp_sock *tp)
 {
@@ -404,7 +434,6 @@ void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb);
 void tcp_maybe_write_space(struct tcp_sock *tp);
 /* tcp_is_writable - would a writer that waits be told now? */
 bool tcp_is_writable(const struct tcp_sock *tp);
-
 
 /* ---- tcp_output.c, tcp_xmit.c ---- */
 /* tcp_output_mark - send for tp at this turn's output. */

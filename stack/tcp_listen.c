@@ -101,10 +101,9 @@ static void req_options(struct stack *st, struct tcp_req *req, const struct sk_b
 						     : TCP_MSS_DEFAULT);
 }
 
-static void req_window(struct stack *st, struct tcp_req *req)
+static void req_window(struct tcp_req *req)
 {
-	tcp_init_window(st, req->listener->sk.sk_rcvbuf, req->wscale_ok, &req->rcv_wnd,
-			&req->rcv_wscale);
+	tcp_init_window(req->listener, req->wscale_ok, &req->rcv_wnd, &req->rcv_wscale);
 }
 
 /* syn_remember - the usual case: req stands in both tables until it is completed or dropped. */
@@ -116,7 +115,7 @@ static void syn_remember(struct stack *st, struct tcp_req *req, uint32_t min_isn
 	req->iss = tcp_new_isn(st, n->laddr, n->faddr, n->lport, n->fport);
 	if (unlikely(min_isn) && before(req->iss, min_isn))
 		req->iss = min_isn;
-	req_window(st, req);
+	req_window(req);
 	tcp_hash_insert(st->tcp, &req->node);
 	list_add_tail(&req->link, &lp->reqs);
 	lp->nr_reqs++;
@@ -133,7 +132,7 @@ static void syn_cookie(struct stack *st, struct tcp_req *req)
 	req->listener->overflow_ns = st->now;
 	tcp_cookie_hide_options(st, req);
 	req->iss = tcp_cookie_isn(st, req);
-	req_window(st, req);
+	req_window(req);
 	stat_inc(&st->stats.tcp_syncookies_sent);
 	tcp_send_synack(st, req);
 }
@@ -244,7 +243,7 @@ static bool listen_cookie(struct tcp_sock *lp, struct sk_buff *skb)
 		return false;
 	}
 	req.ts_recent = req.tstamp_ok ? opt.ts_val : 0;
-	req_window(st, &req);
+	req_window(&req);
 	if (lp->ack_backlog > lp->backlog) {
 		stat_inc(&st->stats.tcp_accept_overflow);
 		skb_drop(skb, SKB_DROP_TCP_LISTEN_OVERFLOW);

@@ -47,7 +47,7 @@ bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
 }
 
 /* Once write queues hold half of what they may in all, nobody gets more than this or a
- * sixteenth of its buffer; beyond all of it, a quarter of this. */
+ * sixteenth of its buffer; beyond all of it, tcp_wmem[0]. */
 #define WMEM_SHARE (64u * 1024)
 
 /*
@@ -68,7 +68,7 @@ bool tcp_wmem_fits(const struct tcp_sock *tp)
 	if (sh->wmem_total <= sh->wmem_limit && !low)
 		return queued < max_t(uint32_t, WMEM_SHARE, buf / 16);
 	if (sh->wmem_total <= sh->wmem_limit + sh->wmem_limit / 4 && !low)
-		return queued < WMEM_SHARE / 4;
+		return queued < tcp_stack(tp)->cfg.tcp_wmem[0];
 	return !queued && sh->wmem_total <= sh->wmem_limit + sh->wmem_limit / 2;
 }
 
@@ -195,7 +195,8 @@ ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len, bool more)
 		if (tp->chrono == TCP_CHRONO_IDLE)
 			tcp_chrono_set(tp, TCP_CHRONO_BUSY);
 		/* it answers: ACKs may wait for data to ride on */
-		tp->pingpong = true;
+		if (tcp_stack(tp)->now - tp->lrcv_ns < tcp_stack(tp)->cfg.delack)
+			tp->pingpong = true;
 		stat_add(&tcp_stack(tp)->stats.bytes_from_user, done);
 		tcp_output_mark(tp);
 	}

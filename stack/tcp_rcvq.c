@@ -6,9 +6,6 @@
  */
 #include "stack/tcp_int.h"
 
-/* Under pressure a socket that holds this much gets no more; one that holds less may still
- * work. */
-#define RMEM_MIN (16u * 1024)
 /* What a SYN-ACK offers where one buffer is all that a socket may hold. */
 #define RMEM_LAST_WND 1460u
 
@@ -32,7 +29,7 @@ bool tcp_rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
 	if (likely(sh->rmem_total + n <= sh->rmem_limit && !low))
 		return true;
 	if (!low && sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 10)
-		return tp->sk.sk_rmem_alloc + n <= RMEM_MIN;
+		return tp->sk.sk_rmem_alloc + n <= tcp_stack(tp)->cfg.tcp_rmem[0];
 	return !tp->sk.sk_rmem_alloc && sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 3;
 }
 
@@ -42,18 +39,22 @@ static bool rmem_is_last(const struct stack *st)
 {
 	const struct tcp_shard *sh = st->tcp;
 
-	return st->cache.low || sh->rmem_total + RMEM_MIN > sh->rmem_limit + sh->rmem_limit / 10;
+	return st->cache.low ||
+	       sh->rmem_total + st->cfg.tcp_rmem[0] > sh->rmem_limit + sh->rmem_limit / 10;
 }
 
 /* rmem_bound - how much of a buffer of `buf` bytes a socket is offered now. Beyond the lane's
  * limit that is what rmem_fits() would take: a window that promises more makes the peer send
  * what is dropped, and wait for its RTO. */
-static uint32_t rmem_bound(const struct tcp_shard *sh, uint32_t buf)
+static uint32_t rmem_bound(const struct stack *st, uint32_t buf)
 {
+	const struct tcp_shard *sh = st->tcp;
+	uint32_t least = st->cfg.tcp_rmem[0];
+
 	if (unlikely(sh->rmem_total > sh->rmem_limit - sh->rmem_limit / 16))
-		return min_t(uint32_t, buf, RMEM_MIN);
+		return min_t(uint32_t, buf, least);
 	if (unlikely(sh->rmem_total > sh->rmem_limit / 2))
-		return min_t(uint32_t, buf, max_t(uint32_t, 4 * RMEM_MIN, buf / 16));
+		return min_t(uint32_t, buf, max_t(uint32_t, 4 * least, buf / 16));
 	return buf;
 }
 
@@ -118,13 +119,41 @@ void tcp_data_ready(struct tcp_sock *tp)
 		tp->sk.sk_data_ready(&tp->sk);
 }
 
+void __tcp_measure_rcv_mss(struct tcp_sock *tp, const struct sk_buff *skb)
+{
+	uint16_t len = (uint16_t)min_t(uint32_t, skb->len, tp->advmss);
+
+	if (len >= tp->rcv_mss) {
+		tp->rcv_mss = len;
+		return;
+	}
+	/* two of the same length in a row that do not look like the end of a write: a smaller path */
+	if (len == tp->last_seg && len >= TCP_MIN_RCV_MSS)
+		tp->rcv_mss = len;
+	tp->last_seg = len;
+}
+
+void tcp_enter_quickack(struct tcp_sock *tp)
+{
+	uint32_t n = tp->rcv_wnd / (2u * tp->rcv_mss);
+
+	tp->pingpong = false;
+	tp->quickack =
+		(uint8_t)max_t(uint32_t, tp->quickack, min_t(uint32_t, n ? n : 2, TCP_QUICKACKS));
+}
+
 void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len)
 {
 	uint32_t unacked = tp->rcv_nxt - tp->rcv_wup;
+	uint64_t now = tcp_stack(tp)->now;
 
-	tp->lrcv_ns = tcp_stack(tp)->now;
-	if (unlikely(len > tp->rcv_mss))
-		tp->rcv_mss = (uint16_t)min_t(uint32_t, len, tp->advmss);
+	/* after a pause the peer may be in slow start again, which lives on ACKs */
+	if (unlikely(now - tp->lrcv_ns > tp->rto))
+		tp->quickack = max_t(uint8_t, tp->quickack, TCP_QUICKACKS);
+	tp->lrcv_ns = now;
+	/* small ones are no reason: Linux's 128 */
+	if (len >= 128 && tp->rcv_ssthresh < tp->sk.sk_rcvbuf / 2)
+		__tcp_grow_window(tp, len);
 	tp->ack_pending |= TCP_ACK_SCHED;
 	if (tp->quickack && !tp->pingpong) {
 		tp->quickack--;
@@ -197,6 +226,7 @@ static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 	if (hole)
 		tcp_ofo_prune(tp, skb->truesize);
+	tcp_rcv_measure(tp, skb);
 	if (!tcp_queue_in_order(tp, skb)) {
 		skb_drop(skb, SKB_DROP_TCP_RCVBUF);
 		tp->ack_pending |= TCP_ACK_NOMEM;
@@ -219,6 +249,7 @@ void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb)
 	if (!after(skb->tcp.end_seq, tp->rcv_nxt)) {
 		/* sent again: our ACK was lost, or a zero-window probe */
 		tcp_dsack_set(tp, skb->tcp.seq, skb->tcp.seq + skb->len);
+		tcp_enter_quickack(tp);
 		ack_now(tp);
 		skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
 		return;
@@ -235,6 +266,7 @@ void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb)
 		data_in_order(tp, skb);
 		return;
 	}
+	tcp_enter_quickack(tp);
 	tcp_ofo_insert(tp, skb);
 	/* RFC 5681 4.2: a duplicate ACK for each out-of-order segment, not coalesced */
 	stat_inc(&tcp_stack(tp)->stats.tcp_dup_acks_out);
@@ -243,20 +275,34 @@ void tcp_data_queue(struct tcp_sock *tp, struct sk_buff *skb)
 
 /* ---- window ---- */
 
-void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *ret_wnd,
-		     uint8_t *ret_wscale)
+/* window_scale - for ever: enough for the largest window that the buffer may come to. */
+static uint8_t window_scale(const struct tcp_sock *tp)
 {
-	uint32_t space = rcvbuf / 2;
+	const struct stack_config *cfg = &tcp_stack(tp)->cfg;
+	uint32_t space =
+		max_t(uint32_t, max_t(uint32_t, cfg->tcp_rmem[2], cfg->rmem_max), tp->sk.sk_rcvbuf);
 	uint8_t scale = 0;
 
-	/* the scale is for ever: leave room for the buffer to grow sixteenfold */
-	while (wscale && scale < TCP_MAX_WSCALE && (65535u << scale) < (uint64_t)space * 16)
+	if (tp->opt.window_clamp)
+		space = min_t(uint32_t, space, tp->opt.window_clamp);
+	while (scale < TCP_MAX_WSCALE && (65535u << scale) < space)
 		scale++;
-	*ret_wscale = scale;
-	space = min_t(uint32_t, space, rmem_bound(st->tcp, rcvbuf) / 2);
+	return scale;
+}
+
+void tcp_init_window(const struct tcp_sock *tp, bool wscale, uint32_t *ret_wnd, uint8_t *ret_wscale)
+{
+	const struct stack *st = tcp_stack(tp);
+	uint32_t space = rmem_bound(st, tp->sk.sk_rcvbuf) / 2;
+
+	*ret_wscale = wscale ? window_scale(tp) : 0;
+	if (tp->opt.window_clamp)
+		space = min_t(uint32_t, space, tp->opt.window_clamp);
 	if (unlikely(rmem_is_last(st)))
 		space = min_t(uint32_t, space, RMEM_LAST_WND);
-	*ret_wnd = min_t(uint32_t, space, 65535);
+	space = min_t(uint32_t, space, 65535);
+	/* whole segments, as Linux offers them */
+	*ret_wnd = space > tp->advmss ? space - space % tp->advmss : space;
 }
 
 /* last_window - one segment, rounded up: a peer whose segment does not fit into the window
@@ -275,14 +321,16 @@ static COLD uint32_t last_window(const struct tcp_sock *tp)
  */
 uint32_t tcp_new_window(const struct tcp_sock *tp)
 {
-	uint32_t buf = rmem_bound(tcp_stack(tp)->tcp, tp->sk.sk_rcvbuf);
+	uint32_t buf = rmem_bound(tcp_stack(tp), tp->sk.sk_rcvbuf);
 	uint32_t used = tp->sk.sk_rmem_alloc, space;
 
 	if (used >= buf)
 		return 0;
 	if (unlikely(rmem_is_last(tcp_stack(tp))))
 		return used ? 0 : last_window(tp);
-	space = (buf - used) / 2;
+	space = min_t(uint32_t, (buf - used) / 2, tp->rcv_ssthresh);
+	if (unlikely(tp->opt.window_clamp))
+		space = min_t(uint32_t, space, tp->opt.window_clamp);
 	if (space < min_t(uint32_t, tp->advmss, buf / 4))
 		return 0;
 	if (!tp->rcv_wscale)
@@ -374,6 +422,9 @@ ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len)
 		return recv_nothing(tp);
 	tp->copied_seq += (uint32_t)copied;
 	stat_add(&tcp_stack(tp)->stats.bytes_to_user, copied);
+	if (tcp_stack(tp)->now - tp->rcvq.since >= (tp->rcv_rtt.us8 >> 3) * NSEC_PER_USEC &&
+	    tp->rcv_rtt.us8)
+		__tcp_rcv_space_adjust(tp);
 	after_read(tp);
 	return (ssize_t)copied;
 }

@@ -38,15 +38,33 @@ void tcp_trim_end(struct sk_buff *skb, uint32_t seq);
  * 3.8.6.2.2) but for TCP_ACK_NOMEM; updates rcv_wnd and rcv_wup. */
 uint32_t tcp_select_window(struct tcp_sock *tp);
 uint32_t tcp_new_window(const struct tcp_sock *tp);
-/* tcp_event_data_recv - delayed-ACK book-keeping after in-order data. */
+/* tcp_event_data_recv - delayed-ACK book-keeping after len bytes in order. */
 void tcp_event_data_recv(struct tcp_sock *tp, uint32_t len);
+/* tcp_enter_quickack - the peer needs our ACKs: no delays for the next segments. */
+void tcp_enter_quickack(struct tcp_sock *tp);
+/* __tcp_measure_rcv_mss - skb's length tells the peer's segment size anew. */
+void __tcp_measure_rcv_mss(struct tcp_sock *tp, const struct sk_buff *skb);
 /* tcp_data_ready - tell the reader if SO_RCVLOWAT is reached, or if no more can come. */
 void tcp_data_ready(struct tcp_sock *tp);
 ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len);
 void tcp_rcv_queues_purge(struct tcp_sock *tp);
-/* tcp_init_window - rcv_wnd and rcv_wscale for a SYN or SYN-ACK. */
-void tcp_init_window(struct stack *st, uint32_t rcvbuf, bool wscale, uint32_t *ret_wnd,
+/* tcp_init_window - rcv_wnd and rcv_wscale for tp's SYN, or a SYN-ACK of listener tp's. */
+void tcp_init_window(const struct tcp_sock *tp, bool wscale, uint32_t *ret_wnd,
 		     uint8_t *ret_wscale);
+
+/* ---- tcp_tune.c ---- */
+/* tcp_init_buffers - the connection is open: where its buffers begin. */
+void tcp_init_buffers(struct tcp_sock *tp);
+/* __tcp_rcv_rtt_window - a window's worth has come. */
+void __tcp_rcv_rtt_window(struct tcp_sock *tp);
+/* __tcp_rcv_rtt_ts - len bytes answer what we sent at tsecr, which no segment did before. */
+void __tcp_rcv_rtt_ts(struct tcp_sock *tp, uint32_t tsecr, uint32_t len);
+/* __tcp_grow_window - len bytes came: offer more of the buffer than before. */
+void __tcp_grow_window(struct tcp_sock *tp, uint32_t len);
+/* __tcp_rcv_space_adjust - a round trip is over: make the buffer as large as the reader is fast. */
+void __tcp_rcv_space_adjust(struct tcp_sock *tp);
+/* tcp_sndbuf_expand - the send buffer follows the congestion window. */
+void tcp_sndbuf_expand(struct tcp_sock *tp);
 
 /* ---- tcp_ofo.c ---- */
 /* tcp_ofo_insert - keep skb until the hole before it is filled. Of overlapping bytes the first

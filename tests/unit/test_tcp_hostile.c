@@ -424,6 +424,7 @@ Test(tcp_hostile, test_tcp_B18_sack_of_alternating_holes_is_bounded)
 	scene_begin(&s, &p);
 	conn_tp(c)->nonagle = TCP_NAGLE_OFF;
 	conn_tp(c)->snd_cwnd = 1 << 20;
+	cr_assert_eq(sock_setopt_int(c->sk, SK_SOL_SOCKET, SK_SO_SNDBUF, 1 << 20), 0);
 	cr_assert_eq(conn_write(c, 1, 30000), 30000);
 	bench_turn(&s.b, 1000);
 	bench_drain(&s.b);

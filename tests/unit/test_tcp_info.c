@@ -195,3 +195,29 @@ Test(tcp_info, test_info_of_listener_is_its_queue)
 	cr_assert_eq(i.tcpi_sacked, 8);
 	bench_end(&b);
 }
+
+/* RFC 6298 section 5: two timeouts in a row, and how long they held the sender up. */
+Test(tcp_info, test_info_counts_timeouts_and_their_time)
+{
+	struct sk_tcp_info i;
+	struct bench b;
+	struct conn c;
+
+	opened(&b, &c, &seg_plain);
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	bench_turn(&b, 1000);
+	bench_run(&b, NSEC_PER_SEC);
+	i = info(&c);
+	cr_assert_eq(i.tcpi_total_rto, 2);
+	cr_assert_eq(i.tcpi_total_rto_recoveries, 1);
+	cr_assert_eq(i.tcpi_retransmits, 2);
+	cr_assert(i.tcpi_total_rto_time > 700 && i.tcpi_total_rto_time < 900, "%u",
+		  i.tcpi_total_rto_time);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 101);
+	bench_run(&b, NSEC_PER_SEC);
+	i = info(&c);
+	cr_assert(i.tcpi_total_rto_time > 700 && i.tcpi_total_rto_time < 900);
+	cr_assert_eq(i.tcpi_retransmits, 0);
+	cr_assert_geq(i.tcpi_delivered, 1);
+	bench_end(&b);
+}
