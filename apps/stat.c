@@ -275,6 +275,16 @@ static json_t *fetch_or_die(int fd)
 	return o;
 }
 
+/* held_by - who kept a sender from sending for most of the time in which it could have. */
+static const char *held_by(const json_t *s)
+{
+	json_int_t busy = num(s, "busy_us"), window = num(s, "window_us");
+
+	if (window > busy / 2)
+		return "peer's window";
+	return num(s, "sndbuf_us") > busy / 2 ? "its buffer" : "-";
+}
+
 static void print_sockets(const json_t *list, bool lanes)
 {
 	json_t *s;
@@ -282,8 +292,8 @@ static void print_sockets(const json_t *list, bool lanes)
 
 	if (!json_array_size(list))
 		return;
-	printf("%s%-12s %-21s %-21s %8s %8s %8s %8s %8s\n", lanes ? "lane " : "", "state", "local",
-	       "peer", "recv-q", "send-q", "cwnd", "srtt us", "retrans");
+	printf("%s%-12s %-21s %-21s %8s %8s %8s %8s %8s  %s\n", lanes ? "lane " : "", "state",
+	       "local", "peer", "recv-q", "send-q", "cwnd", "srtt us", "retrans", "held by");
 	json_array_foreach(list, i, s)
 	{
 		if (lanes)
@@ -293,11 +303,11 @@ static void print_sockets(const json_t *list, bool lanes)
 		       num(s, "send_q"));
 		/* A listener sends nothing itself. */
 		if (!strcmp(str(s, "state"), "LISTEN"))
-			printf(" %8s %8s %8s\n", "-", "-", "-");
+			printf(" %8s %8s %8s  -\n", "-", "-", "-");
 		else
 			printf(" %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
-			       " %8" JSON_INTEGER_FORMAT "\n",
-			       num(s, "cwnd"), num(s, "srtt_us"), num(s, "retrans"));
+			       " %8" JSON_INTEGER_FORMAT "  %s\n",
+			       num(s, "cwnd"), num(s, "srtt_us"), num(s, "retrans"), held_by(s));
 	}
 }
 

@@ -77,15 +77,22 @@ static json_t *addr_json(const struct sk_addr *a)
 	return json_string(text);
 }
 
+/* The numbers of a socket, under their names in the answer. */
+#define SOCK_NUMBERS(X)                                                                            \
+	X(recv_q) X(send_q) X(in_flight) X(not_sent) X(lost) X(cwnd) X(ssthresh) X(srtt_us)        \
+	X(rttvar_us) X(min_rtt_us) X(rto_us) X(mss) X(snd_wnd) X(rcv_wnd) X(rcvbuf) X(sndbuf)      \
+	X(bytes_in) X(bytes_out) X(retrans) X(busy_us) X(window_us) X(sndbuf_us)
+
 static json_t *socket_json(const struct stack_sock_info *k, unsigned lane)
 {
-	return json_pack("{s:i s:s s:o s:o s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "lane", (int)lane,
-			 "state", tcp_state_name(k->state), "local", addr_json(&k->local), "peer",
-			 addr_json(&k->peer), "recv_q", (json_int_t)k->recv_q, "send_q",
-			 (json_int_t)k->send_q, "cwnd", (json_int_t)k->cwnd, "srtt_us",
-			 (json_int_t)k->srtt_us, "rto_us", (json_int_t)k->rto_us, "mss",
-			 (json_int_t)k->mss, "bytes_in", (json_int_t)k->bytes_in, "bytes_out",
-			 (json_int_t)k->bytes_out, "retrans", (json_int_t)k->retrans);
+	json_t *o = json_pack("{s:i s:s s:o s:o s:s}", "lane", (int)lane, "state",
+			      tcp_state_name(k->state), "local", addr_json(&k->local), "peer",
+			      addr_json(&k->peer), "congestion", k->ca);
+
+#define X(name) json_object_set_new(o, #name, json_integer((json_int_t)k->name));
+	SOCK_NUMBERS(X)
+#undef X
+	return o;
 }
 
 /* ask_lane - have the lane note its sockets; false if it does not answer in time, or has not yet

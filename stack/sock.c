@@ -226,32 +226,56 @@ void tcp_neigh_failed(struct stack *st, uint32_t next_hop)
 	}
 }
 
+static void sock_info(const struct tcp_sock *tp, struct stack_sock_info *i)
+{
+	const struct sock *sk = &tp->sk;
+	uint64_t us[TCP_CHRONO_NR];
+
+	*i = (struct stack_sock_info){
+		.local = sk->sk_local,
+		.peer = sk->sk_peer,
+		.state = sk->sk_state,
+		.ca = tp->ca->name,
+		.mss = tp->mss_cache,
+		.rcvbuf = sk->sk_rcvbuf,
+		.sndbuf = sk->sk_sndbuf,
+	};
+	if (sk->sk_state == TCP_LISTEN) {
+		i->recv_q = tp->ack_backlog;
+		i->send_q = tp->backlog;
+		return;
+	}
+	tcp_chrono_us(tp, us);
+	i->retransmits = tp->retransmits;
+	i->recv_q = tp->rcv_nxt - tp->copied_seq - tp->fin_rcvd;
+	i->send_q = tp->write_seq - tp->snd_una;
+	i->in_flight = tcp_flight(tp);
+	i->not_sent = tcp_notsent(tp);
+	i->lost = tp->lost_out;
+	i->cwnd = tp->snd_cwnd / tp->mss_cache;
+	i->ssthresh = tp->snd_ssthresh / tp->mss_cache;
+	i->srtt_us = tp->srtt_us8 >> 3;
+	i->rttvar_us = tp->rttvar_us4 >> 2;
+	i->min_rtt_us = tp->min_rtt_us;
+	i->rto_us = (uint32_t)(tcp_rto_backoff(tp) / NSEC_PER_USEC);
+	i->snd_wnd = tp->snd_wnd;
+	i->rcv_wnd = tcp_receive_window(tp);
+	i->bytes_in = tp->bytes_in;
+	i->bytes_out = tp->bytes_out;
+	i->retrans = tp->total_retrans;
+	i->busy_us = us[TCP_CHRONO_BUSY];
+	i->window_us = us[TCP_CHRONO_RWND];
+	i->sndbuf_us = us[TCP_CHRONO_SNDBUF];
+}
+
 void tcp_for_each_sock(struct stack *st, bool (*fn)(void *ctx, const struct stack_sock_info *i),
 		       void *ctx)
 {
+	struct stack_sock_info i;
 	struct tcp_sock *tp;
 
 	list_for_each_entry (tp, &st->tcp->all, all_link) {
-		struct stack_sock_info i = {
-			.local = tp->sk.sk_local,
-			.peer = tp->sk.sk_peer,
-			.state = tp->sk.sk_state,
-			.retransmits = tp->retransmits,
-			.recv_q = tp->sk.sk_state == TCP_LISTEN
-					  ? tp->ack_backlog
-					  : tp->rcv_nxt - tp->copied_seq - tp->fin_rcvd,
-			.send_q = tp->sk.sk_state == TCP_LISTEN ? tp->backlog
-								: tp->write_seq - tp->snd_una,
-			.cwnd = tp->snd_cwnd / tp->mss_cache,
-			.ssthresh = tp->snd_ssthresh / tp->mss_cache,
-			.srtt_us = tp->srtt_us8 >> 3,
-			.rto_us = (uint32_t)(tp->rto / NSEC_PER_USEC),
-			.mss = tp->mss_cache,
-			.bytes_in = tp->bytes_in,
-			.bytes_out = tp->bytes_out,
-			.retrans = tp->total_retrans,
-		};
-
+		sock_info(tp, &i);
 		if (!fn(ctx, &i))
 			return;
 	}

@@ -106,16 +106,25 @@ static void info_counts(const struct tcp_sock *tp, struct sk_tcp_info *i)
 	i->tcpi_total_rto_recoveries = tp->total_rto_runs;
 }
 
-static void info_times(const struct tcp_sock *tp, struct sk_tcp_info *i)
+void tcp_chrono_us(const struct tcp_sock *tp, uint64_t us[TCP_CHRONO_NR])
 {
-	uint64_t now = tcp_stack(tp)->now, ns[TCP_CHRONO_NR];
+	uint64_t ns[TCP_CHRONO_NR];
 
 	memcpy(ns, tp->chrono_ns, sizeof(ns));
-	ns[tp->chrono] += now - tp->chrono_since;
-	i->tcpi_rwnd_limited = ns[TCP_CHRONO_RWND] / NSEC_PER_USEC;
-	i->tcpi_sndbuf_limited = ns[TCP_CHRONO_SNDBUF] / NSEC_PER_USEC;
-	i->tcpi_busy_time =
-		ns[TCP_CHRONO_BUSY] / NSEC_PER_USEC + i->tcpi_rwnd_limited + i->tcpi_sndbuf_limited;
+	ns[tp->chrono] += tcp_stack(tp)->now - tp->chrono_since;
+	for (unsigned i = 0; i < TCP_CHRONO_NR; i++)
+		us[i] = ns[i] / NSEC_PER_USEC;
+	us[TCP_CHRONO_BUSY] += us[TCP_CHRONO_RWND] + us[TCP_CHRONO_SNDBUF];
+}
+
+static void info_times(const struct tcp_sock *tp, struct sk_tcp_info *i)
+{
+	uint64_t now = tcp_stack(tp)->now, us[TCP_CHRONO_NR];
+
+	tcp_chrono_us(tp, us);
+	i->tcpi_rwnd_limited = us[TCP_CHRONO_RWND];
+	i->tcpi_sndbuf_limited = us[TCP_CHRONO_SNDBUF];
+	i->tcpi_busy_time = us[TCP_CHRONO_BUSY];
 	i->tcpi_total_rto_time =
 		(uint32_t)((tp->total_rto_ns + (tp->retransmits ? now - tp->giveup_ns : 0)) /
 			   NSEC_PER_MSEC);

@@ -80,6 +80,8 @@ enum tcp_chrono {
 
 struct tcp_sock;
 
+/* tcp_chrono_us - time that was spent on each kind by now; busy is the sum of the last three. */
+void tcp_chrono_us(const struct tcp_sock *tp, uint64_t ret_us[TCP_CHRONO_NR]);
 /* tcp_get_info - how tp does now. Walks what is in flight to count it. */
 void tcp_get_info(const struct tcp_sock *tp, struct sk_tcp_info *ret_info);
 

@@ -196,6 +196,36 @@ Test(tcp_info, test_info_of_listener_is_its_queue)
 	bench_end(&b);
 }
 
+static bool note(void *ctx, const struct stack_sock_info *i)
+{
+	*(struct stack_sock_info *)ctx = *i;
+	return true;
+}
+
+/* What `parklane stat` shows of the same connection. */
+Test(tcp_info, test_info_of_stat_agrees)
+{
+	struct stack_sock_info k;
+	struct sk_tcp_info i;
+	struct bench b;
+	struct conn c;
+
+	opened(&b, &c, &seg_full);
+	cr_assert_eq(conn_write(&c, 1, 20 * 1448), 20 * 1448);
+	bench_turn(&b, 1000);
+	bench_run(&b, 3 * SEG_MS);
+	i = info(&c);
+	stack_for_each_sock(b.st, note, &k);
+	cr_assert_eq(k.in_flight, 10 * 1448);
+	cr_assert_eq(k.not_sent, i.tcpi_notsent_bytes);
+	cr_assert_eq(k.cwnd, i.tcpi_snd_cwnd);
+	cr_assert_eq(k.rto_us, i.tcpi_rto);
+	cr_assert_eq(k.busy_us, i.tcpi_busy_time);
+	cr_assert_eq(k.rcv_wnd, i.tcpi_rcv_wnd);
+	cr_assert_str_eq(k.ca, conn_tp(&c)->ca->name);
+	bench_end(&b);
+}
+
 /* RFC 6298 section 5: two timeouts in a row, and how long they held the sender up. */
 Test(tcp_info, test_info_counts_timeouts_and_their_time)
 {
