@@ -379,6 +379,7 @@ static int set_tcp(struct tcp_sock *tp, int name, int val)
 	case SK_TCP_KEEPIDLE:
 		return set_keepidle(tp, val);
 	case SK_TCP_NOTSENT_LOWAT:
+		tp->opt.notsent_lowat = (uint32_t)val;
 		tp->notsent_lowat = val ? (uint32_t)val : UINT32_MAX;
 		tcp_maybe_write_space(tp);
 		return 0;
@@ -426,7 +427,7 @@ static int get_tcp(struct tcp_sock *tp, int name, int *ret_val)
 		*ret_val = (int)tp->opt.window_clamp;
 		return 0;
 	case SK_TCP_NOTSENT_LOWAT:
-		*ret_val = tp->notsent_lowat == UINT32_MAX ? 0 : (int)tp->notsent_lowat;
+		*ret_val = (int)tp->opt.notsent_lowat;
 		return 0;
 	case SK_TCP_TIMESTAMP:
 		*ret_val = (int)tcp_ts_now(tcp_stack(tp), tp->tsoffset);

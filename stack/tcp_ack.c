@@ -183,6 +183,8 @@ void tcp_maybe_write_space(struct tcp_sock *tp)
 	if (!tcp_is_writable(tp))
 		return;
 	sk->sk_want_write = false;
+	if (unlikely(tp->chrono == TCP_CHRONO_SNDBUF))
+		tcp_chrono_set(tp, TCP_CHRONO_BUSY);
 	sk->sk_write_space(sk);
 }
 

@@ -337,6 +337,19 @@ static void after_idle(struct tcp_sock *tp)
 		tcp_cwnd_restart(tp);
 }
 
+/* note_chrono - after output: what holds up the rest. A SYN is no data. */
+static void note_chrono(struct tcp_sock *tp, bool rwnd_limited)
+{
+	enum tcp_chrono kind = rwnd_limited ? TCP_CHRONO_RWND : TCP_CHRONO_BUSY;
+
+	if (tp->chrono == TCP_CHRONO_IDLE)
+		return;
+	/* all is sent, cwnd would let more go, and the writer waits for room */
+	if (!tp->send_head && tp->sk.sk_want_write && tcp_pipe(tp) + tp->mss_cache <= tp->snd_cwnd)
+		kind = TCP_CHRONO_SNDBUF;
+	tcp_chrono_set(tp, kind);
+}
+
 unsigned tcp_write_xmit(struct tcp_sock *tp)
 {
 	bool rwnd_limited = false;
@@ -366,9 +379,7 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 			break;
 		sent++;
 	}
-	tcp_chrono_set(tp, rwnd_limited                             ? TCP_CHRONO_RWND
-			   : !tp->send_head && tp->sk.sk_want_write ? TCP_CHRONO_SNDBUF
-								    : TCP_CHRONO_BUSY);
+	note_chrono(tp, rwnd_limited);
 	if (sent || limited)
 		tcp_cwnd_validate(tp, limited || tcp_pipe(tp) + tp->mss_cache > tp->snd_cwnd);
 	if (sent && tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)

@@ -85,6 +85,7 @@ static const struct row rows[] = {
 	T(TCP_USER_TIMEOUT, -1, -EINVAL, 0),
 	T(TCP_USER_TIMEOUT, 3000, 0, 3000),
 	T(TCP_NOTSENT_LOWAT, 20000, 0, 20000),
+	T(TCP_NOTSENT_LOWAT, -1, 0, -1),
 	T(TCP_NOTSENT_LOWAT, 0, 0, 0),
 	T(TCP_INQ, 2, -EINVAL, 0),
 	T(TCP_INQ, 1, 0, 1),
