@@ -179,15 +179,40 @@ static ssize_t call_recvfrom(void *ud, int fd, void *buf, size_t n, int flags,
 	return call_recv(ud, fd, buf, n, flags);
 }
 
+/* put_inq - TCP_CM_INQ, if TCP_INQ asked for it: what is left to be read. */
+static void put_inq(struct sock *sk, struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	uint32_t len = sizeof(int);
+	int on = 0, n = (int)sock_inq(sk);
+
+	/* as tcp_inq_hint(): a FIN is something to be read, too */
+	if (!n && (sk->sk_shutdown & RCV_SHUTDOWN))
+		n = 1;
+	if (!c || msg->msg_controllen < CMSG_SPACE(sizeof(n)) ||
+	    sock_getopt(sk, SK_SOL_TCP, SK_TCP_INQ, &on, &len) || !on) {
+		msg->msg_controllen = 0;
+		return;
+	}
+	c->cmsg_level = SK_SOL_TCP;
+	c->cmsg_type = SK_TCP_INQ;
+	c->cmsg_len = CMSG_LEN(sizeof(n));
+	memcpy(CMSG_DATA(c), &n, sizeof(n));
+	msg->msg_controllen = CMSG_SPACE(sizeof(n));
+}
+
 static ssize_t call_recvmsg(void *ud, int fd, struct msghdr *msg, int flags)
 {
 	struct pkt_world *w = ud;
+	long r;
 
 	pkt_lock(w);
+	r = pkt_recv_iov(w, fd, msg->msg_iov, msg->msg_iovlen, flags);
 	msg->msg_flags = 0;
 	msg->msg_namelen = 0;
-	msg->msg_controllen = 0;
-	return pkt_answer(w, pkt_recv_iov(w, fd, msg->msg_iov, msg->msg_iovlen, flags));
+	if (r >= 0)
+		put_inq(pkt_sock_of(w, fd), msg);
+	return pkt_answer(w, r);
 }
 
 static ssize_t call_writev(void *ud, int fd, const struct iovec *iov, int nr)

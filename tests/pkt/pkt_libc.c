@@ -6,13 +6,15 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/sendfile.h>
 #include <sys/times.h>
 #include <unistd.h>
 
 #include "tests/pkt/pkt.h"
 
 #define EXPORT __attribute__((visibility("default")))
+
+/* not <sys/sendfile.h>'s: with 64-bit offsets that names another symbol */
+ssize_t sendfile(int out, int in, off_t *off, size_t n);
 
 /* next - libc's function of that name. */
 static void *next(const char *name)

@@ -35,9 +35,20 @@ static bool read_value(const char *name, char *buf, size_t size)
 	return true;
 }
 
+/* set_ours - what is a constant in Linux has no sysctl: the scripts expect its value. */
+static void set_ours(struct pkt_world *w)
+{
+	/* TLP's allowance for a delayed ACK (RFC 8985 7.2) is tcp_rto_min there */
+	const struct stack_setting *s = stack_setting_find("tcp_tlp_ack_delay_us");
+
+	BUG_ON(s && stack_setting_set(s, &w->st->cfg, "200000"));
+}
+
 void pkt_sysctl_sync(struct pkt_world *w)
 {
 	char text[256];
+
+	set_ours(w);
 
 	for (unsigned i = 0; i < stack_settings_nr; i++) {
 		const struct stack_setting *s = &stack_settings[i];
