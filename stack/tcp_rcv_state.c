@@ -186,8 +186,9 @@ static bool tcp_step7_data(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 	if (unlikely(tp->sk.sk_dead) && skb->len &&
 	    after(skb->tcp.end_seq - has_fin, tp->rcv_nxt)) {
+		/* at SEG.ACK, which the peer expects even if our FIN was lost (RFC 5961 3.2) */
+		tcp_send_reset(tcp_stack(tp), skb);
 		skb_drop(skb, SKB_DROP_TCP_ABORT_ON_DATA);
-		tcp_send_active_reset(tp);
 		tcp_done(tp);
 		return false;
 	}

@@ -217,7 +217,22 @@ Test(tcp_close, test_abort_resets_and_data_after_close_resets)
 	bench_turn(&b, 1000);
 	expect(&c, FIN | ACK, 1, 1, 0);
 	peer(&c, .flags = ACK, .seq = 1, .ack = 2, .len = 10);
-	expect(&c, RST | ACK, 2, 1, 0);
+	expect(&c, RST, 2, 0, 0);
+	cr_assert_eq(nr_socks(&b), 0);
+	bench_end(&b);
+}
+
+Test(tcp_close, test_data_after_a_close_whose_fin_was_lost_resets_where_the_peer_stands)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &seg_plain);
+	sock_close(c.sk);
+	bench_turn(&b, 1000);
+	expect(&c, FIN | ACK, 1, 1, 0);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 10);
+	expect(&c, RST, 1, 0, 0);
 	cr_assert_eq(nr_socks(&b), 0);
 	bench_end(&b);
 }
