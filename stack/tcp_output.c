@@ -269,7 +269,7 @@ static bool nagle_holds(const struct tcp_sock *tp, const struct sk_buff *skb)
  * should it be sent again. 0 or -ENOBUFS. */
 static int send_one(struct tcp_sock *tp, struct sk_buff *skb, bool push)
 {
-	const uint8_t flags = skb->tcp.tcp_flags;
+	const uint16_t flags = skb->tcp.tcp_flags;
 	int err;
 
 	if (push)
@@ -308,21 +308,33 @@ static unsigned push_goal(const struct tcp_sock *tp)
 	return (unsigned)min_t(uint64_t, bytes, tp->snd_cwnd / tp->mss_cache / 2);
 }
 
+/* Segments that leave one behind the other since the last that was pushed. */
+struct burst {
+	unsigned nr;
+	unsigned goal; /* 0 = not asked for yet: a lone segment needs none of its divisions */
+};
+
 /*
- * push_burst - skb is about to leave as number *nr of a burst: does it end a part of it that the
+ * push_burst - skb is about to leave as the next of a burst: does it end a part of it that the
  * receiver should have at once? RFC 9293 3.9.1.2 lets us set PSH where no SEND ended; Linux does so
  * at the end of each TSO packet, since GRO holds back what no PSH ends. Not on a lone segment.
  */
 static bool push_burst(const struct tcp_sock *tp, const struct sk_buff *skb, uint32_t pipe,
-		       unsigned *nr)
+		       struct burst *b)
 {
-	struct sk_buff *next = skb_queue_next(&tp->sk.sk_write_queue, skb);
-	bool more = next && pipe + skb->len + next->len <= tp->snd_cwnd &&
-		    window_allows(tp, next) && !nagle_holds(tp, next);
+	struct sk_buff *next;
+	bool more;
 
-	if (++*nr < 2 || (more && *nr < push_goal(tp)))
+	if (++b->nr < 2)
 		return false;
-	*nr = 0;
+	next = skb_queue_next(&tp->sk.sk_write_queue, skb);
+	more = next && pipe + skb->len + next->len <= tp->snd_cwnd && window_allows(tp, next) &&
+	       !nagle_holds(tp, next);
+	if (!b->goal)
+		b->goal = push_goal(tp);
+	if (more && b->nr < b->goal)
+		return false;
+	b->nr = 0;
 	return true;
 }
 
@@ -354,7 +366,8 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 {
 	bool rwnd_limited = false;
 	struct sk_buff *skb;
-	unsigned sent = 0, burst = 0;
+	struct burst burst = {0};
+	unsigned sent = 0;
 	bool limited = false;
 
 	if (!tcp_flight(tp))
