@@ -194,8 +194,9 @@ ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len, bool more)
 		tp->bytes_out += done;
 		if (tp->chrono == TCP_CHRONO_IDLE)
 			tcp_chrono_set(tp, TCP_CHRONO_BUSY);
-		/* it answers: ACKs may wait for data to ride on */
-		if (tcp_stack(tp)->now - tp->lrcv_ns < tcp_stack(tp)->cfg.delack)
+		/* it answers data: ACKs may wait for data to ride on */
+		if (tcp_stack(tp)->now - tp->lrcv_ns < tcp_stack(tp)->cfg.delack && !tp->pingpong &&
+		    tp->rcv_nxt != tp->irs + 1)
 			tp->pingpong = true;
 		stat_add(&tcp_stack(tp)->stats.bytes_from_user, done);
 		tcp_output_mark(tp);

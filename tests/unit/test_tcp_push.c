@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * When a segment bears PSH (RFC 9293 3.9.1.2 and Linux's sizes of TSO packets), and what waits
- * after a send that says that more will come (MSG_MORE; RFC 9293 3.7.4).
+ * after a send that says that more will come (MSG_MORE; RFC 9293 3.7.4). Also what makes a
+ * conversation, whose ACKs may wait for data (RFC 9293 3.8.6.3).
  */
 #include "seg.h"
 
@@ -157,5 +158,24 @@ Test(tcp_push, test_more_full_segments_leave_and_an_ack_releases_the_rest)
 	peer(&c, .flags = ACK, .seq = 1, .ack = 1 + 2 * MSS);
 	expect_get(&c, ACK, 1 + 3 * MSS, 1, 150, &s);
 	cr_assert(!(s.flags & PSH));
+	bench_end(&b);
+}
+
+Test(tcp_push, test_ack_waits_once_the_user_answered_data_not_after_its_first_request)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c);
+	write_n(&c, 1, 100);
+	bench_drain(&b);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 101, .len = 100);
+	expect(&c, ACK, 101, 101, 0);
+	write_n(&c, 101, 100);
+	bench_drain(&b);
+	peer(&c, .flags = ACK, .seq = 101, .ack = 201, .len = 100);
+	expect_none(&b);
+	bench_run(&b, 45 * SEG_MS);
+	expect(&c, ACK, 201, 201, 0);
 	bench_end(&b);
 }
