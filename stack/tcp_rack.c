@@ -99,12 +99,13 @@ static uint64_t detect_loss(struct tcp_sock *tp)
 	return 0;
 }
 
-/* arm_reo - a sixteenth of a round trip late: one look then finds what else was sent with the first
- * one that waits. */
+/* arm_reo - a sixteenth of a round trip late, within 2 and 4 ms: one look then finds what else was
+ * sent with the first one that waits. Linux takes two of its jiffies. */
 static void arm_reo(struct tcp_sock *tp, uint64_t timeout)
 {
 	tcp_arm_retrans(tp, TCP_PEND_REO,
-			timeout + max_t(uint64_t, RACK_SLACK_NS, tp->rack.rtt_ns / 16));
+			timeout + min_t(uint64_t, 2 * RACK_SLACK_NS,
+					max_t(uint64_t, RACK_SLACK_NS, tp->rack.rtt_ns / 16)));
 }
 
 bool tcp_rack_mark_lost(struct tcp_sock *tp)

@@ -82,6 +82,25 @@ Test(tcp_rack, test_rack_6_2_one_sack_waits_a_quarter_rtt)
 	bench_end(&b);
 }
 
+Test(tcp_rack, test_rack_6_2_on_a_long_path_the_look_is_4_ms_late_at_most)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c);
+	conn_tp(&c)->srtt_us8 = 0;
+	conn_tp(&c)->min_rtt_us = 0;
+	tcp_rtt_sample(conn_tp(&c), 200 * SEG_MS);
+	send_full(&c, 0, 4);
+	bench_run(&b, 200 * SEG_MS);
+	sack(&c, at(0), at(3), at(4));
+	bench_run(&b, 49 * SEG_MS);
+	expect_none(&b);
+	bench_run(&b, 6 * SEG_MS);
+	expect(&c, ACK, at(0), 1, MSS);
+	bench_end(&b);
+}
+
 Test(tcp_rack, test_rack_6_2_dupthresh_segments_do_not_wait)
 {
 	struct bench b;
