@@ -54,7 +54,7 @@ static const char *check_lists(const struct tcp_sock *tp, const struct count *n)
 		sent++;
 	}
 	list_for_each_entry (skb, &tp->lost_list, tcp.link) {
-		RULE(skb->tcp.sacked == TCPCB_LOST);
+		RULE((skb->tcp.sacked & ~TCPCB_PUSHED) == TCPCB_LOST);
 		hint |= skb == tp->lost_hint;
 		lost++;
 	}
@@ -83,7 +83,8 @@ static const char *check_write_queue(const struct tcp_sock *tp)
 			n.unsent = true;
 		}
 		RULE(!n.unsent || !skb->tcp.sacked);
-		RULE(!(skb->tcp.sacked & TCPCB_SACKED) || skb->tcp.sacked == TCPCB_SACKED);
+		RULE(!(skb->tcp.sacked & TCPCB_SACKED) ||
+		     (skb->tcp.sacked & ~TCPCB_PUSHED) == TCPCB_SACKED);
 		RULE(tcp_skb_bytes(skb) == skb->len + !!(skb->tcp.tcp_flags & TCPF_FIN) +
 						   !!(skb->tcp.tcp_flags & TCPF_SYN));
 		count_one(&n, tp, skb);

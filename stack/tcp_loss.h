@@ -16,6 +16,7 @@ struct tcp_options;
 #define TCPCB_SACKED  0x01u /* the peer holds it */
 #define TCPCB_LOST    0x02u /* deemed lost */
 #define TCPCB_RETRANS 0x04u /* a retransmission is in flight */
+#define TCPCB_PUSHED  0x08u /* it ended a part of a burst, as tcp_output.c's push_burst said */
 
 enum tcp_ca_state {
 	TCP_CA_OPEN,     /* numbered as in Linux: TCP_INFO tells it */

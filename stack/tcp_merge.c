@@ -11,7 +11,7 @@
 static bool may_take(const struct tcp_sock *tp, const struct sk_buff *skb,
 		     const struct sk_buff *next)
 {
-	return next && next != tp->send_head && next->tcp.sacked == TCPCB_LOST &&
+	return next && next != tp->send_head && (next->tcp.sacked & ~TCPCB_PUSHED) == TCPCB_LOST &&
 	       !(skb->tcp.tcp_flags & (TCPF_SYN | TCPF_FIN)) && skb_writable(skb) &&
 	       next->len <= skb_tailroom(skb) && skb->len + next->len <= tp->mss_cache &&
 	       !after(next->tcp.end_seq, tp->snd_una + tp->snd_wnd);
@@ -22,7 +22,7 @@ void tcp_merge_lost(struct tcp_sock *tp, struct sk_buff *skb)
 	struct sk_buff_head *q = &tp->sk.sk_write_queue;
 	struct sk_buff *next;
 
-	if (skb->tcp.sacked != TCPCB_LOST)
+	if ((skb->tcp.sacked & ~TCPCB_PUSHED) != TCPCB_LOST)
 		return;
 	while (may_take(tp, skb, next = skb_queue_next(q, skb))) {
 		uint32_t n = next->len;

@@ -40,6 +40,7 @@ bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
 	skb_trim(skb, len);
 	skb->tcp.end_seq = cut;
 	skb->tcp.tcp_flags &= (uint16_t) ~(TCPF_FIN | TCPF_PSH);
+	skb->tcp.sacked &= (uint8_t)~TCPCB_PUSHED;
 	skb_queue_after(&tp->sk.sk_write_queue, skb, rest);
 	tcp_split_sent(tp, skb, rest);
 	tcp_wmem_add(tp, skb->truesize - old + rest->truesize);
@@ -279,6 +280,8 @@ static int send_one(struct tcp_sock *tp, struct sk_buff *skb, bool push)
 	skb->tcp.tcp_flags = flags;
 	if (unlikely(err))
 		return err;
+	if (push)
+		skb->tcp.sacked |= TCPCB_PUSHED;
 	tcp_sent(tp, skb, false);
 	tp->prr_out += skb->len; /* counts from where a reduction began */
 	tp->send_head = skb_queue_next(&tp->sk.sk_write_queue, skb);
@@ -435,16 +438,37 @@ int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 	return 0;
 }
 
+/* retransmit_next - the next of lost_list, with PSH for this once if it ended a burst whose part
+ * before it, up to `end`, just left again. As tcp_retransmit_skb. */
+static int retransmit_next(struct tcp_sock *tp, struct sk_buff *skb, uint32_t end)
+{
+	bool push = skb->tcp.seq == end && (skb->tcp.sacked & TCPCB_PUSHED) &&
+		    !(skb->tcp.tcp_flags & TCPF_PSH);
+	uint32_t end_seq = skb->tcp.end_seq;
+	int err;
+
+	if (push)
+		skb->tcp.tcp_flags |= TCPF_PSH;
+	err = tcp_retransmit_skb(tp, skb);
+	/* one that took others behind it (tcp_merge.c) has their flag */
+	if (push && skb->tcp.end_seq == end_seq)
+		skb->tcp.tcp_flags &= (uint16_t)~TCPF_PSH;
+	return err;
+}
+
 void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
 {
+	uint32_t end = tp->snd_una - 1;
+
 	while (!list_empty(&tp->lost_list)) {
 		struct sk_buff *skb = list_first_entry(&tp->lost_list, struct sk_buff, tcp.link);
 		uint32_t pipe = tcp_pipe(tp);
 
 		if (pipe && pipe + skb->len > tp->snd_cwnd)
 			break;
-		if (tcp_retransmit_skb(tp, skb))
+		if (retransmit_next(tp, skb, end))
 			break;
+		end = skb->tcp.end_seq;
 		tcp_undo_retransmitted(tp);
 		tp->prr_out += skb->len;
 	}

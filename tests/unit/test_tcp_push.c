@@ -109,6 +109,26 @@ Test(tcp_push, test_psh_of_a_burst_is_not_sent_again)
 	bench_end(&b);
 }
 
+Test(tcp_push, test_psh_comes_again_only_with_all_of_its_burst)
+{
+	static const struct seg_peer sacks = {.mss = MSS, .wscale = -1, .win = 65535, .sack = true};
+	struct bench b;
+	struct conn c;
+
+	bench_begin(&b, NULL, 1024);
+	conn_passive(&c, &b, bench_listen(&b, SEG_PORT, 8), 4000, &sacks);
+	conn_tp(&c)->srtt_us8 = 8 * 100000;
+	conn_tp(&c)->min_rtt_us = 100000;
+	write_n(&c, 1, 10 * MSS - 1);
+	(void)pushed(&c, 10);
+	bench_run(&b, 100 * SEG_MS);
+	/* pairs: the second half of the first, the first of the second, and all of the fourth */
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1 + MSS, .nr_sacks = 2,
+	     .sack = {1 + 3 * MSS, 1 + 6 * MSS, 1 + 8 * MSS, 10 * MSS});
+	cr_assert_eq(pushed(&c, 4), 0x8);
+	bench_end(&b);
+}
+
 Test(tcp_push, test_more_waits_in_spite_of_nodelay_until_an_rto)
 {
 	struct bench b;
