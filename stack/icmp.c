@@ -81,11 +81,20 @@ static void icmp_echo(struct stack *st, struct sk_buff *skb)
 	icmp_xmit(st, skb, peer, tos);
 }
 
-/* RFC 1191 3: a router that knows no MTU says 0; one below what every host must take is a
- * mistake or an attack (B25). Both mean "smaller", down to the floor. */
-static uint32_t icmp_mtu(const struct icmphdr_ *icmp)
+/* RFC 1191 7: MTUs of links that there are or were. */
+static const uint16_t plateaus[] = {32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296};
+
+/* icmp_mtu - what "fragmentation needed" asks for. A router older than RFC 1191 says 0: the next
+ * plateau below what it refused. One that is too small for any decent link is a mistake or an
+ * attack (B25): the floor. 0: it would not help, for our packet was smaller (RFC 5927 7.2). */
+static uint32_t icmp_mtu(const struct stack *st, const struct icmphdr_ *icmp, uint32_t tot_len)
 {
-	return max_t(uint32_t, be16(icmp->word_lo), NETDEV_MTU_MIN);
+	uint32_t mtu = be16(icmp->word_lo);
+
+	for (unsigned i = 0; !mtu && i < ARRAY_SIZE(plateaus); i++)
+		mtu = plateaus[i] < tot_len ? plateaus[i] : 0;
+	mtu = max_t(uint32_t, mtu, st->cfg.min_pmtu);
+	return mtu < tot_len && mtu < st->mtu ? mtu : 0;
 }
 
 /*
@@ -114,8 +123,8 @@ static enum skb_drop_reason icmp_error(struct stack *st, struct sk_buff *skb, bo
 	if (q.saddr != st->ip || q.protocol != IPPROTO_TCP_ || (q.frag_off & be16(IP_OFFSET)))
 		return SKB_DROP_ICMP_IGNORED;
 	if (icmp.type == ICMP_UNREACH_ && icmp.code == ICMP_UNREACH_NEEDFRAG) {
-		mtu = icmp_mtu(&icmp);
-		if (mtu >= st->mtu)
+		mtu = icmp_mtu(st, &icmp, be16(q.tot_len));
+		if (!mtu)
 			return SKB_DROP_ICMP_IGNORED;
 	}
 	*ret_gone = steer_away(st, skb, SKB_STEER_ICMP, q.daddr, q.saddr, l4.dport, l4.sport);

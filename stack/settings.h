@@ -88,6 +88,8 @@ enum setting_unit {
 	    "SYNs sent again before a connect fails")                                              \
 	ONE(uint8_t, synack_retries, "tcp_synack_retries", 5, COUNT, 0, 255, "RFC 1122 4.2.3.5",   \
 	    "SYN-ACKs sent again before a half-open connection is dropped")                        \
+	ONE(uint8_t, retries1, "tcp_retries1", 3, COUNT, 1, 255, "RFC 9293 3.8.3",                 \
+	    "After so long, counted as tcp_retries2, a black hole is suspected")                   \
 	ONE(uint8_t, retries2, "tcp_retries2", 15, COUNT, 0, 255, "RFC 9293 3.8.3",                \
 	    "Data is sent again for as long as so many timeouts from 200 ms on last; 15: 924 s")   \
 	ONE(uint8_t, orphan_retries, "tcp_orphan_retries", 0, COUNT, 0, 255, "-",                  \
@@ -100,6 +102,22 @@ enum setting_unit {
 	    "Time between two probes that are not answered")                                       \
 	ONE(uint8_t, keepalive_probes, "tcp_keepalive_probes", 9, COUNT, 1, 127, "RFC 9293 3.8.4", \
 	    "Probes without an answer before the connection ends")                                 \
+	ONE(uint16_t, min_pmtu, "min_pmtu", 552, BYTES, 128, 65535, "RFC 1191 3",                  \
+	    "Least path MTU that a router is believed")                                            \
+	ONE(uint64_t, mtu_expires, "mtu_expires", 600, S, 1, 86400, "RFC 1191 6.3",                \
+	    "How long a path MTU is remembered")                                                   \
+	ONE(uint32_t, pmtu_max, "pmtu_max", 1024, COUNT, 4, 65536, "RFC 1191 6.3",                 \
+	    "Destinations whose path MTU is remembered")                                           \
+	ONE(uint8_t, mtu_probing, "tcp_mtu_probing", 0, FLAG, 0, 2, "RFC 4821",                    \
+	    "Search the path MTU by probes: 0 never, 1 after a black hole, 2 always")              \
+	ONE(uint16_t, base_mss, "tcp_base_mss", 1024, BYTES, 128, 65495, "RFC 4821 7.2",           \
+	    "Where that search begins")                                                            \
+	ONE(uint16_t, mtu_probe_floor, "tcp_mtu_probe_floor", 48, BYTES, 48, 65495, "RFC 4821 7.7",\
+	    "Least MSS that a black hole may lead to")                                             \
+	ONE(uint64_t, probe_interval, "tcp_probe_interval", 600, S, 1, 86400, "RFC 4821 7.8",      \
+	    "When that search is taken up again")                                                  \
+	ONE(uint16_t, probe_threshold, "tcp_probe_threshold", 8, BYTES, 1, 1024, "RFC 4821 7.3",   \
+	    "It ends when upper and lower bound are so close")                                     \
 	ONE(uint8_t, window_scaling, "tcp_window_scaling", 1, FLAG, 0, 1, "RFC 7323 2",            \
 	    "Offer and take window scaling")                                                       \
 	ONE(uint8_t, timestamps, "tcp_timestamps", 1, FLAG, 0, 1, "RFC 7323 3",                    \

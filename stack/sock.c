@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 int sock_create(struct stack *st, unsigned family, struct sock **ret_sk)
 {
@@ -198,13 +198,17 @@ void tcp_v4_err(struct stack *st, uint32_t saddr, uint32_t daddr, uint16_t sport
 	struct tcp_sock *tp;
 	int err = icmp_errno(type, code);
 
-	(void)mtu; /* path MTU discovery comes with RFC 1191/4821 support (B25: ignored) */
-	if (!n || n->kind != TCP_NODE_SOCK || !err)
+	if (!n || n->kind != TCP_NODE_SOCK || (!err && !mtu))
 		return;
 	tp = container_of(n, struct tcp_sock, node);
 	/* RFC 5927 4.1: only about something that is in flight */
 	if (before(seq, tp->snd_una) || !before(seq, tp->snd_nxt))
 		return;
+	if (mtu) {
+		if (tp->sk.sk_state != TCP_SYN_SENT && tp->sk.sk_state != TCP_SYN_RECV)
+			tcp_mtu_reduced(tp, mtu);
+		return;
+	}
 	/* B24: never ends an established connection; remembered for the timer */
 	if (tp->sk.sk_state == TCP_SYN_SENT)
 		tcp_abort_err(tp, err);

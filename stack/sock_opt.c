@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 #define SOCK_MIN_SNDBUF   4608u /* Linux, on 64 bits */
 #define SOCK_MIN_RCVBUF   2304u
@@ -200,7 +200,7 @@ static int get_ip(const struct tcp_sock *tp, int name, int *ret_val)
 	case SK_IP_MTU:
 		if (is_closed_or_listens(tp))
 			return -ENOTCONN;
-		*ret_val = tcp_stack(tp)->mtu;
+		*ret_val = (int)tcp_path_mtu(tp);
 		return 0;
 	default:
 		return -ENOPROTOOPT;

@@ -222,7 +222,7 @@ void tcp_v4_demux(struct stack *st, struct sk_buff *skb);
 /*
  * tcp_v4_err - an ICMP error quotes a segment of ours: the quoted addresses and ports are
  * (saddr, sport) ours, (daddr, dport) the peer's; seq in host order. mtu for type 3 code 4:
- * NETDEV_MTU_MIN <= mtu < the device's; else 0.
+ * cfg.min_pmtu <= mtu < the device's; else 0.
  */
 void tcp_v4_err(struct stack *st, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport,
 		uint32_t seq, uint8_t type, uint8_t code, uint32_t mtu);

@@ -4,7 +4,7 @@
  * send window (3.10.7.4, SND.WL1), the retransmission queue, round-trip samples (RFC
  * 6298, Karn), and waking whoever waits for room.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 /* A timestamp that is older says nothing of a round trip. */
 #define TS_RTT_MAX_MS  120000u
@@ -195,6 +195,8 @@ static void ack_progress(struct tcp_sock *tp)
 		tp->total_rto_ns += tcp_stack(tp)->now - tp->giveup_ns;
 	tp->retransmits = 0;
 	tp->err_soft = 0;
+	if (unlikely(tp->mtup.probe_size))
+		__tcp_mtu_probe_acked(tp);
 	neigh_confirm(tcp_stack(tp), &tp->rt);
 	tcp_maybe_write_space(tp);
 	if (skb_queue_empty(&tp->sk.sk_write_queue))

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 #define TO(s) (1u << TCP_##s)
 
@@ -198,7 +198,8 @@ void tcp_init_transfer(struct tcp_sock *tp)
 {
 	struct stack *st = tcp_stack(tp);
 
-	tcp_sync_mss(tp);
+	tcp_mtu_init(tp);
+	tcp_mtup_init(tp);
 	tcp_cong_init(tp);
 	tp->snd_sml = tp->snd_una;
 	tcp_init_buffers(tp);
@@ -379,6 +380,7 @@ void tcp_shard_fini(struct stack *st)
 		}
 	}
 	tcp_tw_purge(st);
+	tcp_mtu_fini(st);
 	tcp_slab_fini(st, &sh->socks);
 	tcp_slab_fini(st, &sh->reqs);
 	tcp_slab_fini(st, &sh->tws);

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 #define COOKIE_PERIOD  (60 * NSEC_PER_SEC)
 #define COOKIE_PERIODS 2 /* a cookie is good for between one and two minutes */

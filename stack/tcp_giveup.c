@@ -4,7 +4,7 @@
  * time as Linux does), the user's own limit (RFC 5482), idle peers that do not answer (keepalive,
  * RFC 9293 3.8.4), and connections whose user has left, of which there may be only so many.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 /* What Linux takes for the RTO where it makes a number of retries a time: the peer's distance does
  * not shorten the patience. */
@@ -147,6 +147,8 @@ bool tcp_write_timeout(struct tcp_sock *tp)
 				return true;
 		}
 		over = tcp_timed_out(tp, n, true);
+		if (!over && tcp_timed_out(tp, cfg->retries1, false))
+			tcp_mtu_black_hole(tp);
 	}
 	if (over) {
 		tcp_abort_err(tp, tp->err_soft ? tp->err_soft : ETIMEDOUT);

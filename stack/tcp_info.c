@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 #define TCP_INFINITE_SSTHRESH 0x7fffffffu /* as Linux shows it */
 
@@ -60,7 +60,7 @@ static void info_path(const struct tcp_sock *tp, struct sk_tcp_info *i)
 	i->tcpi_snd_mss = tp->mss_cache;
 	i->tcpi_rcv_mss = tp->rcv_mss;
 	i->tcpi_advmss = tp->advmss;
-	i->tcpi_pmtu = tcp_stack(tp)->mtu;
+	i->tcpi_pmtu = tcp_path_mtu(tp);
 	i->tcpi_rtt = tp->srtt_us8 >> 3;
 	i->tcpi_rttvar = tp->rttvar_us4 >> 2;
 	i->tcpi_min_rtt = tp->min_rtt_us ? tp->min_rtt_us : UINT32_MAX;

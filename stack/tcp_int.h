@@ -112,6 +112,22 @@ enum tcp_pending {
 #define TCP_NAGLE_PUSH 4u
 #define TCP_NAGLE_MORE 8u /* MSG_MORE, until the turn's output */
 
+/* What the path to a destination takes, as long as that is believed. */
+struct tcp_pmtu {
+	uint64_t until;
+	uint32_t daddr; /* network order */
+	uint16_t mtu;
+};
+
+/* The search for the path's MTU without routers' help (RFC 4821); sizes are MTUs. */
+struct tcp_mtup {
+	bool enabled;
+	uint16_t low, high;  /* is known to pass; may pass */
+	uint16_t probe_size; /* of the probe in flight; 0 none */
+	uint32_t probe_start, probe_end;
+	uint64_t searched_ns; /* when the search began */
+};
+
 struct tcp_sock {
 	struct sock sk; /* first: container_of */
 	struct tcp_node node;
@@ -225,6 +241,9 @@ struct tcp_sock {
 	struct tcp_sack_block dsack; /* what came twice, for the next ACK; start = end: nothing */
 
 	struct route rt;
+	struct tcp_mtup mtup;
+	uint16_t pmtu;       /* of the path, from a router; 0: the device's */
+	uint64_t pmtu_until; /* it is believed until then; 0 none */
 
 	/* accounts that every segment writes */
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
@@ -303,6 +322,7 @@ struct tcp_shard {
 	uint32_t nr_orphans; /* socks that their user closed and the stack still ends */
 	struct tcp_sock *listeners[TCP_LISTEN_BUCKETS];
 	uint64_t hash_key[2];
+	struct tcp_pmtu *pmtu; /* cfg.pmtu_max of them; NULL until a router told one */
 	uint8_t isn_key[16], port_key[16], ts_key[16], cookie_key[16];
 	uint32_t port_next; /* RFC 6056 algorithm 3's counter */
 	struct tcp_slab socks, reqs, tws;
@@ -438,6 +458,8 @@ bool tcp_is_writable(const struct tcp_sock *tp);
 /* ---- tcp_output.c, tcp_xmit.c ---- */
 /* tcp_output_mark - send for tp at this turn's output. */
 void tcp_output_mark(struct tcp_sock *tp);
+/* tcp_send_head - transmit send_head as it is. 0; -ENOBUFS. */
+int tcp_send_head(struct tcp_sock *tp);
 /* tcp_write_xmit - send what cwnd, rwnd and Nagle allow; returns segments sent. */
 unsigned tcp_write_xmit(struct tcp_sock *tp);
 /* tcp_retransmit_skb - send one write-queue skb again. 0; -ENOBUFS; -EAGAIN no window. */
@@ -494,7 +516,6 @@ bool tcp_wmem_fits(const struct tcp_sock *tp);
 /* tcp_queue_fin - our FIN behind what is queued. False: no buffer; try again later. */
 bool tcp_queue_fin(struct tcp_sock *tp);
 MUST_USE int tcp_queue_syn(struct tcp_sock *tp);
-void tcp_sync_mss(struct tcp_sock *tp);
 /* tcp_split - cut a write-queue skb after `len` bytes; false: no buffer. */
 bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len);
 
@@ -510,26 +531,6 @@ void tcp_arm_rto_of_head(struct tcp_sock *tp);
 void tcp_rearm_rto(struct tcp_sock *tp);
 void tcp_arm_delack(struct tcp_sock *tp);
 uint64_t tcp_rto_backoff(const struct tcp_sock *tp);
-
-/* ---- tcp_giveup.c ---- */
-void tcp_giveup_init(struct tcp_sock *tp);
-/* tcp_timed_out - have timeouts gone on for as long as `retries` of them take, or with `user` for the
- * user's own limit, if there is one? */
-bool tcp_timed_out(const struct tcp_sock *tp, unsigned retries, bool user);
-/* tcp_write_timeout - the retransmission timer expired: true if that was the last time and tp is
- * gone, else it is counted. tcp_probe_timeout - the same for a zero-window probe. */
-bool tcp_write_timeout(struct tcp_sock *tp);
-bool tcp_probe_timeout(struct tcp_sock *tp);
-/* tcp_rto_delay, tcp_probe_delay - ns to the next one, never beyond the user's limit. */
-uint64_t tcp_rto_delay(const struct tcp_sock *tp);
-uint64_t tcp_probe_delay(const struct tcp_sock *tp);
-/* tcp_orphan_add - the user left. False: there are too many of these, tp is to be reset. */
-bool tcp_orphan_add(struct tcp_sock *tp);
-/* tcp_fin_wait2_orphan - wait for the peer's FIN, but not for ever. False: not at all
- * (TCP_LINGER2). */
-bool tcp_fin_wait2_orphan(struct tcp_sock *tp);
-/* tcp_keepalive_restart - tp became established, or SO_KEEPALIVE or its time changed. */
-void tcp_keepalive_restart(struct tcp_sock *tp);
 
 /* ---- tcp_conn.c ---- */
 void tcp_set_state(struct tcp_sock *tp, enum tcp_state state);
@@ -563,22 +564,6 @@ void tcp_listen_stop(struct tcp_sock *lp);
 void tcp_req_free(struct stack *st, struct tcp_req *req);
 /* tcp_child_ready - a child reached ESTABLISHED: into the accept queue. */
 void tcp_child_ready(struct tcp_sock *tp);
-
-/* ---- tcp_cookie.c (RFC 4987 3.6) ---- */
-/* tcp_cookie_isn - the ISN that remembers req; rounds req->peer_mss down to what it can say. */
-uint32_t tcp_cookie_isn(const struct stack *st, struct tcp_req *req);
-/* tcp_cookie_mss - the MSS that `isn`, ours, tells of a peer whose ISN was irs; 0: no cookie of
- * the last minutes. */
-uint16_t tcp_cookie_mss(const struct stack *st, const struct tcp_node *n, uint32_t irs,
-			uint32_t isn);
-/* tcp_cookie_hide_options - the options that req's SYN-ACK may have, and req->tsoffset such that its
- * timestamp tells them. */
-void tcp_cookie_hide_options(const struct stack *st, struct tcp_req *req);
-/* tcp_cookie_find_options - the options from the timestamp that the peer echoes; req->tsoffset is the
- * pair's own. False: this is no echo of ours. */
-bool tcp_cookie_find_options(const struct stack *st, struct tcp_req *req, uint32_t ts_ecr);
-/* tcp_cookie_due - may a cookie still come in to this listener? Else none is believed. */
-bool tcp_cookie_due(const struct tcp_sock *lp);
 
 /* ---- tcp_tw.c ---- */
 /* tcp_time_wait - tp becomes a TIME-WAIT object and is done. */

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 /* resend_synack - the answer may be to either one: no round trip is measured (Karn). */
 static void resend_synack(struct stack *st, struct tcp_req *req)

@@ -5,7 +5,7 @@
  * options wins, as in Linux. Writing: Linux's order, so that middleboxes see nothing
  * new. RFC 9293 3.2, 7323, 2018.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 enum {
 	TCPOPT_EOL = 0,
@@ -137,7 +137,7 @@ unsigned tcp_write_syn_options(uint8_t *p, const struct tcp_options *o, uint8_t 
 
 unsigned tcp_sacks_that_fit(const struct tcp_sock *tp, unsigned payload)
 {
-	unsigned room = tcp_stack(tp)->mtu - IP_HLEN - tp->hdr_len;
+	unsigned room = tcp_path_mtu(tp) - IP_HLEN - tp->hdr_len;
 	unsigned nr = tp->nr_sacks + (tp->dsack.start != tp->dsack.end);
 
 	if (likely(!nr) || payload + 12 > room)

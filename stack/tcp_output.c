@@ -5,26 +5,12 @@
  * form, retransmissions first. All at the turn's output step, so that several writes and
  * the ACK that is owed become as few segments as possible.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 void tcp_output_mark(struct tcp_sock *tp)
 {
 	if (list_empty(&tp->out_link))
 		list_add_tail(&tp->out_link, &tcp_stack(tp)->tcp->out_list);
-}
-
-void tcp_sync_mss(struct tcp_sock *tp)
-{
-	struct stack *st = tcp_stack(tp);
-	uint32_t mss = min_t(uint32_t, tp->peer_mss, st->mtu - IP_HLEN - TCP_HLEN);
-
-	tp->hdr_len = tp->tstamp_ok ? TCP_HLEN + TCP_TS_ALIGNED : TCP_HLEN;
-	mss -= tp->hdr_len - TCP_HLEN;
-	/* a device that takes no fragments: header and payload share one buffer */
-	if (!(st->features & NETDEV_F_TX_SG))
-		mss = min_t(uint32_t, mss,
-			    st->cache.pool->buf_size - st->dev->headroom - TCP_MAX_HEADER);
-	tp->mss_cache = (uint16_t)mss;
 }
 
 bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
@@ -291,6 +277,11 @@ static int send_one(struct tcp_sock *tp, struct sk_buff *skb, bool push)
 	return 0;
 }
 
+int tcp_send_head(struct tcp_sock *tp)
+{
+	return send_one(tp, tp->send_head, true);
+}
+
 /*
  * push_goal - the segments after which a burst is pushed: what the rate of cwnd per RTT, doubled
  * in slow start, sends in a millisecond, and more on short paths, at least min_tso_segs, but at
@@ -415,6 +406,7 @@ int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 	if (!before(skb->tcp.seq, tp->snd_una + tp->snd_wnd) && skb->tcp.seq != tp->snd_una &&
 	    !(skb->tcp.tcp_flags & TCPF_SYN))
 		return -EAGAIN;
+	tp->mtup.probe_size = 0; /* what comes of a probe in flight says nothing now */
 	if (skb->len > tp->mss_cache && !tcp_split(tp, skb, tp->mss_cache))
 		return -ENOBUFS;
 	if (skb->len < tp->mss_cache)
@@ -539,6 +531,7 @@ void tcp_output_sock(struct tcp_sock *tp)
 	if (unlikely(tp->lost_out) && !frto_new_first(tp))
 		tcp_xmit_retransmit_queue(tp);
 	if (tp->send_head) {
+		tcp_mtu_before_xmit(tp);
 		(void)tcp_write_xmit(tp);
 		/* it bound the turn of its send alone: the next ACK may release what waits */
 		tp->nonagle &= (uint8_t)~TCP_NAGLE_MORE;

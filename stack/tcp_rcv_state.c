@@ -4,7 +4,7 @@
  * returns false when the segment ends there (and is consumed). Left out: step 3, security
  * (no compartments, appendix A.1); step 6, urgent data is delivered in line (RFC 6093).
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 static bool drop(struct sk_buff *skb, enum skb_drop_reason why)
 {

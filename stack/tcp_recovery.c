@@ -5,7 +5,7 @@
  * (tcp_rack.c), NewReno without (RFC 6582), duplicate ACKs then standing in for SACKed bytes;
  * how much may go meanwhile says PRR (tcp_cong.c). RFCs: 5681, 6675, 6582, 8985.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 /* A peer that seems to have reneged gets this long to make up for it (Linux). */
 #define RENEGE_WAIT_NS (10 * NSEC_PER_MSEC)
@@ -84,6 +84,8 @@ void tcp_enter_recovery(struct tcp_sock *tp, bool ece)
 {
 	struct stack *st = tcp_stack(tp);
 
+	if (unlikely(tp->mtup.probe_size) && __tcp_mtu_probe_lost(tp))
+		return;
 	stat_inc(&st->stats.tcp_fast_retrans);
 	stat_inc(tp->sack_ok ? &st->stats.tcp_sack_recovery : &st->stats.tcp_reno_recovery);
 	tp->prior_ssthresh = 0;

@@ -5,7 +5,7 @@
  * RFC 6298 5 (retransmission), 9293 3.8.6.1 (zero-window probes), 1122 4.2.3.2 (delayed
  * ACK).
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 uint64_t tcp_rto_backoff(const struct tcp_sock *tp)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* When a connection is given up: keepalive, user timeout, retries by time, orphans, lingering. */
 #include "seg_calls.h"
+#include "stack/tcp_guard.h"
 
 #define S NSEC_PER_SEC
 
