@@ -387,10 +387,13 @@ static void g_server(void *arg)
 
 	free(arg);
 	f = hello(&g);
-	if (f)
+	if (f) {
 		run_side(&f->side[1], g.c);
-	else
-		(void)pl_close(g.c);
+		return;
+	}
+	/* not by a FIN, which somebody might take for the end of what a cookie began once more */
+	sim_option_reset(g.c);
+	(void)pl_close(g.c);
 }
 
 static void serve(struct sim_host *h, struct pl_conn *c)

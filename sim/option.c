@@ -61,10 +61,15 @@ void sim_option_begin(struct sim_side *s)
 			    (uint32_t)__builtin_strlen(name));
 }
 
-void sim_option_abort(struct sim_side *s)
+void sim_option_reset(struct pl_conn *c)
 {
 	struct linger none = {.l_onoff = 1};
 
+	(void)pl_setsockopt(c, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
+void sim_option_abort(struct sim_side *s)
+{
 	if (sim_chance(&s->rng, 0.5))
-		(void)pl_setsockopt(s->c, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+		sim_option_reset(s->c);
 }

@@ -231,6 +231,8 @@ void sim_option_turn(struct sim_side *s);
 /* sim_option_begin - another congestion control; sim_option_abort - perhaps close is to reset. */
 void sim_option_begin(struct sim_side *s);
 void sim_option_abort(struct sim_side *s);
+/* sim_option_reset - the close of c is to reset. */
+void sim_option_reset(struct pl_conn *c);
 
 /* ---- check.c ---- */
 /* sim_check_turn - the invariants of h after its turn. */
