@@ -7,7 +7,6 @@
 #include "poller/ctx.h"
 #include "poller/group.h"
 #include "poller/lane_int.h"
-#include "poller/last_words.h"
 #include "poller/sched_int.h"
 #include "stack/base/bug.h"
 
@@ -15,7 +14,6 @@ static COLD __attribute__((noreturn)) void misplaced(const char *call)
 {
 	char what[80];
 
-	bug_set_handler(words_bug); /* as lane_create() does: there may have been none yet */
 	(void)snprintf(what, sizeof(what), "%s: called outside of a goroutine", call);
 	bug_misuse(what);
 }

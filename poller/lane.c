@@ -18,7 +18,6 @@
 #include "poller/ctx.h"
 #include "poller/group_int.h"
 #include "poller/lane_int.h"
-#include "poller/last_words.h"
 #include "poller/netpoll_epoll.h"
 #include "poller/netpoll_uring.h"
 #include "stack/base/bug.h"
@@ -133,7 +132,6 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 		err = cpu_check(cfg);
 	if (err)
 		return err;
-	bug_set_handler(words_bug);
 	l = aligned_alloc(CACHE_LINE, sizeof(*l));
 	if (!l)
 		return -ENOMEM;

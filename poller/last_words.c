@@ -166,7 +166,7 @@ void words_goroutine_num(const struct g *g, const char *rest, uint64_t n, const 
 	line_put(&ln);
 }
 
-void words_bug(const char *msg)
+static void words_bug(const char *msg)
 {
 	static uint32_t speaking; /* (a) 1: a thread is at it already, or this one again */
 	struct line ln = {.n = 0};
@@ -182,4 +182,10 @@ void words_bug(const char *msg)
 	else if ((g = sched_self()))
 		words_goroutine(g, " stood here:");
 	words_frames(g, false);
+}
+
+/* Not a lane's affair to install: a call that comes before all lanes has last words, too. */
+static __attribute__((constructor)) void words_init(void)
+{
+	bug_set_handler(words_bug);
 }

@@ -22,7 +22,4 @@ void words_goroutine_num(const struct g *g, const char *rest, uint64_t n, const 
  * bug_fatal(). */
 void words_frames(const struct g *g, bool in_handler);
 
-/* words_bug - for bug_set_handler(): msg, which goroutine, and where it stands. */
-void words_bug(const char *msg);
-
 #endif

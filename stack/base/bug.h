@@ -9,8 +9,8 @@
 #include "stack/base/compiler.h"
 
 /*
- * bug_set_handler - where the last words go; lane start-up installs one that writes
- * to stderr. The handler gets a complete line without newline and may not return to
+ * bug_set_handler - where the last words go; the poller installs one that writes to stderr
+ * before main(). The handler gets a complete line without newline and may not return to
  * a working program: bug_fatal() traps after it.
  */
 void bug_set_handler(void (*fn)(const char *msg));
