@@ -282,8 +282,7 @@ static void bare_main(void *arg)
 	job->before = memory_now();
 	job->what = "goroutines";
 	for (unsigned n = 0; n < job->want && !job->err; n++) {
-		c = conn_alloc(&nb, &no_conn_ops);
-		job->err = c ? netpoll_open(&nb, -1, NULL, &c->pd) : -ENOMEM;
+		job->err = conn_new(&nb, &no_conn_ops, -1, NULL, 0, &c);
 		if (!job->err)
 			job->err = pl_go(reads, c);
 		if (n % 64 == 63)

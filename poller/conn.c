@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The conn API, written once above conn_ops: life, listen, accept, dial (R56), close (R53),
- * deadlines; reads and writes are in conn_io.c. What a try is, and over which network, is the
- * backend's affair; which -errno the user sees is decided here and in errors.c (R12).
+ * The conn API, written once above conn_ops: listen, accept, dial (R56), close (R53), deadlines;
+ * reads and writes are in conn_io.c, where the memory comes from in conn_mem.c. What a try is, and
+ * over which network, is the backend's affair; which -errno the user sees is decided here and in
+ * errors.c (R12).
  */
 #include <errno.h>
-#include <sched.h>
-#include <stdlib.h>
 
 #include <parklane/conn.h>
 
@@ -21,59 +20,7 @@
 
 #define CONN_BACKLOG 1024 /* where the caller has no wish */
 
-/* ---- life ---- */
-
-/* The owner's list is written by other lanes too, where the last hold ends there. */
-static void conns_lock(struct lane *l)
-{
-	while (l->group && __atomic_exchange_n(&l->conns_lock, 1, __ATOMIC_ACQUIRE))
-		(void)sched_yield();
-}
-
-static void conns_unlock(struct lane *l)
-{
-	if (l->group)
-		__atomic_store_n(&l->conns_lock, 0, __ATOMIC_RELEASE);
-}
-
-struct pl_conn *conn_alloc(struct netpoll_backend *nb, const struct conn_ops *ops)
-{
-	struct pl_conn *c = aligned_alloc(CACHE_LINE, sizeof(*c));
-
-	if (!c)
-		return NULL;
-	*c = (struct pl_conn){.ops = ops, .lane = nb->lane};
-	fd_mutex_init(&c->fdmu, netpoll_plain(nb));
-	conns_lock(nb->lane);
-	list_add_tail(&c->link, lane_conns(nb->lane));
-	conns_unlock(nb->lane);
-	return c;
-}
-
-static void __conn_free(struct pl_conn *c)
-{
-	conns_lock(c->lane);
-	list_del(&c->link);
-	conns_unlock(c->lane);
-	free(c);
-}
-
-void conn_free(struct pl_conn *c)
-{
-	if (likely(!__atomic_fetch_or(&c->holds, CONN_DEAD, __ATOMIC_ACQ_REL)))
-		__conn_free(c);
-}
-
-void conn_hold(struct pl_conn *c)
-{
-	(void)__atomic_add_fetch(&c->holds, 1, __ATOMIC_ACQ_REL);
-}
-
-void conn_put(struct pl_conn *c)
-{
-	if (__atomic_sub_fetch(&c->holds, 1, __ATOMIC_ACQ_REL) == CONN_DEAD)
-		__conn_free(c);
-}
+/* ---- the end ---- */
 
 /* A closer whom another lane may have to tell the owner of. */
 struct conn_closer {
@@ -89,6 +36,7 @@ static COLD void __conn_destroy(struct pl_conn *c)
 	struct fdm_closer *closer = fd_mutex_take_closer(&c->fdmu);
 
 	netpoll_close(c->pd);
+	c->pd = NULL;
 	c->ops->destroy(c);
 	conn_free(c);
 	if (closer)
@@ -174,17 +122,14 @@ void conn_drop(struct pl_conn *c)
 void conn_lane_fini(struct lane *l)
 {
 	struct netpoll_backend *stack = lane_stack_backend(l);
-	struct list_head *conns = lane_conns(l);
 	struct pl_conn *c;
 
-	while (!list_empty(conns)) {
-		c = list_first_entry(conns, struct pl_conn, link);
-		if (!(c->holds & CONN_DEAD)) {
-			netpoll_abandon(c->pd);
-			netpoll_close(c->pd);
-			c->ops->destroy(c);
-		}
-		__conn_free(c);
+	list_for_each_entry (c, lane_conns(l), link) {
+		if (c->holds & CONN_DEAD)
+			continue; /* a g that held it was dropped */
+		netpoll_abandon(c->pd);
+		netpoll_close(c->pd);
+		c->ops->destroy(c);
 	}
 	/* the last frames of this lane: peers are told, as the kernel tells those of a process
 	 * that ends */
@@ -425,6 +370,8 @@ PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn)
 
 PL_API int pl_conn_fd(const struct pl_conn *c)
 {
+	if (fd_mutex_closed(&c->fdmu))
+		return -EBADF;
 	return c->ops->shared ? c->fd : -EOPNOTSUPP;
 }
 

@@ -58,31 +58,11 @@ int conn_fd_socket(struct lane *l, int type_flags)
 	return fd;
 }
 
-/* conn_wrap - as conn_fd_new(), but fd stays open on failure: NULL and *ret_err. */
-static struct pl_conn *conn_wrap(struct netpoll_backend *nb, int fd, uint8_t kind, int *ret_err)
-{
-	struct pl_conn *c = conn_alloc(nb, nb->conn_ops);
-
-	*ret_err = -ENOMEM;
-	if (!c)
-		return NULL;
-	c->fd = fd;
-	c->kind = kind;
-	*ret_err = netpoll_open(nb, fd, NULL, &c->pd);
-	if (!*ret_err)
-		return c;
-	conn_free(c);
-	return NULL;
-}
-
 int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t kind, struct pl_conn **ret_conn)
 {
-	int err;
-	struct pl_conn *c = conn_wrap(nb, fd, kind, &err);
+	int err = conn_new(nb, nb->conn_ops, fd, NULL, kind, ret_conn);
 
-	if (c)
-		*ret_conn = c;
-	else
+	if (err)
 		close(fd);
 	return err;
 }
@@ -182,7 +162,6 @@ int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct p
 {
 	struct lane *l = nb->lane;
 	struct sockaddr_in sin;
-	struct pl_conn *c;
 	int fd = conn_fd_socket(l, type_flags);
 	int err;
 
@@ -193,10 +172,8 @@ int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct p
 	err = listener_open(l, fd, &sin, backlog);
 	if (err)
 		return err;
-	c = conn_wrap(nb, fd, CONN_K_LISTENER, &err);
-	if (c)
-		*ret_conn = c;
-	else
+	err = conn_new(nb, nb->conn_ops, fd, NULL, CONN_K_LISTENER, ret_conn);
+	if (err)
 		close_listener(l, fd);
 	return err;
 }

@@ -106,23 +106,9 @@ static int file_wrap(struct lane *l, const struct conn_ops *ops, int fd, uint8_t
 		     struct pl_conn **ret_conn)
 {
 	struct netpoll_backend *nb;
-	struct pl_conn *c;
 	int err = conn_fd_backend(l, &nb);
 
-	if (err)
-		return err;
-	c = conn_alloc(nb, ops);
-	if (!c)
-		return -ENOMEM;
-	c->fd = fd;
-	c->kind = kind;
-	err = netpoll_open(nb, fd, NULL, &c->pd);
-	if (err) {
-		conn_free(c);
-		return err;
-	}
-	*ret_conn = c;
-	return 0;
+	return err ? err : conn_new(nb, ops, fd, NULL, kind, ret_conn);
 }
 
 static int conn_file_accept(struct pl_conn *c, struct pl_conn **ret_conn)

@@ -294,9 +294,12 @@ static ssize_t conn_raw(struct pl_conn *c, enum fdm_dir dir, ssize_t (*fn)(int f
 			void *arg)
 {
 	unsigned mode = dir == FDM_READ ? NETPOLL_READ : NETPOLL_WRITE;
-	ssize_t n = c->ops->shared ? conn_begin(c, dir, 0) : -EOPNOTSUPP;
+	ssize_t n;
 	int err;
 
+	if (!c->ops->shared)
+		return fd_mutex_closed(&c->fdmu) ? -EBADF : -EOPNOTSUPP;
+	n = conn_begin(c, dir, 0);
 	if (n)
 		return n;
 	/* fn may leave bytes behind: the next read must try */

@@ -21,7 +21,7 @@ struct pl_conn {
 	/* cache line 0: what every read and write touches */
 	const struct conn_ops *ops; /* (c) */
 	struct lane *lane;          /* (c) */
-	struct poll_desc *pd;       /* (c) until destroy */
+	struct poll_desc *pd;       /* (c) until destroy; then NULL */
 	union {
 		int fd;          /* conn_fd */
 		struct sock *sk; /* conn_stack */
@@ -30,9 +30,9 @@ struct pl_conn {
 	uint8_t rflags;        /* (r) under the read lock: CONN_F_* */
 	uint8_t wflags;        /* (w) under the write lock; (a) for readers */
 	uint8_t backoff;       /* (r) accepts in a row that lacked fds or memory */
-	uint32_t holds;        /* (a) conn_hold(); CONN_DEAD */
+	uint32_t holds;        /* (a) conn_hold(); CONN_DEAD, CONN_FREE */
 	struct fd_mutex fdmu;  /* (a) R51; its queues are on line 1 */
-	struct list_head link; /* (o) lane_conns(), from birth until it is freed */
+	struct list_head link; /* (l) one of the lane's three lists of conns */
 };
 
 _Static_assert(offsetof(struct pl_conn, fdmu) + offsetof(struct fd_mutex, q) == CACHE_LINE,
@@ -49,7 +49,10 @@ _Static_assert(offsetof(struct pl_conn, fdmu) + offsetof(struct fd_mutex, q) == 
 #define CONN_F_EOF        0x02u /* r: a read met the end of the stream: so will all others */
 #define CONN_F_RESET      0x04u /* r, w: the peer's reset was reported once (R12) */
 
-#define CONN_DEAD 0x80000000u /* in pl_conn.holds: destroyed, freed with the last hold */
+/* In pl_conn.holds. */
+#define CONN_DEAD 0x80000000u /* destroyed; free with the last hold */
+#define CONN_FREE                                                                                  \
+	0x40000000u /* it rests or is spare: holds of calls that come too late are nothing */
 
 /* conn_noted_reset - did a read or a write report it? By a reader. */
 static inline bool conn_noted_reset(const struct pl_conn *c)
@@ -63,9 +66,10 @@ static inline void conn_note_reset(struct pl_conn *c)
 	WRITE_ONCE(c->wflags, c->wflags | CONN_F_RESET);
 }
 
-/* conn_alloc - a conn of l on backend nb, on the lane's list, its mutex ready; pd and fd or sk
- * are the caller's to fill. NULL without memory. conn_free - its end. */
-MUST_USE struct pl_conn *conn_alloc(struct netpoll_backend *nb, const struct conn_ops *ops);
+/* conn_new - a conn of nb's lane over fd, or sk unless NULL, which stay the caller's on failure. 0;
+ * -ENOMEM; netpoll_open()'s. Owner lane. conn_free - its end: pd and fd or sock are closed. */
+MUST_USE int conn_new(struct netpoll_backend *nb, const struct conn_ops *ops, int fd,
+		      struct sock *sk, uint8_t kind, struct pl_conn **ret_conn);
 void conn_free(struct pl_conn *c);
 /* conn_hold, conn_put - the memory (not what is in it) stays until the last put: for closers, and
  * calls on their way to the owner lane. Any lane of the group. */
@@ -90,6 +94,10 @@ MUST_USE int conn_close_for(struct pl_conn *c, struct fdm_closer *closer, struct
 /* conn_drop - the end of a conn that no user has seen. */
 void conn_drop(struct pl_conn *c);
 
+/* conn_lane_init, conn_lane_free - the memory of a lane's conns. When it is freed no thread may make a
+ * call on one of them any more. */
+void conn_lane_init(struct lane *l);
+void conn_lane_free(struct lane *l);
 /* conn_lane_fini - close whatever is still open on a lane that is being destroyed. No g runs
  * any more; those that wait on a conn are only unhooked from it. */
 void conn_lane_fini(struct lane *l);

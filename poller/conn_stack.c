@@ -22,25 +22,15 @@ static struct sk_addr to_sk_addr(const struct pl_addr *a)
 static int conn_stack_new(struct netpoll_backend *nb, struct sock *sk, uint8_t kind,
 			  struct pl_conn **ret_conn)
 {
-	struct pl_conn *c = conn_alloc(nb, &conn_stack_ops);
 	struct g *user = sched_self();
-	int err = -ENOMEM;
+	int err;
 
 	if (user && user->movable)
 		movable_bind(user);
-	if (c) {
-		c->sk = sk;
-		c->kind = kind;
-		err = netpoll_open(nb, -1, sk, &c->pd);
-	}
-	if (err) {
-		if (c)
-			conn_free(c);
+	err = conn_new(nb, &conn_stack_ops, -1, sk, kind, ret_conn);
+	if (err)
 		sock_close(sk);
-		return err;
-	}
-	*ret_conn = c;
-	return 0;
+	return err;
 }
 
 static int conn_stack_listen(struct lane *l, const struct pl_addr *addr, int backlog,

@@ -36,6 +36,18 @@ void fd_mutex_init(struct fd_mutex *m, bool local)
 	*m = (struct fd_mutex){.local = local};
 }
 
+void fd_mutex_init_closed(struct fd_mutex *m)
+{
+	*m = (struct fd_mutex){.word = FDM_CLOSED};
+}
+
+void fd_mutex_open(struct fd_mutex *m, bool local)
+{
+	BUG_ON(m->word != FDM_CLOSED || m->closer || m->q[FDM_READ].head || m->q[FDM_WRITE].head);
+	m->local = local;
+	__atomic_store_n(&m->word, 0, __ATOMIC_RELEASE);
+}
+
 static void fdm_spin_lock(struct fd_mutex *m)
 {
 	if (!m->local)

@@ -53,6 +53,16 @@ struct fd_mutex {
 };
 
 void fd_mutex_init(struct fd_mutex *m, bool local);
+/* fd_mutex_init_closed - the same for one that nobody may use yet. fd_mutex_open - a closed one without
+ * references from then on is as fd_mutex_init() makes it: who comes too late for its first life may
+ * look at it all the time. */
+void fd_mutex_init_closed(struct fd_mutex *m);
+void fd_mutex_open(struct fd_mutex *m, bool local);
+
+static inline bool fd_mutex_closed(const struct fd_mutex *m)
+{
+	return __atomic_load_n(&m->word, __ATOMIC_ACQUIRE) & FDM_CLOSED;
+}
 
 /* __fd_mutex_lock/unlock - the slow halves of the two below. */
 MUST_USE bool __fd_mutex_lock(struct fd_mutex *m, enum fdm_dir dir);

@@ -140,7 +140,7 @@ int lane_create(const struct lane_config *cfg, struct lane **ret_lane)
 	l->virt = cfg->virt;
 	l->node = cfg->numa_node >= 0 ? cfg->numa_node : lane_mem_node(cfg->cpu);
 	l->device_fd = -1;
-	list_init(&l->conns);
+	conn_lane_init(l);
 	gtimer_heap_init(&l->timers);
 	netpoll_init(&l->np, l);
 	ledger_init(&l->led, cfg->ledger, cfg->clock != NULL);
@@ -245,6 +245,7 @@ static void lane_end(struct lane *l)
 
 static void lane_free(struct lane *l)
 {
+	conn_lane_free(l);
 	sched_fini(&l->sched);
 	netpoll_fini(&l->np);
 	gtimer_heap_fini(&l->timers);

@@ -65,10 +65,14 @@ struct lane {
 	uint8_t sleeping;  /* 1 = may block; seq_cst, see lane_idle.c */
 	/* cold */
 	struct lane_config cfg ALIGNED(CACHE_LINE);
-	int node;               /* (c) NUMA node, -1 = does not matter */
-	int device_fd;          /* (c) of the stack's device; -1 = must be polled */
-	struct list_head conns; /* lane_conns(); under conns_lock in a group */
-	uint32_t conns_lock;    /* (a) spin, conn.c */
+	int node;      /* (c) NUMA node, -1 = does not matter */
+	int device_fd; /* (c) of the stack's device; -1 = must be polled */
+	/* conn_mem.c; all under conns_lock in a group */
+	struct list_head conns;         /* lane_conns() */
+	struct list_head conns_resting; /* closed, the oldest first */
+	struct list_head conns_spare;
+	uint32_t nr_resting;
+	uint32_t conns_lock; /* (a) spin */
 	struct lane_thread thr;
 	struct lane_dump dump;
 };

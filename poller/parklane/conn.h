@@ -9,8 +9,12 @@
  * over epoll, and on adopted fds, those of all lanes may (and an accepted connection
  * belongs to the lane that accepted it). All other calls may come from any lane of the program:
  * where they have to, they park until the owner has done them, or the goroutine's ctx ends and the
- * owner has not begun: then they are not done at all. A pointer may be handed to
- * a call until pl_close() has returned to its caller.
+ * owner has not begun: then they are not done at all.
+ *
+ * A call on a conn that is closed, and whose pl_close() has returned, says -EBADF: another pl_close()
+ * too. That is for finding the mistake, not for living with it: after 64 further closes of that lane at
+ * the earliest the memory may be a new conn's, on which the call then acts, as one does on an fd's
+ * number. Once pl_run() has returned no conn may be handed to any call.
  *
  * Errors common to all calls: -EBADF closed (before or during the call); -ETIME the
  * deadline passed (TCP's own -ETIMEDOUT stays distinct); -ECONNRESET the peer reset;
@@ -124,12 +128,12 @@ PL_API int pl_shutdown(struct pl_conn *c, int how);
  * IPv4, -EINVAL a direction that the fd is not open for.
  */
 PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn);
-/* pl_conn_fd - the fd below c, borrowed until pl_close; -EOPNOTSUPP as for pl_raw_read. */
+/* pl_conn_fd - the fd below c, borrowed until pl_close; -EBADF; -EOPNOTSUPP as for
+ * pl_raw_read. */
 PL_API int pl_conn_fd(const struct pl_conn *c);
 
 /* pl_close - wakes whoever waits on c with -EBADF, returns when the last user is out (R53).
- * 0; -EBADF the second time, as long as somebody still uses c; the pointer is dead after
- * the first call returned. */
+ * 0; -EBADF the second time, at once. */
 PL_API int pl_close(struct pl_conn *c);
 
 /* Deadlines: absolute pl_now() ns; 0 none. One that has passed fails pending and later

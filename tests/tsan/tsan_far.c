@@ -13,7 +13,6 @@
 
 #include "apps/open.h"
 #include "drivers/loop.h"
-#include "poller/conn_ops.h"
 #include "poller/group.h"
 #include "poller/lane.h"
 #include "poller/netpoll.h"
@@ -52,8 +51,8 @@ static void reader(void *arg)
 		if (n == -ETIME)
 			pl_yield();
 	} while (n > 0 || n == -ETIME);
-	conn_put(x.s);
-	leave(n == -EBADF);
+	/* it may have been between two reads when s was closed */
+	leave(n == -EBADF && pl_close(x.s) == -EBADF);
 }
 
 static void writer(void *arg)
@@ -80,7 +79,8 @@ static void hurry(void *arg)
 	}
 	if (arg)
 		err = pl_close(x.s);
-	conn_put(x.s);
+	if (!err && arg && (pl_close(x.s) != -EBADF || pl_peer_addr(x.s, &a) != -EBADF))
+		err = -EIO;
 	leave(!err || (!arg && err == -EBADF));
 }
 
@@ -100,9 +100,6 @@ static int one_round(struct pl_conn *l, const struct pl_addr *a)
 	if (err)
 		return err;
 	x.left = 3;
-	/* both may be between two calls when s is closed: the pointer must live */
-	conn_hold(x.s);
-	conn_hold(x.s);
 	err = pl_go(reader, NULL);
 	if (!err)
 		err = pl_go_on(1, hurry, far_closer ? &x : NULL);

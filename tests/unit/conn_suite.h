@@ -50,6 +50,8 @@ struct conn_env {
 	X(R53_close_wakes_writer)                                                                  \
 	X(R53_close_wakes_accepter)                                                                \
 	X(R53_close_wakes_queue_of_readers)                                                        \
+	X(use_after_close_says_ebadf)                                                              \
+	X(use_after_close_of_a_connection_says_ebadf)                                              \
 	X(R52_two_readers_take_turns)                                                              \
 	X(vectors_of_buffers)                                                                      \
 	X(R55_raw_needs_a_kernel_fd_by_readiness)                                                  \

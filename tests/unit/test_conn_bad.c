@@ -201,6 +201,48 @@ Test(conn_bad, test_conn_close_twice_and_use_after_it_say_ebadf, .timeout = 20)
 	in_lane(t_close_twice);
 }
 
+/* A call that came too late holds the conn while its memory is taken again, and while that one is
+ * closed: each life of it ends once. */
+static void t_stale_hold(void *arg)
+{
+	struct lane *l = lane_self();
+	struct pl_conn *old, *c;
+	unsigned n = 0;
+
+	(void)arg;
+	adopt_socketpair(SOCK_STREAM);
+	old = a;
+	close_both();
+	conn_hold(old);
+	do {
+		adopt_socketpair(SOCK_STREAM);
+		if (a != old && b != old)
+			close_both();
+		else
+			break;
+	} while (++n < 100);
+	cr_assert_lt(n, 100);
+	IS(pl_write(a, "x", 1), 1);
+	IS(pl_read(b, &done, 1), 1);
+	close_both();
+	IS(old->holds, CONN_DEAD | 1);
+	IS(pl_close(old), -EBADF);
+	conn_put(old);
+	IS(old->holds, CONN_DEAD | CONN_FREE);
+	conn_hold(old);
+	conn_put(old);
+	n = 0;
+	list_for_each_entry (c, &l->conns_resting, link)
+		n += c == old;
+	IS(n, 1);
+	cr_expect(list_empty(lane_conns(l)));
+}
+
+Test(conn_bad, test_conn_held_by_a_late_call_is_freed_once_a_life, .timeout = 20)
+{
+	in_lane(t_stale_hold);
+}
+
 static void t_limit(void *arg)
 {
 	char c;

@@ -20,6 +20,12 @@
 
 #define MS 1000000ull
 
+#define IS(got, want)                                                                              \
+	do {                                                                                       \
+		long long got_ = (long long)(got), want_ = (long long)(want);                      \
+		cr_expect_eq(got_, want_, "%s: %lld, not %lld", #got, got_, want_);                \
+	} while (0)
+
 static struct lane *lane[2];
 static struct lane_group *grp;
 static struct pl_conn *srv, *cli, *lis; /* all of lane 0 */
@@ -342,6 +348,46 @@ Test(conn_far, test_conn_far_close_unused_conn_of_other_lane, .timeout = 60)
 	cr_assert_eq(cl.n, 0);
 	cr_assert_eq(fcntl(fd, F_GETFD), -1);
 	duo_close();
+}
+
+static void g_too_late(void *arg)
+{
+	struct io *io = arg;
+	bool shared = lis->ops->shared;
+
+	IS(pl_close(lis), -EBADF);
+	IS(pl_set_deadline(lis, 1), -EBADF);
+	IS(pl_local_addr(lis, &addr), -EBADF);
+	IS(pl_conn_fd(lis), -EBADF);
+	IS(pl_read(lis, io->buf, 1), shared ? -EBADF : -EXDEV);
+	io->done = true;
+}
+
+/* By another lane than its own, which asks the owner about a conn of io_uring's. */
+static void too_late(enum lane_kernel kernel)
+{
+	struct io late = {0}, cl = {.c = &lis};
+
+	duo_open_on(kernel, g_open);
+	go(1, g_close, &cl);
+	cr_assert(run());
+	IS(cl.n, 0);
+	IS(lis->holds, CONN_DEAD | CONN_FREE);
+	go(1, g_too_late, &late);
+	cr_assert(run());
+	cr_expect(late.done);
+	IS(lis->holds, CONN_DEAD | CONN_FREE);
+	duo_close();
+}
+
+Test(conn_far, test_conn_far_use_after_close_from_other_lane_says_ebadf, .timeout = 60)
+{
+	too_late(LANE_KERNEL_EPOLL);
+}
+
+Test(conn_far, test_conn_far_use_after_close_from_other_lane_of_uring_says_ebadf, .timeout = 60)
+{
+	too_late(LANE_KERNEL_URING);
 }
 
 Test(conn_far, test_conn_far_lanes_end_while_gs_wait_on_each_others_conns, .timeout = 60)
