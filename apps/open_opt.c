@@ -402,9 +402,12 @@ static bool is_lane_option(const char *arg)
 int pl_options_argv(struct pl_options *opt, int argc, char **argv)
 {
 	struct option longopts[ARRAY_SIZE(lane_options)] = {0};
-	struct lane_args args = {.opt = *opt};
+	struct lane_args args = {0};
 	int key, err, at;
 
+	if (!opt || !argv)
+		return open_error(-EINVAL, "pl_options_argv: %s is NULL", opt ? "argv" : "opt");
+	args.opt = *opt;
 	for (unsigned i = 0; lane_options[i].name; i++) {
 		longopts[i].name = lane_options[i].name;
 		longopts[i].has_arg = lane_options[i].arg ? required_argument : no_argument;
@@ -436,6 +439,8 @@ void pl_options_help(FILE *f)
 {
 	static const struct argp lane = {.options = lane_options};
 
+	if (!f)
+		BUG("pl_options_help: the file is NULL");
 	argp_help(&lane, f, ARGP_HELP_LONG, NULL);
 }
 
@@ -454,9 +459,13 @@ static void main_help(FILE *f)
 
 int pl_options_main(struct pl_options *opt, int argc, char **argv)
 {
-	struct pl_options got = *opt;
-	int n = pl_options_argv(&got, argc, argv);
+	struct pl_options got;
+	int n;
 
+	if (!opt)
+		return open_error(-EINVAL, "pl_options_main: opt is NULL");
+	got = *opt;
+	n = pl_options_argv(&got, argc, argv);
 	if (n < 0)
 		return n;
 	if (n < argc && !strcmp(argv[n], "--help")) {

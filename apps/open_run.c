@@ -282,5 +282,9 @@ int pl_run_named(const struct pl_options *opt, void (*main_fn)(void *arg), void 
 	struct stat_serve *stat = NULL;
 	const struct open_hooks hooks = {stat_begin, stat_end, &stat};
 
+	if (!opt || !main_fn)
+		return open_error(-EINVAL, "pl_run: %s",
+				  opt ? "main_fn is NULL, name the function to run"
+				      : "opt is NULL, give it a zeroed struct pl_options");
 	return open_run(opt, main_fn, arg, name, &hooks);
 }

@@ -26,10 +26,13 @@ static const char *parse_num(const char *s, unsigned max_digits, uint32_t max, u
 PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr)
 {
 	struct pl_addr a = {.family = PL_AF_INET};
-	const char *colon = strchr(s, ':');
 	uint8_t octet[4] = {0};
+	const char *colon;
 	uint32_t v;
 
+	if (!s || !ret_addr)
+		return -EINVAL;
+	colon = strchr(s, ':');
 	if (s[0] == '[' || (colon && strchr(colon + 1, ':')))
 		return -EAFNOSUPPORT;
 	for (int i = colon == s ? 4 : 0; i < 4; i++) {
@@ -52,9 +55,13 @@ PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr)
 
 PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size)
 {
-	const uint8_t *o = a->v6; /* the first four bytes are v4's */
+	const uint8_t *o = a ? a->v6 : NULL; /* the first four bytes are v4's */
 
-	if (a->family == PL_AF_INET)
+	if (!buf || !size)
+		return buf;
+	if (!a)
+		snprintf(buf, size, "?");
+	else if (a->family == PL_AF_INET)
 		snprintf(buf, size, "%u.%u.%u.%u:%u", o[0], o[1], o[2], o[3], a->port);
 	else
 		snprintf(buf, size, "?:%u", a->port);

@@ -282,12 +282,12 @@ static int blocking(void (*fn)(void *arg), void *arg, void (*drop)(void *arg))
 
 PL_API int pl_blocking(void (*fn)(void *arg), void *arg)
 {
-	return blocking(fn, arg, NULL);
+	return fn ? blocking(fn, arg, NULL) : -EINVAL;
 }
 
 PL_API int pl_blocking_drop(void (*fn)(void *arg), void *arg, void (*drop)(void *arg))
 {
-	return blocking(fn, arg, drop);
+	return fn && drop ? blocking(fn, arg, drop) : -EINVAL;
 }
 
 /* ---- the lane's end ---- */

@@ -20,7 +20,7 @@ PL_API int pl_chan_make(size_t elem_size, size_t cap, unsigned flags, struct pl_
 	struct pl_chan *c;
 	size_t size;
 
-	if (flags & ~PL_CHAN_SHARED)
+	if (!ret_chan || (flags & ~PL_CHAN_SHARED))
 		return -EINVAL;
 	if (!(flags & PL_CHAN_SHARED) && !l)
 		return -EXDEV;
@@ -232,6 +232,8 @@ static NOINLINE int chan_slow(struct pl_chan *c, void *elem, bool send, bool may
 	struct g *g = l ? l->sched.cur : NULL, *wake;
 	int ret = g ? ctx_pending(g) : 0;
 
+	if (send && chan_lacks(c, elem))
+		return -EINVAL;
 	if (ret && may_wait)
 		return ret;
 	if (c && chan_foreign(c, l))
@@ -261,7 +263,8 @@ PL_API int pl_chan_send(struct pl_chan *c, const void *elem)
 	struct g *g, *wake;
 	int ret;
 
-	if (unlikely(!c || !l || c->lane != l || !l->sched.cur || l->sched.cur->ctx))
+	if (unlikely(!c || !l || c->lane != l || !l->sched.cur || l->sched.cur->ctx ||
+		     chan_lacks(c, elem)))
 		return NOT_LAST(chan_slow(c, (void *)elem, true, true));
 	g = l->sched.cur;
 	ret = chan_try_send(c, elem, &wake);

@@ -145,6 +145,12 @@ int pl_chan_recv_wait(struct pl_chan *c, void *elem, struct g *g, bool send);
  */
 void chan_leave(struct pl_chan *c, struct pl_waitq *q, struct pl_waiter *w);
 
+/* chan_lacks - is elem, of a send to c (NULL: is never ready), no element? */
+static inline bool chan_lacks(const struct pl_chan *c, const void *elem)
+{
+	return !elem && c && c->elem_size;
+}
+
 /* chan_foreign - may the lane l (NULL: none) not touch c? */
 static inline bool chan_foreign(const struct pl_chan *c, const struct lane *l)
 {

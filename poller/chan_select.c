@@ -179,7 +179,7 @@ PL_API int pl_select(struct pl_select_case *cases, unsigned n, bool or_default)
 	struct g *g = l ? l->sched.cur : NULL, *wake = NULL;
 	int ret;
 
-	if (n > PL_SELECT_MAX)
+	if (n > PL_SELECT_MAX || (!cases && n))
 		return -EINVAL;
 	if (!g)
 		return -EXDEV;
@@ -191,6 +191,8 @@ PL_API int pl_select(struct pl_select_case *cases, unsigned n, bool or_default)
 			return -EINVAL;
 		if (!cases[i].chan)
 			continue;
+		if (cases[i].op == PL_SELECT_SEND && chan_lacks(cases[i].chan, cases[i].elem))
+			return -EINVAL;
 		if (chan_foreign(cases[i].chan, l))
 			return -EXDEV;
 		if (cases[i].chan->lane)

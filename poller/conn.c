@@ -165,6 +165,8 @@ int conn_do(struct pl_conn *c, int (*fn)(struct pl_conn *c, void *arg), void *ar
 {
 	struct conn_do d = {fn, arg};
 
+	if (unlikely(!c))
+		return -EINVAL;
 	if (likely(conn_usable(c)))
 		return conn_do_here(c, fn, arg);
 	if (!conn_kin(c, lane_self()))
@@ -214,6 +216,8 @@ PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
 	const struct conn_ops *ops;
 	int err;
 
+	if (!addr || !ret_conn)
+		return -EINVAL;
 	if (!l)
 		return -EXDEV;
 	if (!is_net(net))
@@ -290,6 +294,8 @@ PL_API int pl_accept(struct pl_conn *listener, struct pl_conn **ret_conn)
 {
 	int err;
 
+	if (unlikely(!listener || !ret_conn))
+		return -EINVAL;
 	if (unlikely(!conn_usable(listener)))
 		return -EXDEV;
 	if (unlikely(!fd_mutex_lock(&listener->fdmu, FDM_READ)))
@@ -325,6 +331,8 @@ PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadlin
 	struct pl_conn *c;
 	int err;
 
+	if (!addr || !ret_conn)
+		return -EINVAL;
 	if (!l)
 		return -EXDEV;
 	if (!is_net(net))
@@ -359,10 +367,10 @@ PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn)
 {
 	struct lane *l = lane_self();
 
+	if (!ret_conn || (flags & ~PL_ADOPT_KEEP))
+		return -EINVAL;
 	if (!l)
 		return -EXDEV;
-	if (flags & ~PL_ADOPT_KEEP)
-		return -EINVAL;
 	if (!lane_kernel_backend(l))
 		return -ENODEV;
 	return conn_file_adopt(l, fd, flags, ret_conn);
@@ -370,6 +378,8 @@ PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn)
 
 PL_API int pl_conn_fd(const struct pl_conn *c)
 {
+	if (!c)
+		return -EINVAL;
 	if (fd_mutex_closed(&c->fdmu))
 		return -EBADF;
 	return c->ops->shared ? c->fd : -EOPNOTSUPP;
@@ -394,6 +404,8 @@ PL_API int pl_shutdown(struct pl_conn *c, int how)
 
 PL_API int pl_close(struct pl_conn *c)
 {
+	if (unlikely(!c))
+		return -EINVAL;
 	if (likely(conn_usable(c)))
 		return __conn_close(c);
 	return conn_kin(c, lane_self()) ? conn_far_close(c) : -EXDEV;
@@ -442,8 +454,10 @@ static int do_addr(struct pl_conn *c, void *arg)
 
 static int conn_addr(struct pl_conn *c, int peer, struct pl_addr *ret_addr)
 {
-	int err = conn_do(c, do_addr, &(struct addr_arg){peer, ret_addr});
+	int err = -EINVAL;
 
+	if (ret_addr)
+		err = conn_do(c, do_addr, &(struct addr_arg){peer, ret_addr});
 	return err ? errtab_norm(ERRTAB_OTHER, err) : 0;
 }
 

@@ -98,13 +98,13 @@ static ALWAYS_INLINE ssize_t conn_read_locked(struct pl_conn *c, void *buf, size
 	return err;
 }
 
-/* conn_begin - before the bytes: 0 and the direction's lock, or -errno. */
-static inline int conn_begin(struct pl_conn *c, enum fdm_dir dir, size_t len)
+/* conn_begin - before the bytes: 0 and the direction's lock, or -errno. buf: where they are. */
+static inline int conn_begin(struct pl_conn *c, enum fdm_dir dir, const void *buf, size_t len)
 {
+	if (unlikely(!c || (!buf && len) || len > SSIZE_MAX))
+		return -EINVAL;
 	if (unlikely(!conn_usable(c)))
 		return -EXDEV;
-	if (unlikely(len > SSIZE_MAX))
-		return -EINVAL;
 	return likely(fd_mutex_lock(&c->fdmu, dir)) ? 0 : conn_refused();
 }
 
@@ -134,7 +134,7 @@ static inline void conn_end(struct pl_conn *c, enum fdm_dir dir)
 
 PL_API ssize_t pl_read(struct pl_conn *c, void *buf, size_t len)
 {
-	ssize_t n = conn_begin(c, FDM_READ, len);
+	ssize_t n = conn_begin(c, FDM_READ, buf, len);
 
 	if (unlikely(n))
 		return n;
@@ -143,15 +143,17 @@ PL_API ssize_t pl_read(struct pl_conn *c, void *buf, size_t len)
 	return n;
 }
 
-/* iov_total - the sum, or SIZE_MAX if that is no sum that a call could return. */
+/* iov_total - the sum, or SIZE_MAX if that is no sum that a call could return, or NULL one of the
+ * buffers. */
 static size_t iov_total(const struct iovec *iov, int nr)
 {
 	size_t sum = 0;
 
-	if (nr < 0 || nr > IOV_MAX)
+	if (nr < 0 || nr > IOV_MAX || (!iov && nr))
 		return SIZE_MAX;
 	for (int i = 0; i < nr; i++)
-		if (__builtin_add_overflow(sum, iov[i].iov_len, &sum))
+		if (__builtin_add_overflow(sum, iov[i].iov_len, &sum) ||
+		    (!iov[i].iov_base && iov[i].iov_len))
 			return SIZE_MAX;
 	return sum;
 }
@@ -159,7 +161,7 @@ static size_t iov_total(const struct iovec *iov, int nr)
 PL_API ssize_t pl_readv(struct pl_conn *c, const struct iovec *iov, int nr)
 {
 	size_t len = iov_total(iov, nr);
-	ssize_t n = conn_begin(c, FDM_READ, len);
+	ssize_t n = conn_begin(c, FDM_READ, iov, len);
 
 	if (n)
 		return n;
@@ -266,7 +268,7 @@ static ssize_t conn_write_locked(struct pl_conn *c, struct conn_src *src, size_t
 PL_API ssize_t pl_write(struct pl_conn *c, const void *buf, size_t len)
 {
 	struct conn_src src = {.buf = buf, .len = len};
-	ssize_t n = conn_begin(c, FDM_WRITE, len);
+	ssize_t n = conn_begin(c, FDM_WRITE, buf, len);
 
 	if (unlikely(n))
 		return n;
@@ -279,7 +281,7 @@ PL_API ssize_t pl_writev(struct pl_conn *c, const struct iovec *iov, int nr)
 {
 	size_t len = iov_total(iov, nr);
 	struct conn_src src = {.iov = iov, .nr = nr};
-	ssize_t n = conn_begin(c, FDM_WRITE, len);
+	ssize_t n = conn_begin(c, FDM_WRITE, iov, len);
 
 	if (n)
 		return n;
@@ -297,9 +299,11 @@ static ssize_t conn_raw(struct pl_conn *c, enum fdm_dir dir, ssize_t (*fn)(int f
 	ssize_t n;
 	int err;
 
+	if (!c || !fn)
+		return -EINVAL;
 	if (!c->ops->shared)
 		return fd_mutex_closed(&c->fdmu) ? -EBADF : -EOPNOTSUPP;
-	n = conn_begin(c, dir, 0);
+	n = conn_begin(c, dir, NULL, 0);
 	if (n)
 		return n;
 	/* fn may leave bytes behind: the next read must try */

@@ -223,8 +223,11 @@ static void ctx_join(struct pl_ctx *c)
 
 PL_API int pl_ctx_with_cancel(struct pl_ctx *parent, struct pl_ctx **ret_ctx)
 {
-	struct pl_ctx *c = ctx_new(parent);
+	struct pl_ctx *c;
 
+	if (!ret_ctx)
+		return -EINVAL;
+	c = ctx_new(parent);
 	if (!c)
 		return -ENOMEM;
 	ctx_join(c);
@@ -249,6 +252,8 @@ PL_API int pl_ctx_with_deadline(struct pl_ctx *parent, uint64_t deadline, struct
 	struct lane *l = lane_self();
 	struct pl_ctx *c;
 
+	if (!ret_ctx)
+		return -EINVAL;
 	if (!l)
 		return -EXDEV;
 	c = ctx_new(parent);
@@ -395,7 +400,7 @@ PL_API int pl_go_ctx_named(struct pl_ctx *ctx, void (*fn)(void *arg), void *arg,
 	struct ctx_start *st;
 	int err;
 
-	if (!ctx)
+	if (!ctx || !fn)
 		return pl_go_named(fn, arg, name);
 	st = malloc(sizeof(*st));
 	if (!st)

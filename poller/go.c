@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The public calls about goroutines: thin, on the current lane. */
+#include <errno.h>
 #include <stdio.h>
 
 #include <parklane/go.h>
@@ -31,18 +32,18 @@ static struct lane *__self(const char *call)
 
 int pl_go_named(void (*fn)(void *arg), void *arg, const char *name)
 {
-	return lane_go(self(), fn, arg, name);
+	return fn ? lane_go(self(), fn, arg, name) : -EINVAL;
 }
 
 int pl_go_movable_named(void (*fn)(void *arg), void *arg, const char *name)
 {
-	return lane_go_movable(self(), fn, arg, name);
+	return fn ? lane_go_movable(self(), fn, arg, name) : -EINVAL;
 }
 
 int pl_go_on_named(unsigned lane, void (*fn)(void *arg), void *arg, const char *name)
 {
 	(void)self();
-	return lane_group_go(lane, fn, arg, name);
+	return fn ? lane_group_go(lane, fn, arg, name) : -EINVAL;
 }
 
 unsigned pl_lane_index(void)

@@ -21,6 +21,8 @@ PL_API int pl_key_make(void (*destroy)(void *value), unsigned *ret_key)
 {
 	unsigned key = READ_ONCE(nr_claimed), done;
 
+	if (!ret_key)
+		return -EINVAL;
 	do
 		if (key == PL_KEYS_MAX)
 			return -EAGAIN;

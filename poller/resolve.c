@@ -91,13 +91,16 @@ static bool is_v6(const char *host)
 
 PL_API int pl_resolve(const char *host, uint16_t port, struct pl_addr *addrs, size_t max)
 {
-	size_t len = strlen(host);
 	struct lane *l = lane_self();
 	struct in_addr v4;
 	struct resolve *r;
+	size_t len;
 	int ret;
 
-	if (max == 0 || len > HOST_MAX)
+	if (!host || !addrs || max == 0)
+		return -EINVAL;
+	len = strnlen(host, HOST_MAX + 1);
+	if (len > HOST_MAX)
 		return -EINVAL;
 	if (inet_pton(AF_INET, host, &v4) == 1) {
 		addrs[0] = (struct pl_addr){.family = PL_AF_INET, .port = port, .v4 = v4.s_addr};

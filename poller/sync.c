@@ -89,6 +89,8 @@ PL_API int pl_mutex_try_lock(struct pl_mutex *m)
 {
 	unsigned old = 0;
 
+	if (unlikely(!m))
+		return -EINVAL;
 	return __atomic_compare_exchange_n(&m->word, &old, MUTEX_LOCKED, false, __ATOMIC_ACQUIRE,
 					   __ATOMIC_RELAXED)
 		       ? 0
@@ -138,9 +140,9 @@ static NOINLINE int mutex_lock_slow(struct pl_mutex *m, bool always)
 
 PL_API int pl_mutex_lock(struct pl_mutex *m)
 {
-	if (likely(pl_mutex_try_lock(m) == 0))
-		return 0;
-	return mutex_lock_slow(m, false);
+	int err = pl_mutex_try_lock(m);
+
+	return likely(err != -EBUSY) ? err : mutex_lock_slow(m, false);
 }
 
 void mutex_lock_always(struct pl_mutex *m)
@@ -154,6 +156,8 @@ PL_API void pl_mutex_unlock(struct pl_mutex *m)
 	struct pl_waiter *w = NULL;
 	unsigned old = MUTEX_LOCKED;
 
+	if (unlikely(!m))
+		BUG("pl_mutex_unlock: the mutex is NULL");
 	while (!__atomic_compare_exchange_n(&m->word, &old, 0, false, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED)) {
 		if (!(old & MUTEX_LOCKED))
@@ -196,9 +200,12 @@ static bool group_over(struct pl_wait_group *wg, int old)
 
 PL_API int pl_wait_group_add(struct pl_wait_group *wg, int delta)
 {
-	int old = READ_ONCE(wg->n);
 	int64_t new;
+	int old;
 
+	if (!wg)
+		return -EINVAL;
+	old = READ_ONCE(wg->n);
 	for (;;) {
 		new = (int64_t)old + delta;
 		if (new < 0 || new > INT_MAX)
@@ -232,10 +239,14 @@ static bool group_enter(struct sync_wait *sw)
 
 PL_API int pl_wait_group_wait(struct pl_wait_group *wg)
 {
-	struct sync_wait sw = {.enter = group_enter, .obj = wg, .q = &wg->q, .lock = &wg->lock};
+	struct sync_wait sw = {.enter = group_enter, .obj = wg};
 	bool over;
 	int err;
 
+	if (!wg)
+		return -EINVAL;
+	sw.q = &wg->q;
+	sw.lock = &wg->lock;
 	spin_lock(&wg->lock);
 	over = __atomic_load_n(&wg->n, __ATOMIC_ACQUIRE) == 0;
 	spin_unlock(&wg->lock);
@@ -253,6 +264,8 @@ PL_API int pl_once_do(struct pl_once *o, void (*fn)(void *arg), void *arg)
 {
 	int err;
 
+	if (unlikely(!o || !fn))
+		return -EINVAL;
 	if (likely(__atomic_load_n(&o->done, __ATOMIC_ACQUIRE)))
 		return 0;
 	err = pl_mutex_lock(&o->m);

@@ -122,6 +122,8 @@ PL_API int pl_rwmutex_rlock(struct pl_rwmutex *m)
 {
 	unsigned word;
 
+	if (unlikely(!m))
+		return -EINVAL;
 	return likely(rw_try(m, false, &word)) ? 0 : rw_lock_slow(m, false);
 }
 
@@ -129,13 +131,18 @@ PL_API int pl_rwmutex_lock(struct pl_rwmutex *m)
 {
 	unsigned word;
 
+	if (unlikely(!m))
+		return -EINVAL;
 	return likely(rw_try(m, true, &word)) ? 0 : rw_lock_slow(m, true);
 }
 
 PL_API void pl_rwmutex_runlock(struct pl_rwmutex *m)
 {
-	unsigned old = READ_ONCE(m->word);
+	unsigned old;
 
+	if (unlikely(!m))
+		BUG("pl_rwmutex_runlock: the rwmutex is NULL");
+	old = READ_ONCE(m->word);
 	do {
 		if (old < RW_READER)
 			bug_misuse("pl_rwmutex_runlock: it is not locked for reading");
@@ -151,6 +158,8 @@ PL_API void pl_rwmutex_unlock(struct pl_rwmutex *m)
 {
 	unsigned old = RW_WRITER;
 
+	if (unlikely(!m))
+		BUG("pl_rwmutex_unlock: the rwmutex is NULL");
 	if (__atomic_compare_exchange_n(&m->word, &old, 0, false, __ATOMIC_RELEASE,
 					__ATOMIC_RELAXED))
 		return;
@@ -205,6 +214,8 @@ PL_API int pl_cond_wait(struct pl_cond *c, struct pl_mutex *m)
 	struct cond_wait cw = {.c = c, .m = m, .w = {.wait = &cw.wt}};
 	int err;
 
+	if (!c || !m)
+		return -EINVAL;
 	if (!g)
 		return -EXDEV;
 	err = ctx_pending(g);
@@ -225,6 +236,8 @@ PL_API void pl_cond_signal(struct pl_cond *c)
 {
 	struct pl_waiter *w;
 
+	if (!c)
+		BUG("pl_cond_signal: the condition is NULL");
 	spin_lock(&c->lock);
 	w = waitq_take(&c->q, NULL);
 	spin_unlock(&c->lock);
@@ -236,6 +249,8 @@ PL_API void pl_cond_broadcast(struct pl_cond *c)
 {
 	struct pl_waiter *w, *woken = NULL, **tail = &woken;
 
+	if (!c)
+		BUG("pl_cond_broadcast: the condition is NULL");
 	spin_lock(&c->lock);
 	while ((w = waitq_take(&c->q, NULL))) {
 		w->next = NULL;

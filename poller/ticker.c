@@ -54,7 +54,7 @@ PL_API int pl_ticker_make(int64_t delay, int64_t period, struct pl_ticker **ret_
 	struct pl_ticker *t;
 	int err;
 
-	if (delay < 0 || period < 0)
+	if (!ret_ticker || delay < 0 || period < 0)
 		return -EINVAL;
 	if (!l)
 		return -EXDEV;
@@ -84,6 +84,8 @@ PL_API struct pl_chan *pl_ticker_chan(struct pl_ticker *t)
 
 PL_API int pl_ticker_stop(struct pl_ticker *t)
 {
+	if (!t)
+		return -EINVAL;
 	if (t->lane != lane_self())
 		return -EXDEV;
 	gtimer_stop(&t->lane->timers, &t->timer);

@@ -29,19 +29,20 @@ extern "C" {
  * arg may lie on the caller's stack: the end of the goroutine's ctx takes the call back only as
  * long as no thread has begun it (-ECANCELED, -ETIME: fn does not run); one that runs is waited
  * for, also by the lane's end (which says so on stderr, in one line, when it takes a second). 0: fn has run; -EAGAIN no thread could be started; -ENOMEM;
- * -EXDEV the caller is no goroutine. */
+ * -EXDEV the caller is no goroutine; -EINVAL fn NULL. */
 PL_API int pl_blocking(void (*fn)(void *arg), void *arg);
 
 /* pl_blocking_drop - the same for an arg that can be left behind: the end of the ctx makes the
  * call return at once. After -ECANCELED and -ETIME arg is not the caller's any more: drop(arg) has
- * been called, or will be on a thread of the pool once fn is through. After all else it is. */
+ * been called, or will be on a thread of the pool once fn is through. After all else it is, also
+ * after -EINVAL, fn or drop NULL. */
 PL_API int pl_blocking_drop(void (*fn)(void *arg), void *arg, void (*drop)(void *arg));
 
 /* pl_resolve - the IPv4 addresses of host (a name, or an address, which needs no pool), each with
  * `port`, into addrs[max], in the order of the system's resolver. How many (<= max); -ENOENT no
  * such host, or it has no address; -EAFNOSUPPORT an IPv6 address, or a host that has no others;
- * -EAGAIN the resolver does not answer; -ENODEV a name in virtual time; -EINVAL max 0, a name longer
- * than 255 or with a port; -ENOMEM; -EIO; -ECANCELED, -ETIME the goroutine's ctx ended. */
+ * -EAGAIN the resolver does not answer; -ENODEV a name in virtual time; -EINVAL max 0, a NULL, a name
+ * longer than 255 or with a port; -ENOMEM; -EIO; -ECANCELED, -ETIME the goroutine's ctx ended. */
 PL_API int pl_resolve(const char *host, uint16_t port, struct pl_addr *addrs, size_t max);
 
 #ifdef __cplusplus

@@ -31,7 +31,7 @@ struct pl_chan;
 #define PL_CHAN_BYTES_MAX ((size_t)1 << 31)
 
 /* pl_chan_make - cap elements of elem_size bytes (0: signals without content). 0; -ENOMEM;
- * -EINVAL unknown flags, or the buffer exceeds PL_CHAN_BYTES_MAX; -EXDEV without PL_CHAN_SHARED
+ * -EINVAL unknown flags, ret_chan NULL, or the buffer exceeds PL_CHAN_BYTES_MAX; -EXDEV without PL_CHAN_SHARED
  * and on no lane. The caller owns one reference of *ret_chan. */
 PL_API int pl_chan_make(size_t elem_size, size_t cap, unsigned flags, struct pl_chan **ret_chan);
 /* pl_chan_hold, pl_chan_put - one reference more, one less (NULL: nothing); the last put frees it
@@ -42,7 +42,8 @@ PL_API struct pl_chan *pl_chan_hold(struct pl_chan *c);
 PL_API void pl_chan_put(struct pl_chan *c);
 
 /* pl_chan_send - copy elem_size bytes from elem; parks until a receiver or the buffer takes them.
- * 0; -EPIPE closed, before or while it waited; the common errors. */
+ * 0; -EPIPE closed, before or while it waited; -EINVAL elem NULL and elem_size not 0; the common
+ * errors. */
 PL_API int pl_chan_send(struct pl_chan *c, const void *elem);
 /* pl_chan_recv - into elem (NULL: thrown away); parks until there is one. 1; 0 closed and empty,
  * elem is zeroed; the common errors. */
@@ -55,7 +56,8 @@ PL_API int pl_chan_try_recv(struct pl_chan *c, void *elem);
  * 0; -EBADF closed already; -EINVAL NULL; -EXDEV. */
 PL_API int pl_chan_close(struct pl_chan *c);
 
-/* Elements that wait in the buffer, and how many may; of a shared channel any thread may ask. */
+/* Elements that wait in the buffer, and how many may (0 of NULL); of a shared channel any thread may
+ * ask. */
 PL_API size_t pl_chan_len(const struct pl_chan *c);
 PL_API size_t pl_chan_cap(const struct pl_chan *c);
 
@@ -80,8 +82,8 @@ struct pl_select_case {
  * pl_select - one of cases[n], chosen uniformly at random among those that are ready (by the
  * lane's own generator, so that virtual time replays); parks until one is, unless or_default:
  * then -EAGAIN (Go's default branch). The index of the chosen case, whose ret is set; -EINVAL
- * n > PL_SELECT_MAX or an op that is none; the common errors. Without any case that can get ready it parks until the
- * goroutine's ctx ends.
+ * n > PL_SELECT_MAX, an op that is none, cases NULL and n not 0, or a send lacks its elem; the
+ * common errors. Without any case that can get ready it parks until the goroutine's ctx ends.
  */
 PL_API int pl_select(struct pl_select_case *cases, unsigned n, bool or_default);
 

@@ -16,7 +16,8 @@
  * the earliest the memory may be a new conn's, on which the call then acts, as one does on an fd's
  * number. Once pl_run() has returned no conn may be handed to any call.
  *
- * Errors common to all calls: -EBADF closed (before or during the call); -ETIME the
+ * Errors common to all calls: -EBADF closed (before or during the call); -EINVAL c or another
+ * pointer is NULL (a buffer of length 0 may be); -ETIME the
  * deadline passed (TCP's own -ETIMEDOUT stays distinct); -ECONNRESET the peer reset;
  * -EPIPE a write after that, or after pl_shutdown (no SIGPIPE); -EHOSTUNREACH, -ENETUNREACH;
  * -ECANCELED or -ETIME the goroutine's ctx ended (ctx.h): all calls that can wait, but not
@@ -65,9 +66,10 @@ struct pl_conn;
 PL_API const char *pl_strerror(int err);
 
 /* pl_addr_parse - "10.0.0.1:7" or ":7" (any address). 0; -EINVAL; -EAFNOSUPPORT an IPv6
- * address. Host names are not resolved. *ret_addr is untouched on failure. */
+ * address. Host names are not resolved. *ret_addr is untouched on failure. NULL: -EINVAL. */
 PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr);
-/* pl_addr_format - "10.0.0.1:7" into buf (22 bytes suffice for IPv4); returns buf. */
+/* pl_addr_format - "10.0.0.1:7" into buf (22 bytes suffice for IPv4), "?" if a is NULL; returns buf,
+ * which is untouched if it is NULL or size 0. */
 PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size);
 
 /* pl_listen - backlog < 1 means 1024. 0; -EADDRINUSE; -EADDRNOTAVAIL; -EINVAL no such net; -EMFILE;
@@ -128,7 +130,7 @@ PL_API int pl_shutdown(struct pl_conn *c, int how);
  * IPv4, -EINVAL a direction that the fd is not open for.
  */
 PL_API int pl_adopt(int fd, unsigned flags, struct pl_conn **ret_conn);
-/* pl_conn_fd - the fd below c, borrowed until pl_close; -EBADF; -EOPNOTSUPP as for
+/* pl_conn_fd - the fd below c, borrowed until pl_close; -EBADF; -EINVAL NULL; -EOPNOTSUPP as for
  * pl_raw_read. */
 PL_API int pl_conn_fd(const struct pl_conn *c);
 

@@ -29,11 +29,11 @@ extern "C" {
 
 struct pl_ctx;
 
-/* pl_ctx_with_cancel - a ctx below parent (NULL: the background). 0; -ENOMEM. The caller owns
+/* pl_ctx_with_cancel - a ctx below parent (NULL: the background). 0; -ENOMEM; -EINVAL. The caller owns
  * one reference of *ret_ctx; born ended if parent is. */
 PL_API int pl_ctx_with_cancel(struct pl_ctx *parent, struct pl_ctx **ret_ctx);
 /* pl_ctx_with_deadline - the same, which ends by itself with -ETIME once pl_now() is `deadline`
- * (absolute ns; 0 none), or with parent's deadline if that is earlier. 0; -ENOMEM; -EXDEV the
+ * (absolute ns; 0 none), or with parent's deadline if that is earlier. 0; -ENOMEM; -EINVAL; -EXDEV the
  * caller is on no lane. */
 PL_API int pl_ctx_with_deadline(struct pl_ctx *parent, uint64_t deadline, struct pl_ctx **ret_ctx);
 /* pl_ctx_hold, pl_ctx_put - one reference more, one less (NULL: nothing). Children and the
@@ -63,7 +63,7 @@ PL_API void pl_ctx_leave(struct pl_ctx *outer);
 /* pl_ctx_self - the ctx of the calling goroutine, borrowed; NULL the background. */
 PL_API struct pl_ctx *pl_ctx_self(void);
 
-/* pl_go_ctx - pl_go() in ctx, which the goroutine holds until it ends. 0; -ENOMEM. */
+/* pl_go_ctx - pl_go() in ctx, which the goroutine holds until it ends. 0; -ENOMEM; -EINVAL fn NULL. */
 #define pl_go_ctx(ctx, fn, arg) pl_go_ctx_named((ctx), (fn), (arg), #fn)
 PL_API int pl_go_ctx_named(struct pl_ctx *ctx, void (*fn)(void *arg), void *arg, const char *name);
 

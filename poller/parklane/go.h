@@ -3,6 +3,10 @@
  * Goroutines: start, yield, sleep, the lane's clock. Every call here runs on a lane,
  * inside a goroutine, unless it says otherwise.
  *
+ * NULL where a call of any of Parklane's headers needs a pointer is -EINVAL; a call that returns
+ * nothing ends the program with a line that names it, but to put or free NULL does nothing. What may
+ * be NULL says so; an arg of the program's own always, and `name`.
+ *
  * From C++: the function that a goroutine starts with is noexcept (an exception that leaves it
  * ends the program); within a goroutine exceptions work, but no call that parks may be made
  * inside of a catch block or of a destructor that an exception runs: the runtime keeps those per
@@ -29,15 +33,16 @@ extern "C" {
 /* pl_go - start fn(arg) as a goroutine of the current lane; it runs from the next turn on.
  * name, of all pl_go*_named(), is borrowed for as long as the program's lanes run, not only while
  * the goroutine lives: stat and dumps tell of it afterwards. A literal, most simply.
- * 0; -ENOMEM no stack or memory (never silent). */
+ * NULL: "?". 0; -ENOMEM no stack or memory (never silent); -EINVAL fn NULL. */
 #define pl_go(fn, arg) pl_go_named((fn), (arg), #fn)
 PL_API int pl_go_named(void (*fn)(void *arg), void *arg, const char *name);
 
 /*
  * Lanes: one thread and one cpu each, which share nothing. pl_nr_lanes - how many there are;
  * pl_lane_index - the current one's number, from 0; pl_go_on - start fn(arg) on lane `lane`, and
- * park until it stands in that lane's queue. 0; -ENOMEM; -EINVAL no such lane; -ECANCELED or -ETIME
- * (another lane only) the caller's ctx ended first (ctx.h): fn is not started. A connection, a
+ * park until it stands in that lane's queue. 0; -ENOMEM; -EINVAL no such lane, or fn NULL;
+ * -ECANCELED or -ETIME (another lane only) the caller's ctx ended first (ctx.h): fn is not
+ * started. A connection, a
  * listener too, belongs to the lane whose goroutine made it: a server starts a goroutine that
  * listens on each (on the same port), and the device or the kernel shares clients out.
  */
@@ -52,7 +57,7 @@ PL_API int pl_go_on_named(unsigned lane, void (*fn)(void *arg), void *arg, const
  * one dialled or accepted over io_uring. Its first call on such a connection (or listener, or dial) binds it to the
  * lane where it then is, for life; on one of another lane that call is -EXDEV. Kernel connections
  * over epoll, and adopted fds, it may use from anywhere. Between two calls that may park, nothing thread-local must
- * be held (errno neither). 0; -ENOMEM.
+ * be held (errno neither). 0; -ENOMEM; -EINVAL fn NULL.
  */
 #define pl_go_movable(fn, arg) pl_go_movable_named((fn), (arg), #fn)
 PL_API int pl_go_movable_named(void (*fn)(void *arg), void *arg, const char *name);

@@ -17,7 +17,7 @@ extern "C" {
 /* pl_key_make - a new key, for the whole process and for good. destroy(value), unless NULL, is
  * called inside a goroutine that ends with a value other than NULL, and may use all calls; it is
  * not called for those that are still alive when their lane is destroyed. Any thread. 0; -EAGAIN
- * all PL_KEYS_MAX are taken. */
+ * all PL_KEYS_MAX are taken; -EINVAL ret_key NULL. */
 PL_API int pl_key_make(void (*destroy)(void *value), unsigned *ret_key);
 /* pl_local_set - the calling goroutine's value of key; the old one is not destroyed. 0; -EINVAL
  * no such key; -ENOMEM; -EXDEV the caller is no goroutine. */

@@ -47,7 +47,7 @@ struct pl_options {
  * pl_run - open the device, make the lanes, the first of them on the calling thread, run
  * main_fn(arg) as its first goroutine, and return when that returns (others are ended) or on
  * pl_lane_stop(). 0 or -errno; what went wrong and what to do is in pl_last_error(). -EBUSY the caller
- * is a goroutine, or its thread runs lanes already.
+ * is a goroutine, or its thread runs lanes already; -EINVAL also for opt or main_fn NULL.
  * Meanwhile `parklane stat --pid` can look into the process's first lane: a thread without
  * signals answers on PID.sock in /run/parklane, where that cannot be written in
  * $XDG_RUNTIME_DIR/parklane or /tmp/parklane-UID.
@@ -70,8 +70,8 @@ PL_API int pl_run_named(const struct pl_options *opt, void (*main_fn)(void *arg)
 PL_API const char *pl_last_error(void);
 
 /* pl_options_argv - fill opt from --epoll, --uring, --dev, --ip ... of argv (argv[0] skipped), by
- * their full names; returns the index of the first argument it does not know, or -EINVAL with
- * pl_last_error(). */
+ * their full names; returns the index of the first argument it does not know, or -EINVAL (a NULL, too)
+ * with pl_last_error(). */
 PL_API int pl_options_argv(struct pl_options *opt, int argc, char **argv);
 
 /* pl_options_main - pl_options_argv for a program without arguments of its own: what it does

@@ -11,7 +11,7 @@
  * knows who has it: set such an object to all zeroes before it is used again.
  *
  * Waiting calls return 0, or -ECANCELED or -ETIME if the goroutine's ctx ended (ctx.h): outside
- * of a ctx they cannot fail. What need not wait succeeds also in a ctx that has ended. -EXDEV:
+ * of a ctx they cannot fail. -EINVAL a NULL; it ends the program in calls that return nothing. What need not wait succeeds also in a ctx that has ended. -EXDEV:
  * it would have to wait, and the caller is no goroutine. Everything that wakes others works on
  * any thread.
  */

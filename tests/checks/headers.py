@@ -3,7 +3,7 @@
 """Each header compiles alone (style rule 24), with the compiler's own view of the project.
 
 usage: headers.py [--no-dpdk] CC [ARG...]. Public headers are tried as C++ too: they promise
-extern "C", and -errnos that pl_strerror() explains.
+extern "C", -errnos that pl_strerror() explains, and an answer to NULL that a test knows.
 """
 
 import os
@@ -33,6 +33,17 @@ def without_text():
     return bad
 
 
+def without_null():
+    """Public calls with a pointer among their parameters that tests/unit/test_null.c makes not."""
+    made, bad = read('tests/unit/test_null.c'), []
+    for path in sources(('.h',), ('poller/parklane',)):
+        text = re.sub(r'/\*.*?\*/', '', read(path), flags=re.S)
+        for name, params in re.findall(r'\bPL_API [^;(]*?(\w+)\(((?:[^()]|\([^()]*\))*)\);', text):
+            if '*' in params and not re.search(r'\b%s\(' % name, made):
+                bad.append('%s: %s() is called with no NULL in test_null.c' % (path, name))
+    return bad
+
+
 def main():
     args = sys.argv[1:]
     has_dpdk = '--no-dpdk' not in args
@@ -45,6 +56,7 @@ def main():
         for flag in cflags:
             flags += ['-isystem', flag[2:]] if flag.startswith('-I') else [flag]
     tap.case('test_header_errnos_all_have_a_text', without_text())
+    tap.case('test_header_calls_are_all_tried_with_null', without_null())
     for path in sources(('.h',), ('stack', 'poller', 'drivers', 'apps')):
         name = path.replace('/', '_').replace('.h', '').replace('-', '_')
         if not has_dpdk and 'rte_' in read(path):

@@ -108,7 +108,7 @@ static void reads(void)
 
 static void starts(void)
 {
-	(void)pl_go_named(NULL, NULL, "none");
+	(void)pl_go_named(starts_shell, NULL, "none");
 }
 
 static void closes(void)
