@@ -41,7 +41,7 @@ static __attribute__((noreturn)) void die(const char *msg)
 
 void bug_fatal(const char *file, int line, const char *what)
 {
-	char msg[256];
+	char msg[256] = ""; /* -O0 would warn of the bound into it */
 	const char *end = msg + sizeof(msg) - 1;
 	char *p = put_str(msg, end, "parklane: BUG at ");
 
@@ -56,7 +56,7 @@ void bug_fatal(const char *file, int line, const char *what)
 
 void bug_misuse(const char *what)
 {
-	char msg[256];
+	char msg[256] = ""; /* -O0 would warn of the bound into it */
 	const char *end = msg + sizeof(msg) - 1;
 	char *p = put_str(msg, end, "parklane: a mistake of the program's: ");
 
