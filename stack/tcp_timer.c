@@ -22,6 +22,9 @@ void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay)
 	tp->pending = (uint8_t)what;
 	if (what == TCP_PEND_NONE) {
 		tp->rto_deadline = 0;
+		/* what is unsent loses its timer: the output step sends, or arms the persist timer */
+		if (tp->send_head)
+			tcp_output_mark(tp);
 		return;
 	}
 	tp->rto_deadline = st->now + delay;
