@@ -78,10 +78,12 @@ static json_t *addr_json(const struct sk_addr *a)
 }
 
 /* The numbers of a socket, under their names in the answer. */
+/* clang-format off */
 #define SOCK_NUMBERS(X)                                                                            \
 	X(recv_q) X(send_q) X(in_flight) X(not_sent) X(lost) X(cwnd) X(ssthresh) X(srtt_us)        \
 	X(rttvar_us) X(min_rtt_us) X(rto_us) X(mss) X(snd_wnd) X(rcv_wnd) X(rcvbuf) X(sndbuf)      \
 	X(bytes_in) X(bytes_out) X(retrans) X(busy_us) X(window_us) X(sndbuf_us)
+/* clang-format on */
 
 static json_t *socket_json(const struct stack_sock_info *k, unsigned lane)
 {

@@ -147,12 +147,12 @@ struct stack_sock_info {
 	uint64_t bytes_in, bytes_out, retrans;
 	const char *ca; /* the congestion control's name */
 	uint32_t rttvar_us, min_rtt_us;
-	uint32_t snd_wnd, rcv_wnd;            /* bytes */
-	uint32_t in_flight, not_sent, lost;   /* bytes of send_q: sent, not yet sent, deemed lost */
-	uint32_t rcvbuf, sndbuf;              /* bytes of truesize */
-	uint64_t busy_us;                     /* with something to send or in flight, of it: */
-	uint64_t window_us;                   /* the peer's window was shut */
-	uint64_t sndbuf_us;                   /* all was sent, and the writer waited for room */
+	uint32_t snd_wnd, rcv_wnd;          /* bytes */
+	uint32_t in_flight, not_sent, lost; /* bytes of send_q: sent, not yet sent, deemed lost */
+	uint32_t rcvbuf, sndbuf;            /* bytes of truesize */
+	uint64_t busy_us;                   /* with something to send or in flight, of it: */
+	uint64_t window_us;                 /* the peer's window was shut */
+	uint64_t sndbuf_us;                 /* all was sent, and the writer waited for room */
 };
 
 /* stack_for_each_sock - call fn for every socket; owner lane only; fn returns false to

@@ -79,7 +79,8 @@ static bool tcp_rcv_fast(struct tcp_sock *tp, struct sk_buff *skb)
 	if (cb->seq != tp->rcv_nxt || skb->len > tcp_receive_window(tp))
 		return false;
 	/* no disorder on either side, no mark to tell of, nobody shut down the receiving side */
-	if ((tp->ca_state | tp->ece_owed) != TCP_CA_OPEN || !skb_queue_empty(&tp->ofo_queue) || tp->sk.sk_shutdown)
+	if ((tp->ca_state | tp->ece_owed) != TCP_CA_OPEN || !skb_queue_empty(&tp->ofo_queue) ||
+	    tp->sk.sk_shutdown)
 		return false;
 	/* an ACK of what we sent and no more; a bare duplicate is for the slow path */
 	acks_new = after(cb->ack_seq, tp->snd_una);

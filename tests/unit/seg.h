@@ -70,7 +70,7 @@ struct seg {
 	uint16_t urg;
 	bool no_ts; /* in: leave the timestamp away */
 	bool bad_csum;
-	uint8_t tos; /* of the IP header */
+	uint8_t tos;           /* of the IP header */
 	bool ts;               /* out: had one */
 	uint32_t tsval, tsecr; /* in: 0 = the conn's */
 	unsigned nr_sacks;
