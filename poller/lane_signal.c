@@ -26,8 +26,8 @@ static void default_action(int sig)
 	sigaction(sig, &dfl, NULL);
 }
 
-/* overflowed - whose guard addr lies in: the running one's, or NULL. */
-static struct g *overflowed(uintptr_t addr)
+/* guard_owner - the g below whose stack addr lies, in its guard; NULL: nobody's. */
+static struct g *guard_owner(uintptr_t addr)
 {
 	struct lane *l = lane_self();
 	struct sched *s;
@@ -41,20 +41,35 @@ static struct g *overflowed(uintptr_t addr)
 	return slot >= 0 && in_guard ? sched_of_slot(s, (uint32_t)slot) : NULL;
 }
 
+/* say_guard - the running g touched owner's guard: its own by running out of stack, another's by a
+ * stray pointer. Returns the g that ran. */
+static const struct g *say_guard(const struct g *owner)
+{
+	const struct g *cur = lane_self()->sched.cur;
+
+	if (cur == owner) {
+		words_goroutine_num(owner, ": stack overflow, its stack has ",
+				    (uint64_t)(owner->stack.hi - owner->stack.lo) / 1024,
+				    " KiB: see pl_options.stack_kib");
+		return cur;
+	}
+	words_goroutine(cur, " touched the guard of another goroutine's stack:");
+	words_goroutine(owner, " has that stack");
+	return cur;
+}
+
 /* explained - has it been said why addr faulted? */
 static bool explained(uintptr_t addr)
 {
 	bool in_child = lane_forked_at(addr);
-	const struct g *g = in_child ? lane_forked() : overflowed(addr);
+	const struct g *g = in_child ? lane_forked() : guard_owner(addr);
 
 	if (!g)
 		return false;
 	if (in_child)
 		words_goroutine(g, LANE_FORK_RULE);
 	else
-		words_goroutine_num(g, ": stack overflow, its stack has ",
-				    (uint64_t)(g->stack.hi - g->stack.lo) / 1024,
-				    " KiB: see pl_options.stack_kib");
+		g = say_guard(g);
 	words_frames(g, true);
 	return true;
 }

@@ -17,7 +17,7 @@
 #include <unwind.h>
 
 #include "poller/coro.h"
-#include "poller/lane.h"
+#include "poller/lane_int.h"
 #include "poller/sched.h"
 
 struct pingpong {
@@ -378,6 +378,24 @@ static void big_frame(void *arg)
 	deep(frame[0]);
 }
 
+static void waits(void *arg)
+{
+	(void)arg;
+	sched_sleep(1000000000);
+}
+
+/* A stray pointer: one byte below the stack of a g that is parked. */
+static void strays(void *arg)
+{
+	struct lane *l = lane_self();
+
+	(void)arg;
+	if (lane_go(l, waits, NULL, "bystander"))
+		_exit(5);
+	sched_yield_();
+	*(volatile char *)(coro_arena_stack(&l->sched.arena, 1).lo - 1) = 1;
+}
+
 static void null_write(void *arg)
 {
 	/* In assembly, so that no sanitizer has a word to say first. arg is NULL. */
@@ -441,6 +459,18 @@ Test(coro, test_coro_overflow_names_the_goroutine_and_dies)
 	int status = run_child(overflows, SIG_DFL, out, sizeof(out));
 
 	cr_assert(strstr(out, "deep_one") && strstr(out, "stack overflow"), "said: %s", out);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "status %x", status);
+}
+
+Test(coro, test_coro_touch_of_anothers_guard_names_who_did_it)
+{
+	char out[4096];
+	int status = run_child(strays, SIG_DFL, out, sizeof(out));
+
+	cr_assert(strstr(out, "(deep_one) touched the guard of another") &&
+			  strstr(out, "(bystander) has that stack") && strstr(out, "strays") &&
+			  !strstr(out, "overflow"),
+		  "said: %s", out);
 	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "status %x", status);
 }
 
