@@ -82,6 +82,30 @@ Test(tcp_rack, test_rack_6_2_one_sack_waits_a_quarter_rtt)
 	bench_end(&b);
 }
 
+/* parklane sim --seed 1653 at 457c54f: bytes behind a small window were left without any timer. */
+Test(tcp_rack, test_rack_timer_with_nothing_out_leaves_the_persist_timer)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c);
+	send_full(&c, 0, 4);
+	bench_run(&b, RTT);
+	sack(&c, at(0), at(3), at(4));
+	expect_none(&b);
+	cr_assert_eq(conn_tp(&c)->pending, TCP_PEND_REO);
+	cr_assert_eq(conn_write(&c, at(4), MSS), MSS);
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(4), .win = 10);
+	/* the timer that stood for what is acknowledged now may still run out */
+	conn_tp(&c)->pending = TCP_PEND_REO;
+	bench_run(&b, RTT);
+	expect_none(&b);
+	cr_assert_eq(conn_tp(&c)->pending, TCP_PEND_PROBE);
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(4));
+	expect(&c, ACK, at(4), 1, MSS);
+	bench_end(&b);
+}
+
 Test(tcp_rack, test_rack_6_2_on_a_long_path_the_look_is_4_ms_late_at_most)
 {
 	struct bench b;
