@@ -82,7 +82,8 @@ void bench_begin(struct bench *b, const struct stack_config *cfg, unsigned nr_sk
 		c = *cfg;
 	else
 		stack_config_init(&c);
-	memset(c.seed, 42, sizeof(c.seed));
+	if (!c.seed[0]) /* the default */
+		memset(c.seed, 42, sizeof(c.seed));
 	b->now = 5 * NSEC_PER_SEC;
 	b->pool = skb_heap_pool_create(nr_skbs, 2048);
 	b->f = calloc(1, sizeof(*b->f));
