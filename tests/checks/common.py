@@ -38,6 +38,20 @@ def strip_comments(text):
     return TOKEN.sub(blank, text)
 
 
+def defines(path, name):
+    """Does this C file define the function: its name on a line that begins with its type?"""
+    return re.search(r'^[a-zA-Z_][\w\s*(),]*?\b%s\(' % re.escape(name), strip_comments(read(path)),
+                     re.M)
+
+
+def unit_tests():
+    """The full name of each Criterion test."""
+    found = set()
+    for path in sources(('.c', '.h'), ('tests',)):
+        found |= set(re.findall(r'\bTest\(\w+,\s*(test_\w+)', read(path)))
+    return found
+
+
 class Tap:
     """One case after another; finish() gives the exit status."""
 

@@ -6,7 +6,7 @@ function and test that it names exists."""
 import os
 import re
 
-from common import ROOT, Tap, read, sources, strip_comments
+from common import ROOT, Tap, defines, read, sources, unit_tests
 
 LAST = 56
 # What may deliberately differ from Go must say so.
@@ -22,10 +22,9 @@ def rows():
 
 def tests():
     """Every test by its full name."""
-    found = set()
+    found = unit_tests()
     for path in sources(('.c', '.h'), ('tests',)):
         text = read(path)
-        found |= set(re.findall(r'\bTest\(\w+,\s*(test_\w+)', text))
         found |= {'test_netpoll_' + n for n in re.findall(r'^BOTH(?:_FATAL)?\((\w+)\)', text, re.M)}
         if path.endswith('conn_suite.h'):
             found |= {'conn_case_' + n for n in re.findall(r'\bX\((\w+)\)', text)}
@@ -38,9 +37,7 @@ def place_fault(place):
     path, _, name = place.partition(':')
     if not os.path.isfile(os.path.join(ROOT, path)):
         return 'no file ' + path
-    # a definition: the name at the start of a line, behind its type
-    if not re.search(r'^[a-zA-Z_][\w\s*(),]*?\b%s\(' % re.escape(name), strip_comments(read(path)),
-                     re.M):
+    if not defines(path, name):
         return '%s defines no %s()' % (path, name)
     return None
 
