@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The library as a stranger meets it: installed, found by pkg-config, the README's program.
 
-usage: install.py BUILD CC. Prints TAP.
+usage: install.py BUILD CC.... Prints TAP; CC may be several words, such as ccache cc.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-BUILD, CC = os.path.abspath(sys.argv[1]), sys.argv[2]
+BUILD, CC = os.path.abspath(sys.argv[1]), sys.argv[2:]
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLE = os.path.join(SOURCE, 'apps/example/echo.c')
 VISITS = os.path.join(SOURCE, 'apps/example/visits.c')
@@ -108,7 +108,7 @@ def environment(root):
 def build_and_run(root):
     flags = subprocess.run(['pkg-config', '--cflags', '--libs', 'parklane'], env=environment(root),
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
-    p = subprocess.run([CC, EXAMPLE, '-o', os.path.join(root, 'first')] + flags.split(),
+    p = subprocess.run(CC + [EXAMPLE, '-o', os.path.join(root, 'first')] + flags.split(),
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if p.returncode:
         return [flags, p.stdout.decode()]
@@ -122,7 +122,7 @@ def static_library(root):
     """The README's line: libparklane.a within the program, DPDK shared."""
     with open(os.path.join(SOURCE, 'README.md')) as f:
         line = next(k.strip() for k in f if '-l:libparklane.a' in k)
-    line = line.replace('cc echo.c -o echo', '%s %s -o %s/static' % (CC, EXAMPLE, root))
+    line = line.replace('cc echo.c -o echo', '%s %s -o %s/static' % (' '.join(CC), EXAMPLE, root))
     p = subprocess.run(['sh', '-c', line], env=environment(root), stdout=subprocess.PIPE,
                        stderr=subprocess.STDOUT)
     if p.returncode:
