@@ -167,12 +167,7 @@ int __chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send)
 }
 
 #if !defined(__x86_64__)
-int pl_chan_send_wait(struct pl_chan *c, void *elem, struct g *g, bool send)
-{
-	return NOT_LAST(__chan_wait_local(c, elem, g, send));
-}
-
-int pl_chan_recv_wait(struct pl_chan *c, void *elem, struct g *g, bool send)
+int pl_chan_wait(struct pl_chan *c, void *elem, struct g *g, bool send)
 {
 	return NOT_LAST(__chan_wait_local(c, elem, g, send));
 }
@@ -269,7 +264,7 @@ PL_API int pl_chan_send(struct pl_chan *c, const void *elem)
 	g = l->sched.cur;
 	ret = chan_try_send(c, elem, &wake);
 	if (ret == -EAGAIN)
-		return pl_chan_send_wait(c, (void *)elem, g, true);
+		return pl_chan_wait(c, (void *)elem, g, true);
 	if (wake)
 		__sched_ready(&l->sched, wake);
 	return ret;
@@ -286,7 +281,7 @@ PL_API int pl_chan_recv(struct pl_chan *c, void *elem)
 	g = l->sched.cur;
 	ret = chan_try_recv(c, elem, &wake);
 	if (ret == -EAGAIN)
-		return pl_chan_recv_wait(c, elem, g, false);
+		return pl_chan_wait(c, elem, g, false);
 	if (wake)
 		__sched_ready(&l->sched, wake);
 	return ret;

@@ -116,14 +116,15 @@ coro_trampoline:
 	.cfi_endproc
 	.size	coro_trampoline, . - coro_trampoline
 
-/* int NAME(struct pl_chan *c, void *elem, struct g *g, bool send): chan.h says why it ends in a jump
- * and has two names. What it jumps to follows a call and has no endbr64, hence notrack. */
-	.macro	CHAN_WAIT name
-	.globl	\name
-	.hidden	\name
-	.type	\name, @function
+/* int pl_chan_wait(struct pl_chan *c, void *elem, struct g *g, bool send): chan.h says why it ends in a
+ * jump, and why there is one of it. What it jumps to follows a call and has no endbr64, hence
+ * notrack. */
+	.globl	pl_chan_wait
+	.hidden	pl_chan_wait
+	.hidden	__chan_wait_local
+	.type	pl_chan_wait, @function
 	.p2align 4
-\name:
+pl_chan_wait:
 	.cfi_startproc
 	endbr64
 	subq	$8, %rsp
@@ -136,12 +137,7 @@ coro_trampoline:
 	.cfi_register %rip, %rcx
 	notrack jmp	*%rcx
 	.cfi_endproc
-	.size	\name, . - \name
-	.endm
-
-	.hidden	__chan_wait_local
-	CHAN_WAIT	pl_chan_send_wait
-	CHAN_WAIT	pl_chan_recv_wait
+	.size	pl_chan_wait, . - pl_chan_wait
 
 	.section .note.gnu.property, "a", @note
 	.p2align 3
