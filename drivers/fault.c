@@ -227,6 +227,7 @@ static unsigned fault_rx_burst(struct netdev *dev, uint16_t queue, struct skb_ca
 	WRITE_ONCE(f->pool, cache->pool);
 	tx_late(f, queue);
 	want = fl->out.qlen < n ? min_t(unsigned, n - fl->out.qlen, NETDEV_BURST) : 0;
+	WRITE_ONCE(dev->tx_off, READ_ONCE(f->inner->tx_off));
 	if (want)
 		got = netdev_rx_burst(f->inner, queue, cache, in, want);
 	if (got || fl->next) {

@@ -94,6 +94,7 @@ static unsigned pcap_rx_burst(struct netdev *dev, uint16_t queue, struct skb_cac
 	struct pcap_dev *p = to_pcap(dev);
 	unsigned got = netdev_rx_burst(p->inner, queue, cache, skbs, n);
 
+	WRITE_ONCE(dev->tx_off, READ_ONCE(p->inner->tx_off));
 	for (unsigned i = 0; i < got; i++) {
 		struct sk_buff *skb = skbs[i];
 

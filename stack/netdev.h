@@ -64,6 +64,9 @@ struct netdev {
 	uint16_t tx_copybreak;        /* (c) payloads up to this are copied, larger ones shared */
 	uint32_t features;            /* (c) NETDEV_F_* */
 	uint32_t headroom;            /* (c) bytes the device itself wants in front */
+	bool tx_off; /* (a, relaxed) it would refuse every frame: no link, or a stopped queue. TCP
+		      * then keeps its segments, as Linux does where a qdisc refuses them; what
+		      * is sent all the same is lost as by a full ring */
 };
 
 static inline unsigned netdev_rx_burst(struct netdev *dev, uint16_t queue, struct skb_cache *cache,

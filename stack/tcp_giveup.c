@@ -51,9 +51,9 @@ static uint64_t user_left(const struct tcp_sock *tp, uint64_t since, uint64_t de
 	return spent >= limit ? 1 : min_t(uint64_t, delay, limit - spent);
 }
 
-uint64_t tcp_rto_delay(const struct tcp_sock *tp)
+uint64_t tcp_rto_delay(const struct tcp_sock *tp, bool refused)
 {
-	uint64_t rto = tcp_rto_backoff(tp);
+	uint64_t rto = refused ? TCP_RESOURCE_PROBE_INTERVAL : tcp_rto_backoff(tp);
 
 	return tp->retransmits ? user_left(tp, tp->giveup_ns, rto) : rto;
 }
@@ -171,6 +171,10 @@ static bool probe_timed_out(struct tcp_sock *tp, unsigned max, bool alive)
 
 	if (limit && tcp_stack(tp)->now - tp->probe_start_ns >= limit)
 		return true;
+	/* none of them left this machine: only time says that it is too long, or a cable that is out
+	 * for some seconds would end what a lossy path does not */
+	if (!tp->backoff)
+		return tcp_stack(tp)->now - tp->probe_start_ns >= retries_time(tp, max, RETRY_BASE);
 	return tp->probes_out >= max || (tp->sk.sk_dead && !alive && tp->backoff >= max);
 }
 
@@ -180,8 +184,8 @@ bool tcp_probe_timeout(struct tcp_sock *tp)
 	bool alive = tcp_rto_backoff(tp) < st->cfg.rto_max;
 	unsigned max = st->cfg.retries2;
 
-	/* a probe that found an open window set the backoff back: another series begins */
-	if (!tp->backoff)
+	/* a probe that found an open window set both back: another series begins */
+	if (!tp->backoff && !tp->probes_out)
 		tp->probe_start_ns = st->now;
 	if (tp->sk.sk_dead) {
 		max = orphan_retries(tp, alive);
@@ -197,9 +201,10 @@ bool tcp_probe_timeout(struct tcp_sock *tp)
 	return true;
 }
 
-uint64_t tcp_probe_delay(const struct tcp_sock *tp)
+uint64_t tcp_probe_delay(const struct tcp_sock *tp, bool refused)
 {
-	return user_left(tp, tp->probe_start_ns, tcp_rto_backoff(tp));
+	return user_left(tp, tp->probe_start_ns,
+			 refused ? TCP_RESOURCE_PROBE_INTERVAL : tcp_rto_backoff(tp));
 }
 
 /* ---- keepalive ---- */

@@ -33,9 +33,10 @@ bool tcp_timed_out(const struct tcp_sock *tp, unsigned retries, bool user);
  * gone, else it is counted. tcp_probe_timeout - the same for a zero-window probe. */
 bool tcp_write_timeout(struct tcp_sock *tp);
 bool tcp_probe_timeout(struct tcp_sock *tp);
-/* tcp_rto_delay, tcp_probe_delay - ns to the next one, never beyond the user's limit. */
-uint64_t tcp_rto_delay(const struct tcp_sock *tp);
-uint64_t tcp_probe_delay(const struct tcp_sock *tp);
+/* tcp_rto_delay, tcp_probe_delay - ns to the next one, never beyond the user's limit. refused: the
+ * last one did not leave this machine. */
+uint64_t tcp_rto_delay(const struct tcp_sock *tp, bool refused);
+uint64_t tcp_probe_delay(const struct tcp_sock *tp, bool refused);
 /* tcp_orphan_add - the user left. False: there are too many of these, tp is to be reset. */
 bool tcp_orphan_add(struct tcp_sock *tp);
 /* tcp_fin_wait2_orphan - wait for the peer's FIN, but not for ever. False: not at all

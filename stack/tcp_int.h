@@ -42,7 +42,9 @@
 #define TCP_INIT_CWND    10u          /* RFC 6928, segments */
 #define TCP_TIMEOUT_INIT NSEC_PER_SEC /* RFC 6298 2.1 */
 #define TCP_QUICKACKS    16u          /* segments acknowledged at once after the start, as Linux */
-#define TCP_NO_PRED      UINT32_MAX   /* no 16-bit window equals it: the slow path looks first */
+/* what this machine could not send is tried again by then, without backoff (Linux) */
+#define TCP_RESOURCE_PROBE_INTERVAL (500 * NSEC_PER_MSEC)
+#define TCP_NO_PRED                 UINT32_MAX /* no 16-bit window equals it: the slow path looks first */
 
 static inline bool before(uint32_t a, uint32_t b)
 {
@@ -344,6 +346,12 @@ static inline struct stack *tcp_stack(const struct tcp_sock *tp)
 	return tp->sk.sk_stack;
 }
 
+/* tcp_tx_off - the device would refuse what tp sends. */
+static inline bool tcp_tx_off(const struct tcp_sock *tp)
+{
+	return !tp->rt.local && READ_ONCE(tcp_stack(tp)->dev->tx_off);
+}
+
 /* tcp_ts_now - the timestamp clock: milliseconds plus the connection's offset (RFC 7323
  * 5.4). */
 static inline uint32_t tcp_ts_now(const struct stack *st, uint32_t offset)
@@ -484,7 +492,9 @@ static inline bool tcp_may_answer(const struct stack *st, uint64_t *stamp)
 /* tcp_send_challenge_ack - RFC 5961 3.2, 4.2, 5.2, limited by tcp_may_answer() for each
  * connection: none is shared, which a stranger could probe. */
 void tcp_send_challenge_ack(struct tcp_sock *tp);
-void tcp_send_probe(struct tcp_sock *tp);
+/* tcp_send_probe - what the persist timer sends: of send_head what the window takes, else an old
+ * sequence number. 0; -ENOBUFS: nothing could leave this machine. */
+MUST_USE int tcp_send_probe(struct tcp_sock *tp);
 /* tcp_send_loss_probe - RFC 8985 7.3: one new segment if the window lets it, else the last one
  * again. False: nothing could be sent. */
 bool tcp_send_loss_probe(struct tcp_sock *tp);

@@ -322,11 +322,14 @@ static bool push_burst(const struct tcp_sock *tp, const struct sk_buff *skb, uin
 
 	if (++b->nr < 2)
 		return false;
+	if (!b->goal)
+		b->goal = push_goal(tp);
+	/* each goes alone */
+	if (b->goal < 2)
+		return false;
 	next = skb_queue_next(&tp->sk.sk_write_queue, skb);
 	more = next && pipe + skb->len + next->len <= tp->snd_cwnd && window_allows(tp, next) &&
 	       !nagle_holds(tp, next);
-	if (!b->goal)
-		b->goal = push_goal(tp);
 	if (more && b->nr < b->goal)
 		return false;
 	b->nr = 0;
@@ -466,10 +469,11 @@ void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
 	}
 }
 
-void tcp_send_probe(struct tcp_sock *tp)
+int tcp_send_probe(struct tcp_sock *tp)
 {
 	struct sk_buff *skb = tp->send_head;
 	int32_t avail;
+	int err;
 
 	stat_inc(&tcp_stack(tp)->stats.tcp_probes);
 	if (skb) {
@@ -480,15 +484,19 @@ void tcp_send_probe(struct tcp_sock *tp)
 		 * 3.8.6.2.1), or what found no buffer before */
 		if (syn || (avail > 0 &&
 			    ((uint32_t)avail >= skb->len || tcp_split(tp, skb, (uint32_t)avail)))) {
-			if (send_one(tp, skb, !syn) == 0) {
+			err = send_one(tp, skb, !syn);
+			if (!err) {
 				tp->backoff = tp->probes_out = 0;
 				tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_backoff(tp));
 			}
-			return;
+			return err;
 		}
 	}
+	if (unlikely(tcp_tx_off(tp)))
+		return -ENOBUFS;
 	/* an old sequence number makes the peer tell its window (as Linux and BSD probe) */
 	tcp_send_empty(tp, tp->snd_una - 1, 0);
+	return 0;
 }
 
 bool tcp_send_loss_probe(struct tcp_sock *tp)

@@ -79,6 +79,7 @@ void tcp_arm_delack(struct tcp_sock *tp)
 static void rto_expired(struct tcp_sock *tp)
 {
 	struct sk_buff *head = skb_peek(&tp->sk.sk_write_queue);
+	int err;
 
 	if (!tcp_flight(tp) || !head || head == tp->send_head) {
 		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
@@ -89,11 +90,13 @@ static void rto_expired(struct tcp_sock *tp)
 	stat_inc(&tcp_stack(tp)->stats.tcp_timeouts);
 	if (tp->sk.sk_state != TCP_SYN_SENT && tp->sk.sk_state != TCP_SYN_RECV)
 		tcp_enter_loss(tp);
-	if (tcp_retransmit_skb(tp, head) == 0)
+	err = tcp_retransmit_skb(tp, head);
+	if (!err)
 		tcp_undo_retransmitted(tp);
-	if (tp->backoff < 30)
+	/* RFC 6298 5.5 is for what left: the path was not asked */
+	if (err != -ENOBUFS && tp->backoff < 30)
 		tp->backoff++;
-	tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_delay(tp));
+	tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_delay(tp, err == -ENOBUFS));
 }
 
 static void probe_expired(struct tcp_sock *tp)
@@ -104,11 +107,18 @@ static void probe_expired(struct tcp_sock *tp)
 	}
 	if (tcp_probe_timeout(tp))
 		return;
-	tp->probes_out++;
+	if (tp->probes_out < UINT8_MAX)
+		tp->probes_out++;
+	if (tcp_send_probe(tp) == -ENOBUFS) {
+		tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_probe_delay(tp, true));
+		return;
+	}
+	/* data left: the RTO took over */
+	if (!tp->probes_out)
+		return;
 	if (tp->backoff < 30)
 		tp->backoff++;
-	tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_probe_delay(tp));
-	tcp_send_probe(tp);
+	tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_probe_delay(tp, false));
 }
 
 static void retrans_timer_fn(struct timer *t, uint64_t now)

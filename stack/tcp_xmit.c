@@ -138,7 +138,8 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 {
 	struct stack *st = tcp_stack(tp);
 	bool syn = skb->tcp.tcp_flags & TCPF_SYN;
-	struct sk_buff *t = xmit_alloc(st);
+	/* a SYN has nothing to keep, and its retries bound the wait for an answer */
+	struct sk_buff *t = unlikely(tcp_tx_off(tp)) && !syn ? NULL : xmit_alloc(st);
 	struct seg s;
 	unsigned optlen;
 

@@ -294,6 +294,93 @@ Test(tcp_giveup, test_retries2_is_a_time_as_in_linux)
 	bench_end(&b);
 }
 
+/* ---- a device that refuses what is sent (netdev.tx_off) ---- */
+
+/* Runs until something leaves; the time it took, in ms. */
+static uint64_t until_sent(void)
+{
+	uint64_t from = b.now;
+	unsigned nr = b.f->nr_out;
+
+	while (b.f->nr_out == nr && b.now - from < 10 * S)
+		bench_run(&b, SEG_MS);
+	return (b.now - from) / SEG_MS;
+}
+
+Test(tcp_giveup, test_refused_data_is_kept_and_tried_each_half_second)
+{
+	uint32_t cwnd;
+
+	begin(NULL);
+	cwnd = conn_tp(&c)->snd_cwnd;
+	b.f->dev.tx_off = true;
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	bench_turn(&b, 1000);
+	bench_run(&b, 60 * S);
+	expect_none(&b);
+	assert_state(&c, TCP_ESTABLISHED);
+	b.f->dev.tx_off = false;
+	cr_assert_leq(until_sent(), 500);
+	expect(&c, ACK, 1, 1, 100);
+	cr_assert_eq(conn_tp(&c)->snd_cwnd, cwnd, "the path lost nothing");
+	cr_assert_eq(conn_tp(&c)->backoff, 0);
+	bench_end(&b);
+}
+
+Test(tcp_giveup, test_refused_retransmission_does_not_back_off)
+{
+	begin(NULL);
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	bench_turn(&b, 1000);
+	expect(&c, ACK, 1, 1, 100);
+	b.f->dev.tx_off = true;
+	bench_run(&b, 20 * S);
+	expect_none(&b);
+	b.f->dev.tx_off = false;
+	cr_assert_leq(until_sent(), 500);
+	expect(&c, ACK, 1, 1, 100);
+	bench_end(&b);
+}
+
+/* As user_timeout/user-timeout-probe of packetdrill's public scripts has it of Linux. */
+Test(tcp_giveup, test_refused_data_ends_by_user_timeout)
+{
+	begin(NULL);
+	set_tcp(SK_TCP_USER_TIMEOUT, 3000);
+	b.f->dev.tx_off = true;
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	bench_turn(&b, 1000);
+	bench_run(&b, 3150 * SEG_MS);
+	assert_state(&c, TCP_ESTABLISHED);
+	cr_assert_eq(conn_tp(&c)->probes_out, 6);
+	cr_assert_eq(conn_tp(&c)->backoff, 0);
+	cr_assert_leq(until_closed(10 * S), 200);
+	cr_assert_eq(sock_error(c.sk), -ETIMEDOUT);
+	bench_end(&b);
+}
+
+Test(tcp_giveup, test_refused_data_is_given_up_after_the_time_of_retries2)
+{
+	uint64_t ms;
+
+	begin(NULL);
+	b.f->dev.tx_off = true;
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	ms = until_closed(2000 * S);
+	cr_assert(ms >= 924600 && ms <= 926000, "%lu", ms);
+	bench_end(&b);
+}
+
+Test(tcp_giveup, test_refusing_device_still_gets_syns)
+{
+	struct seg seg;
+
+	bench_begin(&b, NULL, 1024);
+	b.f->dev.tx_off = true;
+	conn_active(&c, &b, &seg_full, &seg);
+	bench_end(&b);
+}
+
 /* ---- who is left by its user ---- */
 
 Test(tcp_giveup, test_linger_zero_resets_and_forgets)

@@ -88,6 +88,21 @@ Test(tcp_push, test_psh_lone_segment_of_a_longer_write_has_none)
 	bench_end(&b);
 }
 
+/* Half of two or three is one: Linux's packets are of one segment then, and bear none. */
+Test(tcp_push, test_psh_small_cwnd_each_segment_goes_alone)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c);
+	conn_tp(&c)->snd_cwnd = 3 * MSS;
+	write_n(&c, 1, 15 * MSS);
+	cr_assert_eq(pushed(&c, 3), 0);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1 + MSS);
+	cr_assert_eq(pushed(&c, 2), 2, "a cwnd of four: pairs");
+	bench_end(&b);
+}
+
 Test(tcp_push, test_psh_of_a_burst_is_not_sent_again)
 {
 	struct bench b;
