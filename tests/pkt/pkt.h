@@ -147,5 +147,7 @@ void pkt_opt_calls(struct pkt_ifc *ifc);
 /* pkt_sysctl_sync - give the stack what this network namespace's /proc/sys says of each setting
  * that it knows by that name. */
 void pkt_sysctl_sync(struct pkt_world *w);
+/* pkt_qdisc_sync - a queueing discipline of no length on tun0 refuses frames: so does our device. */
+void pkt_qdisc_sync(struct pkt_world *w);
 
 #endif

@@ -95,6 +95,7 @@ EXPORT int system(const char *command)
 	if (pkt_world.st) {
 		pkt_lock(&pkt_world);
 		pkt_sysctl_sync(&pkt_world);
+		pkt_qdisc_sync(&pkt_world);
 		pkt_unlock(&pkt_world);
 	}
 	return r;

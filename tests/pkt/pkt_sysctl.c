@@ -44,6 +44,19 @@ static void set_ours(struct pkt_world *w)
 	BUG_ON(s && stack_setting_set(s, &w->st->cfg, "200000"));
 }
 
+void pkt_qdisc_sync(struct pkt_world *w)
+{
+	FILE *p = popen("tc qdisc show dev tun0 2>/dev/null", "re");
+	char line[256];
+	bool off = false;
+
+	while (p && fgets(line, sizeof(line), p))
+		off |= strstr(line, " limit 0p") != NULL;
+	if (p)
+		(void)pclose(p);
+	WRITE_ONCE(w->dev.tx_off, off);
+}
+
 void pkt_sysctl_sync(struct pkt_world *w)
 {
 	char text[256];
