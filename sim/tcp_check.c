@@ -62,8 +62,13 @@ static const char *check_lists(const struct tcp_sock *tp, const struct count *n)
 	RULE(lost == n->to_send);
 	RULE(!tp->lost_hint || hint);
 	for (unsigned i = 0; i + 1 < ix->nr; i++)
-		RULE(before(ix->seq[(ix->head + i) % TCP_INDEX_SIZE],
-			    ix->seq[(ix->head + i + 1) % TCP_INDEX_SIZE]));
+		RULE(!after(ix->seq[tcp_index_at(ix, i)], ix->seq[tcp_index_at(ix, i + 1)]));
+	RULE(ix->nr <= ix->size);
+	for (unsigned i = 0; i < ix->nr; i++) {
+		skb = ix->skb[tcp_index_at(ix, i)];
+		RULE(!before(skb->tcp.seq, tp->snd_una) && before(skb->tcp.seq, tp->snd_nxt));
+		RULE(!before(skb->tcp.seq, ix->seq[tcp_index_at(ix, i)]));
+	}
 	return NULL;
 }
 

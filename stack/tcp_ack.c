@@ -69,7 +69,8 @@ void tcp_write_unlink(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 	if (unlikely(skb == tp->sack_hint))
 		tp->sack_hint = NULL;
-	tcp_index_drop(tp, skb);
+	if (unlikely(tp->index.nr && skb == tp->index.skb[tp->index.head]))
+		__tcp_index_pop(tp);
 	if (skb == tp->send_head)
 		tp->send_head = skb_queue_next(q, skb);
 	tcp_wmem_sub(tp, skb->truesize);

@@ -345,6 +345,9 @@ int tcp_shard_init(struct stack *st)
 	tcp_slab_init(&sh->socks, sizeof(struct tcp_sock), st->cfg.max_socks);
 	tcp_slab_init(&sh->reqs, sizeof(struct tcp_req), st->cfg.max_syn);
 	tcp_slab_init(&sh->tws, sizeof(struct tcp_tw), st->cfg.max_tw);
+	/* no more flights than these can need one at a time */
+	tcp_slab_init(&sh->marks, sizeof(struct tcp_marks),
+		      st->cache.pool->nr / (TCP_INDEX_SIZE * TCP_INDEX_GAP));
 	list_init(&sh->out_list);
 	list_init(&sh->all);
 	list_init(&sh->mem_wait);
@@ -384,6 +387,7 @@ void tcp_shard_fini(struct stack *st)
 	tcp_slab_fini(st, &sh->socks);
 	tcp_slab_fini(st, &sh->reqs);
 	tcp_slab_fini(st, &sh->tws);
+	tcp_slab_fini(st, &sh->marks);
 	tcp_hash_fini(st);
 	stack_mfree(st, sh, sizeof(*sh));
 	st->tcp = NULL;

@@ -80,16 +80,37 @@ struct tcp_rack {
 	bool advanced; /* something was delivered since losses were last looked for */
 };
 
-/* Where to start looking for a sequence number in the sent part of the write queue: every
- * gap-th skb sent. As many as fit the lines; a longer queue has a wider gap. */
+/*
+ * Where to start looking for a sequence number in the sent part of the write queue: every gap-th
+ * skb sent, in a ring. The first ring is the sock's own; a flight that outgrows it gets one of
+ * the shard's (two to a block of their slab, a twentieth of what such a flight's buffers take), and
+ * where that one is full, too, or there is none, every second entry goes and the gap doubles.
+ */
 #define TCP_INDEX_SIZE 32u
-#define TCP_INDEX_GAP  16u
-struct tcp_sent_index {
-	uint32_t seq[TCP_INDEX_SIZE];
-	struct sk_buff *skb[TCP_INDEX_SIZE];
-	uint32_t gap, since; /* skbs between two entries; sent since the last entry */
-	uint8_t head, nr;    /* entries are head .. head + nr - 1, modulo the size */
+#define TCP_MARKS_SIZE 2720u
+#define TCP_INDEX_GAP  8u
+struct tcp_marks {
+	uint32_t seq[TCP_MARKS_SIZE];
+	struct sk_buff *skb[TCP_MARKS_SIZE];
 };
+
+struct tcp_sent_index {
+	uint32_t own_seq[TCP_INDEX_SIZE];
+	struct sk_buff *own_skb[TCP_INDEX_SIZE];
+	uint32_t *seq; /* the ring in use: own_seq and own_skb, or those of marks */
+	struct sk_buff **skb;
+	struct tcp_marks *marks; /* of tcp_shard.marks; NULL none */
+	uint32_t gap, since;     /* skbs between two entries; sent since the last entry */
+	uint16_t head, nr, size; /* entries are head .. head + nr - 1, modulo the size */
+};
+
+/* tcp_index_at - where the i-th entry stands; i <= size. */
+static inline unsigned tcp_index_at(const struct tcp_sent_index *ix, unsigned i)
+{
+	unsigned at = ix->head + i;
+
+	return at >= ix->size ? at - ix->size : at;
+}
 
 /* What one ACK says: gathered by tcp_ack.c and tcp_sack.c, judged by the recovery. Bytes. */
 #define TCP_ACKF_UNA          0x01u /* snd_una moved */
@@ -130,10 +151,11 @@ void tcp_sent(struct tcp_sock *tp, struct sk_buff *skb, bool again);
 void tcp_split_sent(struct tcp_sock *tp, struct sk_buff *skb, struct sk_buff *rest);
 /* tcp_unlist - skb leaves sent_list or lost_list. */
 void tcp_unlist(struct tcp_sock *tp, struct sk_buff *skb);
-/* tcp_index_drop - skb, the oldest one sent, leaves the write queue. */
-void tcp_index_drop(struct tcp_sock *tp, const struct sk_buff *skb);
-/* tcp_index_forget - the same for any other one. */
-void tcp_index_forget(struct tcp_sock *tp, const struct sk_buff *skb);
+/* __tcp_index_pop - the first entry's skb leaves. */
+void __tcp_index_pop(struct tcp_sock *tp);
+/* tcp_index_merge - skb, not the oldest one sent, is about to become part of prev, right before
+ * it. */
+void tcp_index_merge(struct tcp_sock *tp, const struct sk_buff *skb, struct sk_buff *prev);
 /* tcp_mark_lost - skb is to be sent again. One that was already: that retransmission is lost. */
 void tcp_mark_lost(struct tcp_sock *tp, struct sk_buff *skb);
 void tcp_clear_scoreboard(struct tcp_sock *tp);

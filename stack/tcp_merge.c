@@ -34,7 +34,7 @@ void tcp_merge_lost(struct tcp_sock *tp, struct sk_buff *skb)
 		skb->tcp.retrans = max_t(uint8_t, skb->tcp.retrans, next->tcp.retrans);
 		/* its bytes are counted as lost still, now as skb's */
 		next->tcp.sacked = 0;
-		tcp_index_forget(tp, next);
+		tcp_index_merge(tp, next, skb);
 		tcp_write_unlink(tp, next);
 		skb_free(next);
 	}

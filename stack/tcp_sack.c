@@ -11,10 +11,127 @@
 /* How far the place of a lost skb is looked for: their order is a courtesy. */
 #define LOST_WALK_MAX 64
 
+/* ---- landmarks ---- */
+
+/* index_reset - no entries, and the sock's own ring. */
+static void index_reset(struct tcp_sock *tp)
+{
+	struct tcp_sent_index *ix = &tp->index;
+
+	if (unlikely(ix->marks)) {
+		tcp_slab_put(&tcp_stack(tp)->tcp->marks, ix->marks);
+		ix->marks = NULL;
+	}
+	ix->seq = ix->own_seq;
+	ix->skb = ix->own_skb;
+	ix->size = TCP_INDEX_SIZE;
+	ix->gap = TCP_INDEX_GAP;
+	ix->head = ix->nr = 0;
+}
+
+/* index_grow - from the sock's own ring into a large one; false: none is left. */
+static bool index_grow(struct tcp_sock *tp)
+{
+	struct tcp_sent_index *ix = &tp->index;
+	struct tcp_marks *m;
+
+	m = ix->marks ? NULL : tcp_slab_get(tcp_stack(tp), &tcp_stack(tp)->tcp->marks);
+	if (!m)
+		return false;
+	for (unsigned i = 0; i < ix->nr; i++) {
+		m->seq[i] = ix->seq[tcp_index_at(ix, i)];
+		m->skb[i] = ix->skb[tcp_index_at(ix, i)];
+	}
+	ix->marks = m;
+	ix->seq = m->seq;
+	ix->skb = m->skb;
+	ix->size = TCP_MARKS_SIZE;
+	ix->head = 0;
+	return true;
+}
+
+/* index_thin - every second landmark goes, and new ones come half as often. */
+static void index_thin(struct tcp_sent_index *ix)
+{
+	ix->nr /= 2;
+	for (unsigned i = 0; i < ix->nr; i++) {
+		unsigned to = tcp_index_at(ix, i), from = tcp_index_at(ix, 2 * i);
+
+		ix->seq[to] = ix->seq[from];
+		ix->skb[to] = ix->skb[from];
+	}
+	ix->gap *= 2;
+}
+
+static NOINLINE void index_add(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	struct tcp_sent_index *ix = &tp->index;
+	unsigned at;
+
+	ix->since = 0;
+	if (ix->nr == ix->size && !index_grow(tp))
+		index_thin(ix);
+	at = tcp_index_at(ix, ix->nr++);
+	ix->seq[at] = skb->tcp.seq;
+	ix->skb[at] = skb;
+}
+
+void __tcp_index_pop(struct tcp_sock *tp)
+{
+	struct tcp_sent_index *ix = &tp->index;
+	const struct sk_buff *skb = ix->skb[ix->head];
+
+	/* more than once if others were merged into it */
+	while (ix->nr && ix->skb[ix->head] == skb) {
+		ix->head = (uint16_t)tcp_index_at(ix, 1);
+		ix->nr--;
+	}
+	if (!ix->nr)
+		index_reset(tp);
+}
+
+/* index_after - the number of entries that do not begin after seq. Segments are mostly of one
+ * size, so the place that this tells is tried first, then its neighbours, then all by halves. */
+static unsigned index_after(const struct tcp_sent_index *ix, uint32_t seq)
+{
+	unsigned lo = 0, hi = ix->nr, mid = 0;
+	uint32_t first, span;
+
+	if (hi > 1) {
+		first = ix->seq[ix->head];
+		span = ix->seq[tcp_index_at(ix, hi - 1)] - first;
+		mid = hi - 1;
+		if (seq - first < span)
+			mid = (unsigned)((uint64_t)(seq - first) * mid / span) + 1;
+	}
+	for (unsigned tries = 0; lo < hi; tries++) {
+		bool below = after(ix->seq[tcp_index_at(ix, mid)], seq);
+
+		if (below)
+			hi = mid;
+		else
+			lo = mid + 1;
+		mid = tries >= 3 ? (lo + hi) / 2 : below ? hi - 1 : lo;
+	}
+	return lo;
+}
+
+void tcp_index_merge(struct tcp_sock *tp, const struct sk_buff *skb, struct sk_buff *prev)
+{
+	struct tcp_sent_index *ix = &tp->index;
+	unsigned n = index_after(ix, skb->tcp.seq);
+
+	for (; n && ix->skb[tcp_index_at(ix, n - 1)] == skb; n--) {
+		ix->seq[tcp_index_at(ix, n - 1)] = prev->tcp.seq;
+		ix->skb[tcp_index_at(ix, n - 1)] = prev;
+	}
+}
+
 void tcp_loss_init(struct tcp_sock *tp)
 {
 	list_init(&tp->sent_list);
 	list_init(&tp->lost_list);
+	index_reset(tp);
 	tp->rack.reo_wnd_mult = 1;
 	tp->reordering = TCP_DUPTHRESH;
 }
@@ -24,7 +141,7 @@ void tcp_clear_scoreboard(struct tcp_sock *tp)
 	tp->sacked_out = tp->lost_out = tp->retrans_out = tp->sacked_segs = 0;
 	tp->highest_sack = tp->sack_hint = tp->lost_hint = NULL;
 	tp->nr_sack_seen = 0;
-	tp->index.nr = 0;
+	index_reset(tp);
 	list_init(&tp->sent_list);
 	list_init(&tp->lost_list);
 }
@@ -34,62 +151,6 @@ uint32_t tcp_fack(const struct tcp_sock *tp)
 	return tp->highest_sack ? tp->highest_sack->tcp.end_seq : tp->snd_una;
 }
 
-/* ---- landmarks ---- */
-
-/* index_thin - every second landmark goes, and new ones come half as often. */
-static void index_thin(struct tcp_sent_index *ix)
-{
-	for (unsigned i = 0; i < TCP_INDEX_SIZE / 2; i++) {
-		unsigned to = (ix->head + i) % TCP_INDEX_SIZE;
-		unsigned from = (ix->head + 2 * i) % TCP_INDEX_SIZE;
-
-		ix->seq[to] = ix->seq[from];
-		ix->skb[to] = ix->skb[from];
-	}
-	ix->nr = TCP_INDEX_SIZE / 2;
-	ix->gap *= 2;
-}
-
-static NOINLINE void index_add(struct tcp_sent_index *ix, struct sk_buff *skb)
-{
-	unsigned at;
-
-	ix->since = 0;
-	if (!ix->nr)
-		ix->gap = TCP_INDEX_GAP;
-	else if (ix->nr == TCP_INDEX_SIZE)
-		index_thin(ix);
-	at = (ix->head + ix->nr++) % TCP_INDEX_SIZE;
-	ix->seq[at] = skb->tcp.seq;
-	ix->skb[at] = skb;
-}
-
-void tcp_index_drop(struct tcp_sock *tp, const struct sk_buff *skb)
-{
-	struct tcp_sent_index *ix = &tp->index;
-
-	if (ix->nr && ix->skb[ix->head] == skb) {
-		ix->head = (ix->head + 1) % TCP_INDEX_SIZE;
-		ix->nr--;
-	}
-}
-
-void tcp_index_forget(struct tcp_sock *tp, const struct sk_buff *skb)
-{
-	struct tcp_sent_index *ix = &tp->index;
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < ix->nr; i++) {
-		unsigned from = (ix->head + i) % TCP_INDEX_SIZE;
-		unsigned to = (ix->head + n) % TCP_INDEX_SIZE;
-
-		ix->seq[to] = ix->seq[from];
-		ix->skb[to] = ix->skb[from];
-		n += ix->skb[from] != skb;
-	}
-	ix->nr = (uint8_t)n;
-}
-
 /* ---- the two lists ---- */
 
 void tcp_sent(struct tcp_sock *tp, struct sk_buff *skb, bool again)
@@ -97,7 +158,7 @@ void tcp_sent(struct tcp_sock *tp, struct sk_buff *skb, bool again)
 	if (unlikely(again)) {
 		tcp_unlist(tp, skb);
 	} else if (++tp->index.since >= tp->index.gap) {
-		index_add(&tp->index, skb);
+		index_add(tp, skb);
 	}
 	list_add_tail(&skb->tcp.link, &tp->sent_list);
 }
@@ -222,36 +283,58 @@ static uint32_t seq_distance(uint32_t a, uint32_t b)
 	return before(a, b) ? b - a : a - b;
 }
 
-/* landmark - the known skb of the sent part that is closest to seq. */
-static struct sk_buff *landmark(struct tcp_sock *tp, uint32_t seq)
+/* A block to be looked up: `mark` landmarks do not begin after it. */
+struct block {
+	struct tcp_sack_block b;
+	unsigned mark;
+};
+
+/* block_prefetch - what landmark() will look at: all blocks' at once, since each may be far. */
+static void block_prefetch(const struct tcp_sent_index *ix, const struct block *b)
+{
+	for (unsigned i = b->mark ? b->mark - 1 : 0; i <= b->mark && i < ix->nr; i++) {
+		struct sk_buff *skb = ix->skb[tcp_index_at(ix, i)];
+
+		__builtin_prefetch(skb);
+		__builtin_prefetch(&skb->tcp);
+	}
+}
+
+/* landmark - the known skb of the sent part that is closest to the block's start. */
+static struct sk_buff *landmark(struct tcp_sock *tp, const struct block *b)
 {
 	const struct tcp_sent_index *ix = &tp->index;
-	struct sk_buff *best = skb_peek(&tp->sk.sk_write_queue), *c[4];
-	unsigned lo = 0, hi = ix->nr;
+	struct sk_buff *best = skb_peek(&tp->sk.sk_write_queue);
+	struct sk_buff *const hint[] = {tp->highest_sack, tp->sack_hint};
+	uint32_t seq = b->b.start, dist = seq_distance(tp->snd_una, seq);
 
-	while (lo < hi) {
-		unsigned mid = (lo + hi) / 2;
+	/* what an entry says of its skb saves a look at it */
+	for (unsigned i = b->mark ? b->mark - 1 : 0; i <= b->mark && i < ix->nr; i++) {
+		unsigned at = tcp_index_at(ix, i);
 
-		if (after(ix->seq[(ix->head + mid) % TCP_INDEX_SIZE], seq))
-			hi = mid;
-		else
-			lo = mid + 1;
+		/* a run that begins before seq is passed in one step */
+		if (i < b->mark && (ix->skb[at]->tcp.sacked & TCPCB_SACKED))
+			return ix->skb[at];
+		if (seq_distance(ix->seq[at], seq) < dist) {
+			dist = seq_distance(ix->seq[at], seq);
+			best = ix->skb[at];
+		}
 	}
-	c[0] = lo ? ix->skb[(ix->head + lo - 1) % TCP_INDEX_SIZE] : NULL;
-	c[1] = lo < ix->nr ? ix->skb[(ix->head + lo) % TCP_INDEX_SIZE] : NULL;
-	c[2] = tp->highest_sack;
-	c[3] = tp->sack_hint;
-	for (unsigned i = 0; i < ARRAY_SIZE(c); i++)
-		if (c[i] && seq_distance(c[i]->tcp.seq, seq) < seq_distance(best->tcp.seq, seq))
-			best = c[i];
+	for (unsigned i = 0; i < ARRAY_SIZE(hint); i++) {
+		if (hint[i] && seq_distance(hint[i]->tcp.seq, seq) < dist) {
+			dist = seq_distance(hint[i]->tcp.seq, seq);
+			best = hint[i];
+		}
+	}
 	return best;
 }
 
-/* sack_find - the first skb that ends after seq; snd_una <= seq < snd_nxt. */
-static struct sk_buff *sack_find(struct tcp_sock *tp, uint32_t seq)
+/* sack_find - the first skb that ends after the block's start; snd_una <= start < snd_nxt. */
+static struct sk_buff *sack_find(struct tcp_sock *tp, const struct block *b)
 {
 	struct sk_buff_head *q = &tp->sk.sk_write_queue;
-	struct sk_buff *skb = landmark(tp, seq);
+	struct sk_buff *skb = landmark(tp, b);
+	uint32_t seq = b->b.start;
 
 	while (after(skb->tcp.seq, seq))
 		skb = skb_queue_prev(q, skb);
@@ -265,19 +348,22 @@ static struct sk_buff *sack_find(struct tcp_sock *tp, uint32_t seq)
 	return skb;
 }
 
-static void sack_block(struct tcp_sock *tp, const struct tcp_sack_block *b, struct tcp_ack_state *a)
+static void sack_block(struct tcp_sock *tp, const struct block *b, struct tcp_ack_state *a)
 {
 	struct sk_buff_head *q = &tp->sk.sk_write_queue;
-	struct sk_buff *skb = sack_find(tp, b->start);
+	struct sk_buff *skb = sack_find(tp, b);
 
-	for (; skb && skb != tp->send_head && before(skb->tcp.seq, b->end);
-	     skb = skb_queue_next(q, skb)) {
+	for (;;) {
 		if (skb->tcp.sacked & TCPCB_SACKED)
 			skb = run_last(skb);
 		/* whole segments only: a part that is SACKed is as good as not (RFC 6675 4) */
-		else if (!before(skb->tcp.seq, b->start) && !after(skb->tcp.end_seq, b->end))
+		else if (!before(skb->tcp.seq, b->b.start) && !after(skb->tcp.end_seq, b->b.end))
 			tag_sacked(tp, skb, a);
 		tp->sack_hint = skb;
+		/* what is sent ends at snd_nxt, and no valid block beyond it */
+		if (!before(skb->tcp.end_seq, b->b.end))
+			break;
+		skb = skb_queue_next(q, skb);
 	}
 }
 
@@ -339,7 +425,7 @@ void tcp_sack_tag(struct tcp_sock *tp, const struct tcp_options *opt, uint32_t a
 {
 	uint32_t una = after(ack, tp->snd_una) ? ack : tp->snd_una;
 	const struct sk_buff *head = skb_peek(&tp->sk.sk_write_queue);
-	struct tcp_sack_block b[TCP_MAX_SACKS];
+	struct block b[TCP_MAX_SACKS];
 	unsigned n = 0;
 
 	dsack_check(tp, opt, ack, a);
@@ -352,9 +438,11 @@ void tcp_sack_tag(struct tcp_sock *tp, const struct tcp_options *opt, uint32_t a
 
 		if (!sack_valid(tp, &opt->sack[i], una) || sack_seen(tp, &opt->sack[i]))
 			continue;
-		for (; at && after(b[at - 1].start, opt->sack[i].start); at--)
+		for (; at && after(b[at - 1].b.start, opt->sack[i].start); at--)
 			b[at] = b[at - 1];
-		b[at] = opt->sack[i];
+		b[at].b = opt->sack[i];
+		b[at].mark = index_after(&tp->index, opt->sack[i].start);
+		block_prefetch(&tp->index, &b[at]);
 		n++;
 	}
 	for (unsigned i = 0; i < n; i++)

@@ -3,8 +3,10 @@
  * What an ACK costs a sender whose peer floods it with SACK blocks (row B18): TSC cycles of this
  * thread from stack_rx to its return, checksums and all, per ACK, over 10^5 ACKs. Shapes: alternating
  * holes as an honest receiver tells them; that, then the holes filled from behind, so that
- * runs merge; four blocks of random places in each ACK; the same that grow and shrink, ragged;
- * and one long block that grows. Also with the RACK window waiting, where nothing is marked.
+ * runs merge; four blocks of random places in each ACK; the same but with every second segment
+ * for ever a hole, so that no runs help; the same of parts of segments, so that nothing is ever
+ * SACKed; random places and lengths, ragged; and one long block that grows. Also with the RACK window
+ * waiting, where nothing is marked.
  *
  * usage: bench_sack [segments in flight [ACKs]]
  */
@@ -183,6 +185,28 @@ static unsigned scatter(uint32_t i, uint32_t (*b)[2])
 	return 4;
 }
 
+static unsigned sparse(uint32_t i, uint32_t (*b)[2])
+{
+	(void)i;
+	for (unsigned k = 0; k < 4; k++) {
+		uint32_t s = 1 + 2 * below((segs - 1) / 2);
+
+		b[k][0] = s * MSS;
+		b[k][1] = (s + 1) * MSS;
+	}
+	return 4;
+}
+
+static unsigned slivers(uint32_t i, uint32_t (*b)[2])
+{
+	(void)i;
+	for (unsigned k = 0; k < 4; k++) {
+		b[k][0] = (1 + below(segs - 1)) * MSS + 1 + below(MSS / 2);
+		b[k][1] = b[k][0] + 1 + below(MSS / 2 - 2);
+	}
+	return 4;
+}
+
 static unsigned ragged(uint32_t i, uint32_t (*b)[2])
 {
 	(void)i;
@@ -278,6 +302,8 @@ int main(int argc, char **argv)
 		bench("alternating holes", alternate, acks, r);
 		bench("alternating, then merged", merge, acks, r);
 		bench("four random blocks", scatter, acks, r);
+		bench("four random, holes stay", sparse, acks, r);
+		bench("four random slivers", slivers, acks, r);
 		bench("four ragged blocks", ragged, acks, r);
 		bench("one block that grows", growing, acks, r);
 	}
