@@ -7,9 +7,6 @@
 
 #include "sim/tcp_check.h"
 
-const struct seg_peer seg_plain = {.mss = 1460, .wscale = -1, .win = 65535};
-const struct seg_peer seg_full = {.mss = 1460, .wscale = 7, .ts = true, .sack = true, .win = 65535};
-
 #define ARP_OFF_OP  (ETH_HLEN + 6)
 #define ARP_OFF_TPA (ETH_HLEN + 24)
 
@@ -110,81 +107,6 @@ uint64_t bench_drops(const struct bench *b, enum skb_drop_reason r)
 	return stack_stats(b->st)->drops[r];
 }
 
-/* ---- build ---- */
-
-static uint8_t *put32(uint8_t *p, uint32_t v)
-{
-	v = be32(v);
-	memcpy(p, &v, 4);
-	return p + 4;
-}
-
-static unsigned build_options(struct conn *c, const struct seg *s, uint8_t *p)
-{
-	uint8_t *start = p;
-
-	if (s->opt) {
-		unsigned n = (s->optlen + 3) & ~3u;
-
-		memset(p, 0, n);
-		memcpy(p, s->opt, s->optlen);
-		return n;
-	}
-	if (c->ts && !s->no_ts) {
-		p = put32(p, 0x0101080a);
-		p = put32(p, s->tsval ? s->tsval : c->tsval);
-		p = put32(p, s->tsecr ? s->tsecr : c->tsecr);
-	}
-	if (s->nr_sacks) {
-		p = put32(p, 0x01010500 | (2 + 8 * s->nr_sacks));
-		for (unsigned i = 0; i < 2 * s->nr_sacks; i++)
-			p = put32(p, s->sack[i] + c->irs);
-	}
-	return (unsigned)(p - start);
-}
-
-void tcp_frame_sum(uint8_t *frame)
-{
-	const struct iphdr_ *ip = frame_iph(frame);
-	uint8_t *l4 = frame + ETH_HLEN + (ip->ver_ihl & 15) * 4u;
-	uint16_t n = (uint16_t)(be16(ip->tot_len) - (ip->ver_ihl & 15) * 4u), sum;
-
-	memset(l4 + 16, 0, 2);
-	sum = csum_fold(csum_partial(l4, n, csum_pseudo(ip->saddr, ip->daddr, n, IPPROTO_TCP_)));
-	memcpy(l4 + 16, &sum, 2);
-}
-
-unsigned seg_build(struct conn *c, const struct seg *s, uint8_t *frame)
-{
-	uint8_t l4[FAKE_FRAME_MAX - 64];
-	struct tcphdr_ *th = (struct tcphdr_ *)l4;
-	unsigned hlen = TCP_HLEN + build_options(c, s, l4 + TCP_HLEN), n;
-
-	*th = (struct tcphdr_){
-		.source = be16(c->fport),
-		.dest = be16(c->lport),
-		.seq = be32(s->seq + c->iss),
-		.ack_seq = s->flags & ACK ? be32(s->ack + c->irs) : 0,
-		.doff = (uint8_t)(hlen / 4 << 4),
-		.flags = s->flags,
-		.window = be16(s->win < 0 ? 0
-			       : s->win   ? (uint16_t)s->win
-					  : c->win),
-		.urg_ptr = be16(s->urg),
-	};
-	for (unsigned i = 0; i < s->len; i++)
-		l4[hlen + i] = s->data ? ((const uint8_t *)s->data)[i] : seg_pattern(s->seq + i);
-	n = frame_ip(frame, c->peer_ip, SEG_OUR, IPPROTO_TCP_, l4, hlen + s->len);
-	if (s->tos) {
-		frame_iph(frame)->tos = s->tos;
-		frame_ip_sum(frame);
-	}
-	tcp_frame_sum(frame);
-	if (s->bad_csum)
-		frame[ETH_HLEN + IP_HLEN + 16] ^= 0x55;
-	return n;
-}
-
 void seg_inject(struct conn *c, const struct seg *s)
 {
 	uint8_t frame[FAKE_FRAME_MAX];
@@ -192,75 +114,18 @@ void seg_inject(struct conn *c, const struct seg *s)
 	fake_inject(c->b->f, frame, seg_build(c, s, frame));
 }
 
-/* ---- take apart ---- */
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-/* An independent reader of options: the stack's own is under test. */
-static void parse_options(struct seg *s, const uint8_t *p, unsigned n, uint32_t rel)
-{
-	for (unsigned i = 0; i < n;) {
-		unsigned len = p[i] < 2 ? 1 : p[i + 1];
-
-		cr_assert(p[i] < 2 || (len >= 2 && i + len <= n), "we sent a bad option");
-		switch (p[i]) {
-		case 2:
-			s->o.mss = (uint16_t)(p[i + 2] << 8 | p[i + 3]);
-			break;
-		case 3:
-			s->o.wscale_ok = true;
-			s->o.snd_wscale = p[i + 2];
-			break;
-		case 4:
-			s->o.sack_ok = true;
-			break;
-		case 5:
-			s->nr_sacks = (len - 2) / 8;
-			for (unsigned k = 0; k < 2 * s->nr_sacks; k++)
-				s->sack[k] = get32(p + i + 2 + 4 * k) - rel;
-			break;
-		case 8:
-			s->ts = true;
-			s->tsval = get32(p + i + 2);
-			s->tsecr = get32(p + i + 6);
-			break;
-		default:
-			break;
-		}
-		i += len;
-	}
-}
+/* ---- what was sent ---- */
 
 bool bench_next(struct bench *b, const struct conn *rel, struct seg *s)
 {
 	for (; b->seen != b->f->nr_out; b->seen++) {
-		uint8_t *fr = b->f->out[b->seen % FAKE_FRAMES].b;
-		const struct tcphdr_ *th = (const struct tcphdr_ *)(fr + ETH_HLEN + IP_HLEN);
-		const struct iphdr_ *ip = frame_iph(fr);
-		unsigned n = be16(ip->tot_len) - IP_HLEN, hlen;
+		const struct fake_frame *fr = &b->f->out[b->seen % FAKE_FRAMES];
+		const char *why;
 
-		if (!frame_is(&b->f->out[b->seen % FAKE_FRAMES], ETH_P_IP) ||
-		    ip->protocol != IPPROTO_TCP_)
+		if (!seg_is_tcp(fr->b, fr->len))
 			continue;
-		cr_assert_eq(csum_fold(csum_partial(
-				     th, n,
-				     csum_pseudo(ip->saddr, ip->daddr, (uint16_t)n, IPPROTO_TCP_))),
-			     0, "we sent a bad checksum");
-		memset(s, 0, sizeof(*s));
-		hlen = (th->doff >> 4) * 4u;
-		cr_assert(hlen >= TCP_HLEN && hlen <= n && n - hlen <= sizeof(s->bytes));
-		s->flags = th->flags;
-		s->tos = ip->tos;
-		s->seq = be32(th->seq) - (rel ? rel->irs : 0);
-		s->ack = th->flags & ACK ? be32(th->ack_seq) - (rel ? rel->iss : 0) : 0;
-		s->win = be16(th->window);
-		s->len = n - hlen;
-		s->dport = be16(th->dest);
-		memcpy(s->bytes, (const uint8_t *)th + hlen, s->len);
-		parse_options(s, (const uint8_t *)(th + 1), hlen - TCP_HLEN, rel ? rel->iss : 0);
+		why = seg_parse(fr->b, fr->len, rel, s);
+		cr_assert_null(why, "we sent a segment with %s", why);
 		b->seen++;
 		return true;
 	}
@@ -342,28 +207,10 @@ void conn_init(struct conn *c, struct bench *b, uint16_t lport, uint16_t fport,
 			   .tsval = 70000};
 }
 
-static unsigned syn_options(const struct conn *c, const struct seg_peer *p, uint8_t *o)
-{
-	uint8_t *start = o;
-
-	if (p->mss)
-		o = put32(o, 0x02040000u | p->mss);
-	if (p->sack)
-		o = put32(o, 0x01010402);
-	if (p->ts) {
-		o = put32(o, 0x0101080a);
-		o = put32(o, c->tsval);
-		o = put32(o, c->tsecr);
-	}
-	if (p->wscale >= 0)
-		o = put32(o, 0x01030300u | (uint32_t)p->wscale);
-	return (unsigned)(o - start);
-}
-
 void conn_syn(struct conn *c, const struct seg_peer *p)
 {
 	uint8_t o[40];
-	unsigned n = syn_options(c, p, o);
+	unsigned n = seg_syn_options(c, p, o);
 
 	peer(c, .flags = SYN, .opt = o, .optlen = n);
 }
@@ -433,7 +280,7 @@ void conn_active(struct conn *c, struct bench *b, const struct seg_peer *p, stru
 void conn_synack(struct conn *c, const struct seg_peer *p)
 {
 	uint8_t o[40];
-	unsigned n = syn_options(c, p, o);
+	unsigned n = seg_syn_options(c, p, o);
 
 	peer(c, .flags = SYN | ACK, .seq = 0, .ack = 1, .opt = o, .optlen = n);
 }

@@ -10,32 +10,7 @@
 
 #include <criterion/criterion.h>
 
-#include "fake_netdev.h"
-#include "stack/tcp_int.h"
-
-#define SEG_OUR  fake_ip(10, 0, 0, 2)
-#define SEG_PEER fake_ip(10, 0, 0, 1)
-#define SEG_PORT 7
-#define SEG_MS   NSEC_PER_MSEC
-
-#define FIN TCPF_FIN
-#define SYN TCPF_SYN
-#define RST TCPF_RST
-#define PSH TCPF_PSH
-#define ACK TCPF_ACK
-#define URG TCPF_URG
-#define ECE TCPF_ECE
-#define CWR TCPF_CWR
-
-/* How the peer that opens or answers is: what its SYN offers. */
-struct seg_peer {
-	uint16_t mss; /* 0 = no option */
-	int wscale;   /* -1 = no option */
-	bool ts, sack;
-	uint16_t win;         /* of its SYN and, as it stands, of every segment after it */
-	uint32_t iss;         /* the peer's; 0 = 1000 */
-	uint32_t our_iss_end; /* not 0: our ISS is moved so that ISS + 1 is this */
-};
+#include "seg_frame.h"
 
 struct bench {
 	struct skb_pool *pool;
@@ -45,41 +20,6 @@ struct bench {
 	unsigned seen;       /* frames of f->out that were looked at */
 	bool strangers_mute; /* none but SEG_PEER answers ARP */
 	bool no_check;       /* no invariants after each turn: for floods */
-};
-
-/* One connection as the peer sees it. */
-struct conn {
-	struct bench *b;
-	struct sock *sk; /* NULL before accept */
-	uint32_t peer_ip;
-	uint16_t lport, fport; /* ours, the peer's */
-	uint32_t iss, irs;     /* the peer's, ours */
-	uint16_t win;
-	bool ts;
-	uint32_t tsval; /* the peer's clock: what its next segment says */
-	uint32_t tsecr; /* our last timestamp */
-};
-
-/* A segment: of the peer's to send, or of ours as parsed. seq and ack are relative. */
-struct seg {
-	uint8_t flags;
-	uint32_t seq, ack;
-	unsigned len;
-	const void *data; /* in: NULL = the stream's pattern at seq */
-	int win;          /* in: 0 = conn's, -1 = really 0 */
-	uint16_t urg;
-	bool no_ts; /* in: leave the timestamp away */
-	bool bad_csum;
-	uint8_t tos;           /* of the IP header */
-	bool ts;               /* out: had one */
-	uint32_t tsval, tsecr; /* in: 0 = the conn's */
-	unsigned nr_sacks;
-	uint32_t sack[8];   /* relative: pairs of start and end */
-	const uint8_t *opt; /* in: raw options instead of all above */
-	unsigned optlen;
-	struct tcp_options o; /* out: as parsed, for SYNs */
-	uint16_t dport;       /* out */
-	uint8_t bytes[1500];  /* out */
 };
 
 /* bench_begin - cfg NULL = defaults; nr_skbs of 2,048 bytes. */
@@ -95,9 +35,6 @@ bool bench_next(struct bench *b, const struct conn *rel, struct seg *ret);
 void bench_drain(struct bench *b);
 /* bench_drops - how often for this reason. */
 uint64_t bench_drops(const struct bench *b, enum skb_drop_reason r);
-
-extern const struct seg_peer seg_plain; /* MSS 1460, window 65535, no other option */
-extern const struct seg_peer seg_full;  /* MSS 1460, wscale 7, TS, SACK */
 
 struct sock *bench_listen(struct bench *b, uint16_t port, unsigned backlog);
 /* conn_init - a peer at fport that talks to our lport; nothing is sent. */
@@ -117,10 +54,6 @@ void conn_opened(struct conn *c, struct bench *b, const struct seg_peer *p);
 
 /* seg_inject - put the segment into the device, no turn. */
 void seg_inject(struct conn *c, const struct seg *s);
-/* seg_build - the frame itself; returns its length. */
-unsigned seg_build(struct conn *c, const struct seg *s, uint8_t *frame);
-/* tcp_frame_sum - the TCP checksum right again after a test wrote into the frame. */
-void tcp_frame_sum(uint8_t *frame);
 
 /* peer - inject and run one turn. */
 #define peer(c, ...)                                                                               \
@@ -138,12 +71,6 @@ void __seg_expect_none(struct bench *b, int line);
 #define expect_get(c, flags, seq, ack, len, ret)                                                   \
 	__seg_expect(c, __LINE__, flags, seq, ack, len, ret)
 #define expect_none(b) __seg_expect_none(b, __LINE__)
-
-/* seg_pattern - the byte at `off` of a stream. */
-static inline uint8_t seg_pattern(uint32_t off)
-{
-	return (uint8_t)(off * 2654435761u >> 13);
-}
 
 /* conn_write - our user sends n bytes of the pattern from `off` (relative, first 1); no turn. */
 ssize_t conn_write(struct conn *c, uint32_t off, unsigned n);
