@@ -51,6 +51,8 @@ void skb_cache_flush(struct skb_cache *c)
 void skb_cache_fini(struct skb_cache *c)
 {
 	skb_cache_flush(c);
+	for (unsigned i = 0; i < c->n; i++)
+		skb_show(c->slot[i]);
 	if (c->n)
 		c->pool->ops->free_bulk(c->pool, c->slot, c->n);
 	c->n = 0;
@@ -100,10 +102,12 @@ NOINLINE void __skb_free_slow(struct sk_buff *skb)
 
 		skb->frag = NULL;
 		c->outstanding--;
-		if ((skb->flags & SKB_F_EXT) || c->n == SKB_CACHE_SIZE)
+		if ((skb->flags & SKB_F_EXT) || c->n == SKB_CACHE_SIZE) {
 			cache_put_pool(c, skb);
-		else
+		} else {
 			c->slot[c->n++] = skb;
+			skb_hide(skb);
+		}
 		skb = next;
 	}
 }

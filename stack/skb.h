@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "stack/base/asan.h"
 #include "stack/base/bug.h"
 #include "stack/base/compiler.h"
 #include "stack/base/list.h"
@@ -251,6 +252,20 @@ static inline void skb_reset_meta(struct sk_buff *skb, struct skb_cache *c)
 	skb->truesize = (uint32_t)(skb->end - skb->head) + (uint32_t)sizeof(*skb);
 }
 
+/* skb_hide - while skb waits in slot[], AddressSanitizer reports whoever still looks at it or its
+ * bytes; skb_show - no more. */
+static inline void skb_hide(const struct sk_buff *skb)
+{
+	asan_poison(skb->head, (size_t)(skb->end - skb->head));
+	asan_poison(skb, sizeof(*skb));
+}
+
+static inline void skb_show(const struct sk_buff *skb)
+{
+	asan_unpoison(skb, sizeof(*skb));
+	asan_unpoison(skb->head, (size_t)(skb->end - skb->head));
+}
+
 /* __skb_cache_refill - slot[] from the pool; false if it is exhausted (counted). */
 bool __skb_cache_refill(struct skb_cache *c);
 /* __skb_free_slow - skb_free for chains, shared bytes and a full cache. */
@@ -268,6 +283,7 @@ MUST_USE static inline struct sk_buff *skb_alloc(struct skb_cache *c, unsigned h
 	if (unlikely(!c->n) && !__skb_cache_refill(c))
 		return NULL;
 	skb = c->slot[--c->n];
+	skb_show(skb);
 	c->outstanding++;
 	skb->next = skb->prev = NULL;
 	skb->data = skb->tail = skb->head + headroom;
@@ -292,6 +308,7 @@ static inline void skb_free(struct sk_buff *skb)
 	}
 	c->slot[c->n++] = skb;
 	c->outstanding--;
+	skb_hide(skb);
 }
 
 /* skb_drop - the end of an skb that is lost: counts the reason, then as skb_free. */
