@@ -11,23 +11,11 @@
 #include <stdlib.h>
 
 #include "drivers/frame.h"
+#include "drivers/pcap_file.h"
 #include "stack/base/clock.h"
 
-#define PCAP_MAGIC_NS   0xa1b23c4du
-#define PCAP_LINK_ETHER 1
-#define PCAP_BUFFER     (256u * 1024u)
-#define PCAP_FRAME_MAX  (65535u + ETH_HLEN)
-
-struct pcap_file_header {
-	uint32_t magic;
-	uint16_t major, minor;
-	int32_t zone;
-	uint32_t sigfigs, snaplen, linktype;
-};
-
-struct pcap_record {
-	uint32_t sec, nsec, caplen, len;
-};
+#define PCAP_BUFFER    (256u * 1024u)
+#define PCAP_FRAME_MAX (65535u + ETH_HLEN)
 
 struct pcap_dev {
 	struct netdev dev;
@@ -56,35 +44,29 @@ static void stop(struct pcap_dev *p, int error)
 }
 
 /* Under the file's lock. */
-static bool write_record(struct pcap_dev *p, const uint8_t *frame, uint32_t len, uint64_t now)
+static int write_record(struct pcap_dev *p, const uint8_t *frame, uint32_t len, uint64_t now)
 {
-	const struct pcap_record rec = {
-		.sec = (uint32_t)(now / NSEC_PER_SEC),
-		.nsec = (uint32_t)(now % NSEC_PER_SEC),
-		.caplen = len,
-		.len = len,
-	};
+	int err = pcap_file_write(p->file, frame, len, now);
 
-	if (fwrite_unlocked(&rec, sizeof(rec), 1, p->file) != 1 ||
-	    fwrite_unlocked(frame, len, 1, p->file) != 1)
-		return false;
+	if (err)
+		return err;
 	/* once a second, so that a reader who follows the file sees something */
 	if (now - p->flushed < NSEC_PER_SEC)
-		return true;
+		return 0;
 	p->flushed = now;
-	return fflush_unlocked(p->file) == 0;
+	return fflush_unlocked(p->file) == 0 ? 0 : -errno;
 }
 
 static void capture(struct pcap_dev *p, const uint8_t *frame, uint32_t len)
 {
-	bool ok;
+	int err;
 
 	if (READ_ONCE(p->stopped))
 		return;
 	flockfile(p->file);
-	ok = write_record(p, frame, len, p->cfg.now(p->cfg.now_ctx));
-	if (!ok)
-		stop(p, errno);
+	err = write_record(p, frame, len, p->cfg.now(p->cfg.now_ctx));
+	if (err)
+		stop(p, -err);
 	funlockfile(p->file);
 }
 
@@ -183,25 +165,6 @@ static const struct netdev_ops pcap_ops = {
 	.close = pcap_close,
 };
 
-static int start_file(struct pcap_dev *p)
-{
-	static const struct pcap_file_header hdr = {
-		.magic = PCAP_MAGIC_NS,
-		.major = 2,
-		.minor = 4,
-		.snaplen = PCAP_FRAME_MAX,
-		.linktype = PCAP_LINK_ETHER,
-	};
-
-	p->file = fopen(p->cfg.path, "we");
-	if (!p->file)
-		return -errno;
-	(void)setvbuf(p->file, p->buffer, _IOFBF, sizeof(p->buffer));
-	if (fwrite(&hdr, sizeof(hdr), 1, p->file) == 1 && fflush(p->file) == 0)
-		return 0;
-	return errno ? -errno : -EIO;
-}
-
 int pcap_wrap(struct netdev *inner, const struct pcap_config *cfg, struct netdev **ret_dev,
 	      char *err, size_t errlen)
 {
@@ -211,12 +174,11 @@ int pcap_wrap(struct netdev *inner, const struct pcap_config *cfg, struct netdev
 	if (p) {
 		p->cfg = *cfg;
 		p->cfg.path = strdup(cfg->path);
-		ret = p->cfg.path ? start_file(p) : -ENOMEM;
+		if (p->cfg.path)
+			ret = pcap_file_open(cfg->path, p->buffer, sizeof(p->buffer), &p->file);
 	}
 	if (ret < 0) {
 		(void)snprintf(err, errlen, "pcap file '%s': %s", cfg->path, strerror(-ret));
-		if (p && p->file)
-			(void)fclose(p->file);
 		if (p)
 			free((char *)p->cfg.path);
 		free(p);

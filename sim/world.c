@@ -9,17 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/pcap_file.h"
 #include "poller/lane.h"
 #include "poller/netpoll_stack.h"
 #include "sim/sim_int.h"
 #include "stack/stack_int.h"
 
-#define RING       256u                 /* frames that wait for a host */
-#define MAX_G      512u                 /* goroutines of a host */
-#define PATIENCE   (500 * NSEC_PER_SEC) /* beyond the bound, for flows that somebody aborts */
-#define DRAIN      (600 * NSEC_PER_SEC) /* after the last flow: FIN-WAIT-2, orphans, TIME-WAIT */
-#define NAPS_MAX   100000u              /* turns in a row in which a host does nothing */
-#define PCAP_MAGIC 0xa1b23c4du
+#define RING     256u                 /* frames that wait for a host */
+#define MAX_G    512u                 /* goroutines of a host */
+#define PATIENCE (500 * NSEC_PER_SEC) /* beyond the bound, for flows that somebody aborts */
+#define DRAIN    (600 * NSEC_PER_SEC) /* after the last flow: FIN-WAIT-2, orphans, TIME-WAIT */
+#define NAPS_MAX 100000u              /* turns in a row in which a host does nothing */
 
 void sim_fail(struct sim_world *w, const char *fmt, ...)
 {
@@ -55,25 +55,18 @@ void sim_say(const struct sim_world *w, const char *fmt, ...)
 
 static int pcap_open(struct sim_world *w)
 {
-	static const uint32_t head[6] = {PCAP_MAGIC, 2 | 4 << 16, 0, 0, WIRE_FRAME_MAX, 1};
+	int err = w->opt->pcap ? pcap_file_open(w->opt->pcap, NULL, 0, &w->pcap) : 0;
 
-	if (!w->opt->pcap)
-		return 0;
-	w->pcap = fopen(w->opt->pcap, "we");
-	if (w->pcap && fwrite(head, sizeof(head), 1, w->pcap) == 1)
-		return 0;
-	(void)snprintf(w->res->what, sizeof(w->res->what), "pcap file '%s': %s", w->opt->pcap,
-		       strerror(errno));
-	return errno ? -errno : -EIO;
+	if (err)
+		(void)snprintf(w->res->what, sizeof(w->res->what), "pcap file '%s': %s",
+			       w->opt->pcap, strerror(-err));
+	return err;
 }
 
+/* An error shows in pcap_close(). */
 static void pcap_frame(struct sim_world *w, const uint8_t *frame, uint32_t len, uint64_t now)
 {
-	uint32_t rec[4] = {(uint32_t)(now / NSEC_PER_SEC), (uint32_t)(now % NSEC_PER_SEC), len,
-			   len};
-
-	(void)!fwrite(rec, sizeof(rec), 1, w->pcap);
-	(void)!fwrite(frame, len, 1, w->pcap);
+	(void)!pcap_file_write(w->pcap, frame, len, now);
 }
 
 static int pcap_close(struct sim_world *w)
