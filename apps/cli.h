@@ -41,6 +41,7 @@ int cmd_bench(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_sim(int argc, char **argv);
+int cmd_wire(int argc, char **argv);
 int cmd_settings(int argc, char **argv);
 
 #endif

@@ -20,6 +20,7 @@ static const struct {
 	{"bench", "measure a server: bench rr; goroutines: bench park", cmd_bench},
 	{"stat", "look into a running lane", cmd_stat},
 	{"sim", "run worlds of hosts over bad links, from seeds", cmd_sim},
+	{"wire", "join two tap devices by a slow and lossy link", cmd_wire},
 	{"compare", "kernel and bypass side by side, on this machine", cmd_compare},
 	{"settings", "list what --set can set", cmd_settings},
 	{"help", "this text", cmd_help},

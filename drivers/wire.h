@@ -48,6 +48,7 @@ struct wire_path_stats {
 	uint64_t delivered;     /* at its other side, duplicates counted */
 	uint64_t queue_drops, lost, burst_lost, too_big, cut;
 	uint64_t marked, reordered, dups, corrupted;
+	uint64_t queue_peak; /* bytes: the most that stood in the queue; 0 without a rate */
 };
 
 /* wire_create - an empty network. 0; -ENOMEM. */

@@ -89,9 +89,9 @@ static uint64_t backlog(const struct wire_link_end *e, uint64_t now)
 static bool admit(struct wire_link_end *e, unsigned len, uint64_t now)
 {
 	const struct wire_path *p = &e->path;
-	uint64_t *slot = NULL;
+	uint64_t *slot = NULL, queued = p->rate ? backlog(e, now) + len : 0;
 
-	if (p->queue_bytes && backlog(e, now) + len > p->queue_bytes)
+	if (p->queue_bytes && queued > p->queue_bytes)
 		return false;
 	if (p->queue_frames) {
 		/* the one admitted queue_frames ago must be away */
@@ -105,6 +105,7 @@ static bool admit(struct wire_link_end *e, unsigned len, uint64_t now)
 		e->busy_until += (uint64_t)((double)len * 8e9 / (double)p->rate);
 	if (slot)
 		*slot = e->busy_until;
+	e->st.queue_peak = max_t(uint64_t, e->st.queue_peak, queued);
 	return true;
 }
 

@@ -102,6 +102,7 @@ Test(wire, test_wire_queue_in_bytes_drops_the_tail)
 	for (int i = 0; i < 5; i++)
 		put(0, 1, 1000, 1);
 	cr_assert_eq(wire_path_stats(w, 0, false)->queue_drops, 2);
+	cr_assert_eq(wire_path_stats(w, 0, false)->queue_peak, 3000);
 	/* one millisecond later one of them is away */
 	put(0, 1, 1000, 1 + NSEC_PER_MSEC);
 	cr_assert_eq(wire_path_stats(w, 0, false)->queue_drops, 2);

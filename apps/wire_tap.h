@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A kernel's tap device, its network side in our hands: what the kernel sends on it is read here
+ * frame by frame, what is written comes to the kernel as received. Frames are whole and at most of
+ * the MTU, with their checksums complete: a tap without a vnet header offers the kernel no offload.
+ */
+#ifndef APPS_WIRE_TAP_H
+#define APPS_WIRE_TAP_H
+
+#include <net/if.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stack/base/compiler.h"
+
+struct wtap {
+	char name[IFNAMSIZ]; /* as it was asked for; whoever owns it may rename it */
+	char netns[108];     /* path of its namespace's file; "" that of this thread */
+	int fd;              /* reads and writes do not wait */
+	uint64_t
+		drops; /* the kernel's count of frames that we were too slow to read, at the start */
+};
+
+/* wtap_name - "wa" or "wa@red", the latter of `ip netns add red`, of a process by its number, or of a
+ * file by its path. 0; -EINVAL. */
+MUST_USE int wtap_name(struct wtap *t, const char *s);
+/* wtap_open - attach to the tap, which is made if there is none and then ends with us. It is up
+ * afterwards. 0; -errno, with one line that says what to do in err. */
+MUST_USE int wtap_open(struct wtap *t, char *err, size_t errlen);
+/* wtap_address - give the kernel's side an IPv4 address, "10.78.0.1/24". As wtap_open(). */
+MUST_USE int wtap_address(const struct wtap *t, const char *cidr, char *err, size_t errlen);
+/* wtap_drops - frames that were lost since the start because nobody read them in time; 0 if the
+ * kernel does not tell. */
+uint64_t wtap_drops(const struct wtap *t);
+void wtap_close(struct wtap *t);
+
+#endif
