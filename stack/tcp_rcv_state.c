@@ -44,8 +44,11 @@ static bool tcp_step1_sequence(struct tcp_sock *tp, struct sk_buff *skb)
 	if (unlikely(paws_reject(tp, skb)) && !(cb->tcp_flags & TCPF_RST))
 		return ack_unless_rst(tp, skb, SKB_DROP_TCP_PAWS);
 	/* Table 6 of the RFC in one line, as Linux tests it: the segment overlaps
-	 * [rcv_wup, window end]; old parts are trimmed later. */
-	ok = !before(cb->end_seq, tp->rcv_wup) && !after(cb->seq, wnd_end);
+	 * [rcv_wup, window end]; old parts are trimmed later. Bytes right at the window's end are
+	 * beyond it: who took their SND.WL1 would be deaf to every window that the real peer, far
+	 * behind it, offers. With a window of zero their ACK counts. */
+	ok = !before(cb->end_seq, tp->rcv_wup) && !after(cb->seq, wnd_end) &&
+	     (cb->seq != wnd_end || !skb->len || wnd_end == tp->rcv_nxt);
 	if (unlikely(!ok))
 		return ack_unless_rst(tp, skb, SKB_DROP_TCP_INVALID_SEQ);
 	return true;

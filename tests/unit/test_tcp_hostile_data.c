@@ -309,6 +309,26 @@ Test(tcp_hostile_data, test_tcp_B29_window_zero_right_after_active_open_is_seen)
 	scene_end(&s);
 }
 
+/* RFC 9293 3.10.7.4, table 6: bytes right at the window's end are beyond it. Their SND.WL1 was taken,
+ * and no window that the peer offered from then on. */
+Test(tcp_hostile_data, test_tcp_B29_bytes_at_the_window_s_end_say_nothing_of_windows)
+{
+	struct scene s;
+	struct conn *c = &s.c;
+	uint32_t edge;
+
+	scene_begin(&s, &seg_plain);
+	edge = tcp_receive_window(conn_tp(c));
+	peer(c, .flags = ACK, .seq = 1 + edge, .ack = 1, .len = 10, .win = -1);
+	expect(c, ACK, 1, 1, 0);
+	cr_assert_eq(conn_tp(c)->snd_wnd, 65535);
+	peer(c, .flags = ACK, .seq = 1, .ack = 1, .win = -1);
+	cr_assert_eq(conn_tp(c)->snd_wnd, 0);
+	peer(c, .flags = ACK, .seq = 1, .ack = 1, .win = 5000);
+	cr_assert_eq(conn_tp(c)->snd_wnd, 5000);
+	scene_end(&s);
+}
+
 /* ---- B30: hostile ACKs ---- */
 
 Test(tcp_hostile_data, test_tcp_B30_ack_of_unsent_data_and_division_gain_nothing)
