@@ -317,25 +317,26 @@ static COLD uint32_t last_window(const struct tcp_sock *tp)
 /*
  * tcp_new_window - what the buffers would allow. Half of the free truesize: an mbuf of 2 KiB
  * that carries a full segment is about so well used. Avoids silly windows (RFC 9293
- * 3.8.6.2.2): either a full segment (or a good part of the buffer) or nothing.
+ * 3.8.6.2.2): either a full segment, or a good part of the buffer, or all that may be offered
+ * however much is free, or nothing.
  */
 uint32_t tcp_new_window(const struct tcp_sock *tp)
 {
-	uint32_t buf = rmem_bound(tcp_stack(tp), tp->sk.sk_rcvbuf);
-	uint32_t used = tp->sk.sk_rmem_alloc, space;
+	uint32_t buf = rmem_bound(tcp_stack(tp), tp->sk.sk_rcvbuf), unit = 1u << tp->rcv_wscale;
+	uint32_t used = tp->sk.sk_rmem_alloc, most = tp->rcv_ssthresh, space;
 
 	if (used >= buf)
 		return 0;
 	if (unlikely(rmem_is_last(tcp_stack(tp))))
 		return used ? 0 : last_window(tp);
-	space = min_t(uint32_t, (buf - used) / 2, tp->rcv_ssthresh);
 	if (unlikely(tp->opt.window_clamp))
-		space = min_t(uint32_t, space, tp->opt.window_clamp);
-	if (space < min_t(uint32_t, tp->advmss, buf / 4))
+		most = min_t(uint32_t, most, tp->opt.window_clamp);
+	space = min_t(uint32_t, (buf - used) / 2, most);
+	if (space < min_t(uint32_t, tp->advmss, buf / 4) && space < most)
 		return 0;
-	if (!tp->rcv_wscale)
-		return min_t(uint32_t, space, 65535);
-	return min_t(uint32_t, space & ~((1u << tp->rcv_wscale) - 1), 65535u << tp->rcv_wscale);
+	/* a clamp may have come below what the scale of the SYN can say */
+	space = min_t(uint32_t, space, 65535u << tp->rcv_wscale);
+	return space && space < unit ? unit : space & ~(unit - 1);
 }
 
 /* The one case in which the window shrinks (as Linux does since 6.5): what it had promised

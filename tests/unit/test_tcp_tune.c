@@ -183,6 +183,23 @@ Test(tcp_tune, test_tune_window_clamp_bounds_the_window)
 	end(&r);
 }
 
+/* A clamp that is less than a segment, and than the scale of our SYN can say, was once a window of
+ * zero for ever. */
+Test(tcp_tune, test_tune_clamp_below_a_segment_leaves_a_window)
+{
+	struct run r;
+
+	begin(&r, NULL);
+	cr_assert_eq(sock_setopt_int(r.b, SK_SOL_TCP, SK_TCP_WINDOW_CLAMP, 1), 0);
+	(void)flow(&r, NSEC_PER_SEC);
+	for (uint8_t scale = 6; scale <= TCP_MAX_WSCALE; scale += 8) {
+		tcp_sk(r.b)->rcv_wscale = scale;
+		cr_assert_geq(tcp_new_window(tcp_sk(r.b)), 1u << scale);
+		cr_assert_leq(tcp_new_window(tcp_sk(r.b)), max_t(uint32_t, 1152, 1u << scale));
+	}
+	end(&r);
+}
+
 /* Limits of the whole lane come first: a socket does not grow while others hold the pool. */
 Test(tcp_tune, test_tune_nobody_grows_under_pressure)
 {
