@@ -262,6 +262,11 @@ static void timeout_mark_lost(struct tcp_sock *tp)
 	for (skb = head; skb && skb != tp->send_head; skb = skb_queue_next(q, skb)) {
 		if (skb->tcp.sacked & TCPCB_SACKED)
 			continue;
+		/* lost before, and not sent again yet: those behind it find their place by it */
+		if ((skb->tcp.sacked & (TCPCB_LOST | TCPCB_RETRANS)) == TCPCB_LOST) {
+			tp->lost_hint = skb;
+			continue;
+		}
 		if (skb != head && tcp_rack_recent(tp, skb) && !list_empty(&skb->tcp.link))
 			continue;
 		tcp_mark_lost(tp, skb);

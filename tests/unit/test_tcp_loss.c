@@ -96,6 +96,33 @@ Test(tcp_loss, test_rto_sends_again_what_was_lost_in_slow_start)
 	bench_end(&b);
 }
 
+/* With a hundred segments waiting to go again, what a second RTO found lost once more was put
+ * behind sixty-four of them: from then on each RTO filled one hole only. */
+Test(tcp_loss, test_rto_again_goes_on_from_the_oldest)
+{
+	const struct seg_peer small = {.mss = 100, .wscale = -1, .win = 65535};
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &small);
+	conn_tp(&c)->snd_cwnd = 20000;
+	cr_assert_eq(conn_write(&c, 1, 9000), 9000);
+	bench_turn(&b, 1000);
+	bench_drain(&b);
+	cr_assert_eq(tcp_flight(conn_tp(&c)), 9000);
+	bench_run(&b, 250 * SEG_MS);
+	expect(&c, ACK, 1, 1, 100);
+	dup(&c, 101);
+	expect(&c, ACK, 101, 1, 100);
+	expect(&c, ACK, 201, 1, 100);
+	bench_run(&b, 450 * SEG_MS);
+	expect(&c, ACK, 101, 1, 100);
+	dup(&c, 201);
+	expect(&c, ACK, 201, 1, 100);
+	expect(&c, ACK, 301, 1, 100);
+	bench_end(&b);
+}
+
 /* ---- without SACK ---- */
 
 Test(tcp_loss, test_reno_third_dup_ack_retransmits_then_partial_ack)
