@@ -21,8 +21,10 @@
 #define BYTES_WORLD  (2048u << 10)        /* of all flows */
 #define CALLS_MAX    400u                 /* reads or writes of one direction, about */
 #define DIAL_MAX     (400 * NSEC_PER_SEC) /* three of them, with all their SYNs */
-#define QUEUE_FRAMES 512u
-#define THINK_MAX    (8 * NSEC_PER_SEC) /* of one direction in all, about */
+#define QUEUE_FRAMES SIM_FLOWS_MAX
+#define MTU_LEAST    552u                 /* min_pmtu: a router with less is not believed */
+#define HOLE_TIME    (400 * NSEC_PER_SEC) /* until a black hole is found and measured by RTOs */
+#define THINK_MAX    (8 * NSEC_PER_SEC)   /* of one direction in all, about */
 
 /* Which kinds of bad weather a world has. */
 struct weather {
@@ -59,8 +61,7 @@ static void draw_path(const struct sim_plan *p, const struct weather *x, struct 
 	*ret = (struct wire_path){.delay = sim_spread(r, 1000, 200 * MS)};
 	if (sim_chance(r, 0.6)) {
 		ret->rate = sim_spread(r, 1000000, 10000000000ull);
-		/* All SYNs at once, which come again all at once, must fit; so must what a congestion
-		 * window of bytes lets go in tiny segments, or each RTO brings but a queue's worth. */
+		/* all SYNs at once, which come again all at once, must fit */
 		if (sim_chance(r, 0.5))
 			ret->queue_bytes =
 				QUEUE_FRAMES * 80 + (uint32_t)sim_spread(r, frame, 2u << 20);
@@ -86,6 +87,10 @@ static void draw_path(const struct sim_plan *p, const struct weather *x, struct 
 		ret->dup = 1e-3 * (double)sim_spread(r, 1, 200);
 	if (x->corrupt)
 		ret->corrupt = 1e-3 * (double)sim_spread(r, 1, 50);
+	if (x->mtu && sim_chance(r, 0.7)) {
+		ret->mtu = (uint16_t)sim_between(r, MTU_LEAST, p->mtu);
+		ret->mtu_icmp = sim_chance(r, 0.6);
+	}
 }
 
 /* ---- hosts ---- */
@@ -129,6 +134,16 @@ static void draw_stack(struct stack_config *cfg, struct sim_rng *r)
 		set(cfg, "tcp_timewait_len", sim_between(r, 5, 120));
 }
 
+/* Who is to get out of a black hole has to search; how eagerly, is chance. */
+static void draw_search(struct stack_config *cfg, bool probing, struct sim_rng *r)
+{
+	set(cfg, "tcp_mtu_probing", sim_between(r, probing, 2));
+	if (sim_chance(r, 0.3))
+		set(cfg, "tcp_base_mss", sim_between(r, 256, 1400));
+	if (sim_chance(r, 0.3))
+		set(cfg, "tcp_probe_interval", sim_between(r, 1, 60));
+}
+
 static void draw_host(struct sim_host_plan *h, const struct sim_plan *p, const struct weather *x,
 		      struct sim_rng *r)
 {
@@ -142,6 +157,8 @@ static void draw_host(struct sim_host_plan *h, const struct sim_plan *p, const s
 	if (p->mtu > 2000)
 		h->nr_skbs *= 2;
 	draw_stack(&h->stack, r);
+	if (x->mtu)
+		draw_search(&h->stack, p->probing, r);
 }
 
 /* ---- programs ---- */
@@ -266,10 +283,6 @@ static void draw_events(struct sim_plan *p, const struct weather *x, struct sim_
 					.host = (uint8_t)sim_between(r, 0, p->nr_links - 1),
 					.back = sim_chance(r, 0.5)};
 		draw_path(p, x, r, &ev.path);
-		if (x->mtu) {
-			ev.path.mtu = (uint16_t)sim_between(r, 552, p->mtu);
-			ev.path.mtu_icmp = sim_chance(r, 0.6);
-		}
 		add_event(p, &ev);
 	}
 	for (unsigned n = x->pauses ? (unsigned)sim_between(r, 1, 4) : 0; n; n--) {
@@ -313,6 +326,8 @@ static void draw_bound(struct sim_plan *p)
 	for (unsigned i = 0; i < p->nr_hosts; i++)
 		if (p->host[i].backlog < (int)SIM_FLOWS_MAX)
 			p->bound = DIAL_MAX;
+	if (p->probing)
+		p->bound += HOLE_TIME;
 	p->bound += 150 * NSEC_PER_SEC + bytes * 8 * 10 * NSEC_PER_SEC / slowest + 300 * delay;
 }
 
@@ -331,6 +346,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 	p->begin = sim_spread(&r, NSEC_PER_SEC, 1000000 * NSEC_PER_SEC);
 	p->heal = sim_spread(&r, 10 * MS, HEAL_MAX);
 	p->mtu = sim_chance(&r, 0.75) ? 1500 : (uint16_t)sim_between(&r, 576, 9000);
+	p->probing = x.mtu && sim_chance(&r, 0.6);
 	p->wire_seed = sim_draw(&r);
 	for (unsigned i = 0; i < p->nr_links; i++)
 		for (unsigned back = 0; back < 2; back++)
@@ -411,9 +427,10 @@ void sim_plan_print(const struct sim_plan *p, FILE *f)
 {
 	static const char *const kinds[] = {"path", "pause", "nomem", "heal"};
 
-	fprintf(f, "%u hosts%s, mtu %u, heal at %.6g ms, all over %.6g s later%s\n", p->nr_hosts,
+	fprintf(f, "%u hosts%s, mtu %u, heal at %.6g ms, all over %.6g s later%s%s\n", p->nr_hosts,
 		p->bottleneck ? " on two switches" : "", p->mtu, (double)p->heal / 1e6,
-		(double)p->bound / 1e9, p->stretch ? ", stretched frames" : "");
+		(double)p->bound / 1e9, p->stretch ? ", stretched frames" : "",
+		p->probing ? ", black holes stay" : "");
 	for (unsigned i = 0; i < p->nr_hosts; i++)
 		print_host(f, i, &p->host[i]);
 	for (unsigned i = 0; i < p->nr_links * 2; i++) {

@@ -121,6 +121,7 @@ struct sim_host_plan {
 struct sim_plan {
 	unsigned nr_hosts, nr_links, nr_flows, nr_events;
 	bool bottleneck; /* two switches with a link between, instead of one */
+	bool probing;    /* every host searches its path's MTU: black holes stay (RFC 4821) */
 	bool stretch;    /* somebody writes beyond the peer's window (track.c) */
 	uint64_t begin;  /* ns: the clock's first value */
 	uint64_t heal;   /* ns after it: no more faults */

@@ -252,6 +252,8 @@ static void unmake(struct sim_world *w)
 
 /* ---- running ---- */
 
+/* heal - all faults end. A narrow link is none as long as its routers say so (RFC 1191), or all hosts
+ * can find out alone (RFC 4821). */
 static void heal(struct sim_world *w)
 {
 	for (unsigned i = 0; i < w->plan.nr_links * 2; i++) {
@@ -260,7 +262,8 @@ static void heal(struct sim_world *w)
 		p.loss = p.burst_enter = p.burst_loss = p.reorder = p.dup = p.corrupt = 0;
 		p.burst_leave = 1;
 		p.cut = false;
-		p.mtu = 0;
+		if (!p.mtu_icmp && !w->plan.probing)
+			p.mtu = 0;
 		if (wire_set_path(w->wire, (int)i / 2, i % 2, &p))
 			sim_fail(w, "no memory");
 	}
