@@ -292,6 +292,8 @@ unsigned stack_output(struct stack *st, uint64_t now)
 	if (st->tx_n)
 		tx_flush(st);
 	skb_cache_flush(&st->cache);
+	/* a lane that gives back what another took may stand below zero */
+	WRITE_ONCE(st->stats.skbs_in_use, (uint64_t)max_t(int64_t, st->cache.outstanding, 0));
 	sent = st->tx_sent;
 	st->tx_sent = 0;
 	return sent;

@@ -122,7 +122,7 @@ uint32_t stack_ip(const struct stack *st); /* network order; 0 before stack_atta
 	X(tcp_fast_retrans) X(tcp_sack_recovery) X(tcp_reno_recovery) X(tcp_timeouts)              \
 	X(tcp_spurious_rtos) X(tcp_probes) X(tcp_loss_probes) X(tcp_undos) X(tcp_dsack_in) X(tcp_dsack_out) X(tcp_delayed_acks) X(tcp_pure_acks_out)                \
 	X(tcp_ofo_queued) X(tcp_challenge_acks) X(tcp_tw_count) X(tcp_tw_overflow)                 \
-	X(tcp_mtu_reduced) X(tcp_mtu_black_holes) X(tcp_mtu_probes) X(tcp_mtu_probe_oks) X(tcp_mtu_probe_fails) X(tcp_persist_drops) X(tcp_orphan_drops) X(tcp_keepalive_probes) X(tcp_keepalive_drops) X(bytes_to_user) X(bytes_from_user) X(socks_in_use)                   \
+	X(tcp_mtu_reduced) X(tcp_mtu_black_holes) X(tcp_mtu_probes) X(tcp_mtu_probe_oks) X(tcp_mtu_probe_fails) X(tcp_persist_drops) X(tcp_orphan_drops) X(tcp_keepalive_probes) X(tcp_keepalive_drops) X(bytes_to_user) X(bytes_from_user) X(socks_in_use) X(reqs_in_use) X(skbs_in_use)                   \
 	X(steered_out) X(steered_in)
 /* clang-format on */
 

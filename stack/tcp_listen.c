@@ -63,6 +63,7 @@ void tcp_req_free(struct stack *st, struct tcp_req *req)
 	list_del(&req->link);
 	req->listener->nr_reqs--;
 	req->listener->nr_young -= !req->timeouts;
+	stat_add(&st->stats.reqs_in_use, (uint64_t)-1);
 	tcp_slab_put(&st->tcp->reqs, req);
 }
 
@@ -118,6 +119,7 @@ static void syn_remember(struct stack *st, struct tcp_req *req, uint32_t min_isn
 	req_window(req);
 	tcp_hash_insert(st->tcp, &req->node);
 	list_add_tail(&req->link, &lp->reqs);
+	stat_inc(&st->stats.reqs_in_use);
 	lp->nr_reqs++;
 	lp->nr_young++;
 	timer_init(&req->timer, req_timer_fn);

@@ -45,9 +45,11 @@ Test(tcp_listen, test_listen_queues_hold_backlog_and_one_as_linux)
 		conn_syn(&c, &seg_plain);
 		expect_none(&b);
 		cr_assert_eq(tcp_sk(lp)->nr_reqs, backlog + 1);
+		cr_assert_eq(stack_stats(b.st)->reqs_in_use, backlog + 1);
 		for (uint16_t i = 0; i <= backlog; i++)
 			peer(&d[i], .flags = ACK, .seq = 1, .ack = 1);
 		cr_assert_eq(tcp_sk(lp)->ack_backlog, backlog + 1);
+		cr_assert_eq(stack_stats(b.st)->reqs_in_use, 0);
 		conn_syn(&c, &seg_plain);
 		expect_none(&b);
 		cr_assert_eq(stack_stats(b.st)->tcp_accept_overflow, 1);
