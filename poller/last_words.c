@@ -78,6 +78,8 @@ static bool ours_end(struct trace *t, struct _Unwind_Context *ctx, bool interrup
 	return false;
 }
 
+/* The CFA is that of the frame below. Below what was interrupted lies the kernel's frame, whose CFA
+ * libgcc puts at the interrupted sp on x86-64, and on the handler's own stack on aarch64. */
 static _Unwind_Reason_Code note_frame(struct _Unwind_Context *ctx, void *arg)
 {
 	struct trace *t = arg;
@@ -87,7 +89,7 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *ctx, void *arg)
 	pc = _Unwind_GetIPInfo(ctx, &interrupted);
 	if (!t->in_g && !ours_end(t, ctx, interrupted))
 		return _URC_NO_REASON;
-	if (!pc || cfa < t->lo || cfa > t->hi)
+	if (!pc || (!interrupted && (cfa < t->lo || cfa > t->hi)))
 		return _URC_END_OF_STACK;
 	if (t->nr && frame_of(t, t->nr - 1)->pc == pc) {
 		frame_of(t, t->nr - 1)->times++;
