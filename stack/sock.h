@@ -71,14 +71,15 @@ struct sock {
 	uint8_t sk_tos, sk_ttl;  /* (o) of every segment; the low two bits of tos are ECN's */
 	struct sk_buff_head sk_receive_queue; /* (o) in-order bytes for the user */
 	struct sk_buff_head sk_write_queue;   /* (o) sent-unacked, then unsent */
-	struct sk_addr sk_local, sk_peer;     /* (o) */
-	uint64_t sk_seq; /* (o) bumped whenever the object is recycled (rule 5) */
 
 	void *sk_user_data;                       /* (o) the poller's pd; NULL = nobody listens */
 	void (*sk_data_ready)(struct sock *sk);   /* bytes, a FIN, or a connection to accept */
 	void (*sk_write_space)(struct sock *sk);  /* room again, by Linux's one-third rule */
 	void (*sk_state_change)(struct sock *sk); /* connected, FIN or RST came, closed */
 	void (*sk_error_report)(struct sock *sk); /* sk_err was set */
+
+	struct sk_addr sk_local, sk_peer; /* (o) */
+	uint64_t sk_seq;                  /* (o) bumped whenever the object is recycled (rule 5) */
 };
 
 /*

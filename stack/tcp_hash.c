@@ -193,7 +193,8 @@ static bool slab_grow(struct stack *st, struct tcp_slab *s)
 	b->next = s->blocks;
 	s->blocks = b;
 	end = (uint8_t *)b + SLAB_BLOCK;
-	for (p = (uint8_t *)(b + 1); p + s->size <= end; p += s->size) {
+	p = (uint8_t *)(((uintptr_t)(b + 1) + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
+	for (; p + s->size <= end; p += s->size) {
 		*(void **)p = s->free;
 		s->free = p;
 	}

@@ -130,6 +130,9 @@ struct tcp_mtup {
 	uint64_t searched_ns; /* when the search began */
 };
 
+/* In the order of use, as a round trip touches a hundred of these fields and each cache line
+ * counts with many connections (tests/bench/bench_rr): first what a segment reads or writes in
+ * either direction when nothing is lost, then what recovery wants, then what is rare. */
 struct tcp_sock {
 	struct sock sk; /* first: container_of */
 	struct tcp_node node;
@@ -157,59 +160,44 @@ struct tcp_sock {
 	uint8_t retransmits; /* RTOs in a row */
 	uint8_t backoff;
 	uint8_t probes_out;
-	uint16_t mss_cache; /* payload bytes of a full segment with today's options */
-	uint16_t advmss;    /* what we told the peer */
-	uint16_t peer_mss;  /* what it told us, clamped */
-	uint16_t rcv_mss;   /* what it seems to send: for the ACK-every-second rule */
-	uint32_t tsoffset;
+	uint8_t dupacks;
+	bool cwnd_limited;         /* the last output stopped at cwnd (RFC 7661 spirit) */
+	bool ecn_ok, ecn_asked;    /* agreed on; our first SYN asked */
+	bool cwr_owed;             /* the next new segment says CWR */
+	bool tlp_out, tlp_retrans; /* a probe is in flight; it was a retransmission */
+	uint8_t nr_sacks;          /* of sacks */
+	uint8_t chrono;            /* enum tcp_chrono: where time since chrono_since belongs */
+	bool fin_wanted;           /* ours waits for a buffer */
+	uint16_t mss_cache;        /* payload bytes of a full segment with today's options */
+	uint16_t advmss;           /* what we told the peer */
+	uint16_t rcv_mss;          /* what it seems to send: for the ACK-every-second rule */
 	uint16_t ip_id;            /* RFC 6864: per flow */
+	uint32_t tsoffset;
+	int err_soft;              /* what ICMP said; becomes sk_err if the timer gives up */
 	struct list_head out_link; /* on tcp_shard.out_list */
 	struct sk_buff *send_head; /* first skb not yet sent; NULL none */
 
 	/* congestion and loss: bytes */
 	uint32_t snd_cwnd, snd_ssthresh;
-	uint32_t cwnd_acked; /* bytes acknowledged towards the next increase */
-	uint32_t prior_cwnd,
-		prior_ssthresh;          /* before the reduction; ssthresh 0: not to be undone */
-	uint32_t prr_delivered, prr_out; /* RFC 6937 */
 	uint32_t max_flight, cwnd_usage_seq; /* the most in flight in this round trip (RFC 7661) */
 	uint32_t cwnd_used;                  /* the most since cwnd_stamp_ns */
-	uint64_t cwnd_stamp_ns;              /* when cwnd was last seen used, or judged */
 	uint32_t sacked_out;                 /* SACKed (or, without SACK, dup ACKs * mss) */
 	uint32_t lost_out, retrans_out;
-	uint32_t recover;     /* RFC 6582: snd_nxt when recovery began */
-	uint32_t max_window;  /* largest snd_wnd seen */
-	uint32_t sacked_segs; /* skbs that are SACKed */
-	uint8_t dupacks;
-	bool cwnd_limited;            /* the last output stopped at cwnd (RFC 7661 spirit) */
+	uint64_t cwnd_stamp_ns;       /* when cwnd was last seen used, or judged */
 	struct sk_buff *highest_sack; /* the highest SACKed skb; NULL none */
 	struct sk_buff *sack_hint;    /* where the last SACK block was looked up, or NULL */
 	struct list_head sent_list;   /* sent, neither SACKed nor to be sent again: by time */
-	struct list_head lost_list;   /* to be sent again: by sequence number */
 	struct sk_buff *lost_hint;    /* the last one put onto lost_list, or NULL */
 	struct tcp_rack rack;
-	uint32_t min_rtt_us;
-	uint64_t min_rtt_ns;       /* when it was measured */
-	uint32_t reordering;       /* segments; grows with what was seen (TCP_INFO) */
-	uint32_t reord_seen;       /* how often */
-	uint32_t dsack_dups;       /* segments that the peer had twice */
-	uint32_t delivered;        /* segments */
-	uint32_t delivered_ce;     /* of these, by ACKs with ECE */
-	bool ecn_ok, ecn_asked;    /* agreed on; our first SYN asked */
-	bool cwr_owed;             /* the next new segment says CWR */
-	uint32_t lost_bytes;       /* ever marked lost */
-	uint32_t undo_marker;      /* snd_una when the recovery began; valid if undo_valid */
-	uint32_t retrans_stamp;    /* our timestamp at its first retransmission; 0 none yet */
-	int32_t undo_retrans;      /* retransmissions not told of by D-SACK; -1 there were none */
-	bool undo_valid;           /* the recovery may still prove a mistake */
-	uint8_t frto;              /* enum tcp_frto */
-	uint32_t tlp_end;          /* snd_nxt when a tail loss probe left; valid if tlp_out */
-	bool tlp_out, tlp_retrans; /* a probe is in flight; it was a retransmission */
-	uint8_t nr_sack_seen;
-	struct tcp_sack_block sack_seen[TCP_MAX_SACKS]; /* of the last ACK */
-	struct tcp_sent_index index;
+	uint32_t recover;       /* RFC 6582: snd_nxt when recovery began */
+	uint32_t prr_out;       /* RFC 6937 */
+	uint32_t lost_bytes;    /* ever marked lost */
+	uint32_t delivered;     /* segments */
 	uint32_t snd_sml;       /* end of the last small segment sent (Minshall's Nagle) */
 	uint32_t notsent_lowat; /* unsent bytes from which on a writer waits */
+	uint32_t reordering;    /* segments; grows with what was seen (TCP_INFO) */
+	uint32_t min_rtt_us;
+	uint64_t min_rtt_ns; /* when it was measured */
 	const struct tcp_congestion_ops *ca;
 	uint64_t ca_priv[TCP_CA_PRIV_SIZE / 8];
 
@@ -217,7 +205,7 @@ struct tcp_sock {
 	uint32_t srtt_us8, rttvar_us4;
 	uint64_t rto;                        /* ns, backoff not included */
 	uint64_t rto_deadline, ack_deadline; /* absolute; the timers may fire earlier */
-	struct timer retrans_timer, delack_timer, keep_timer;
+	struct timer retrans_timer, delack_timer;
 
 	/* receive window and buffer (tcp_tune.c) */
 	uint32_t rcv_ssthresh; /* no larger window is offered yet */
@@ -233,30 +221,52 @@ struct tcp_sock {
 		uint32_t seq;   /* copied_seq when this one began */
 		uint64_t since;
 	} rcvq;
-
-	/* out-of-order queue and the SACK blocks that we owe, most recent first */
-	struct sk_buff_head ofo_queue;
-	struct sk_buff *ofo_root; /* the treap over ofo_queue */
-	uint32_t ofo_fresh;       /* skbs queued there since it was last collapsed */
-	uint8_t nr_sacks;
-	struct tcp_sack_block sacks[TCP_MAX_SACKS];
 	struct tcp_sack_block dsack; /* what came twice, for the next ACK; start = end: nothing */
+	struct sk_buff_head ofo_queue;
 
 	struct route rt;
-	struct tcp_mtup mtup;
-	uint16_t pmtu;       /* of the path, from a router; 0: the device's */
 	uint64_t pmtu_until; /* it is believed until then; 0 none */
+	uint16_t pmtu;       /* of the path, from a router; 0: the device's */
+	struct tcp_mtup mtup;
 
 	/* accounts that every segment writes */
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
 	uint64_t lrcv_ns, lsnd_ns, lack_ns; /* when data came, data left, an ACK came */
 	uint64_t bytes_in, bytes_out;       /* taken in order; given by the user */
 	uint64_t chrono_since, chrono_ns[TCP_CHRONO_NR];
-	uint8_t chrono;       /* enum tcp_chrono: where time since chrono_since belongs */
-	uint32_t rcv_ooopack; /* segments that came out of order */
+	struct sock_options opt;
+
+	struct tcp_sent_index index; /* its head counts what is sent */
+
+	/* loss recovery */
+	uint32_t prior_cwnd,
+		prior_ssthresh;     /* before the reduction; ssthresh 0: not to be undone */
+	uint32_t prr_delivered;     /* RFC 6937 */
+	uint32_t cwnd_acked;        /* bytes acknowledged towards the next increase */
+	uint32_t max_window;        /* largest snd_wnd seen */
+	uint32_t sacked_segs;       /* skbs that are SACKed */
+	struct list_head lost_list; /* to be sent again: by sequence number */
+	uint32_t reord_seen;        /* how often */
+	uint32_t dsack_dups;        /* segments that the peer had twice */
+	uint32_t delivered_ce;      /* of delivered, by ACKs with ECE */
+	uint32_t undo_marker;       /* snd_una when the recovery began; valid if undo_valid */
+	uint32_t retrans_stamp;     /* our timestamp at its first retransmission; 0 none yet */
+	int32_t undo_retrans;       /* retransmissions not told of by D-SACK; -1 there were none */
+	bool undo_valid;            /* the recovery may still prove a mistake */
+	uint8_t frto;               /* enum tcp_frto */
+	uint8_t nr_sack_seen;
+	uint32_t tlp_end; /* snd_nxt when a tail loss probe left; valid if tlp_out */
+	struct tcp_sack_block sack_seen[TCP_MAX_SACKS]; /* of the last ACK */
+
+	/* out-of-order queue and the SACK blocks that we owe, most recent first */
+	struct sk_buff *ofo_root; /* the treap over ofo_queue */
+	uint32_t ofo_fresh;       /* skbs queued there since it was last collapsed */
+	uint32_t rcv_ooopack;     /* segments that came out of order */
+	struct tcp_sack_block sacks[TCP_MAX_SACKS];
 
 	/* cold */
-	struct sock_options opt;
+	struct timer keep_timer;
+	uint16_t peer_mss; /* what it told us, clamped */
 	uint32_t iss, irs;
 	uint32_t fin_seq; /* sequence number of the peer's FIN, once queued in order */
 	uint64_t challenge_ns;
@@ -267,12 +277,10 @@ struct tcp_sock {
 	uint16_t total_rto, total_rto_runs;
 	bool active_open;          /* by sock_connect */
 	bool fin_rcvd, fin_queued; /* the peer's FIN was processed; ours is in the write queue */
-	bool fin_wanted;           /* ours waits for a buffer */
 	bool in_accept_queue;
 	bool orphan;               /* counted in tcp_shard.nr_orphans */
 	bool bound;                /* sock_bind gave the port */
 	bool mem_waiting;          /* on tcp_shard.mem_wait */
-	int err_soft;              /* what ICMP said; becomes sk_err if the timer gives up */
 	struct list_head all_link; /* tcp_shard.all */
 	struct list_head mem_link;
 	/* listener, or child of one */

@@ -95,13 +95,13 @@ struct tcp_marks {
 };
 
 struct tcp_sent_index {
-	uint32_t own_seq[TCP_INDEX_SIZE];
-	struct sk_buff *own_skb[TCP_INDEX_SIZE];
 	uint32_t *seq; /* the ring in use: own_seq and own_skb, or those of marks */
 	struct sk_buff **skb;
 	struct tcp_marks *marks; /* of tcp_shard.marks; NULL none */
 	uint32_t gap, since;     /* skbs between two entries; sent since the last entry */
 	uint16_t head, nr, size; /* entries are head .. head + nr - 1, modulo the size */
+	uint32_t own_seq[TCP_INDEX_SIZE];
+	struct sk_buff *own_skb[TCP_INDEX_SIZE];
 };
 
 /* tcp_index_at - where the i-th entry stands; i <= size. */
