@@ -59,6 +59,58 @@ Test(conn_bad, test_conn_accept_without_fds_backs_off, .timeout = 20)
 	in_lane(t_emfile);
 }
 
+/* ---- what Linux does not say on TCP, but may (accept(2), connect(2)) ---- */
+
+static const struct conn_ops *real_ops;
+static unsigned aborted;
+
+static int accept_aborts_twice(struct pl_conn *c, struct pl_conn **ret_conn)
+{
+	return aborted < 2 ? (aborted++, -ECONNABORTED) : real_ops->accept(c, ret_conn);
+}
+
+static void t_aborted(void *arg)
+{
+	struct conn_ops ops;
+	struct pl_conn *l;
+
+	(void)arg;
+	addr = (struct pl_addr){.family = PL_AF_INET};
+	memcpy(&addr.v4, (uint8_t[]){127, 0, 0, 1}, 4);
+	IS(pl_listen(PL_NET_KERNEL, &addr, 0, &l), 0);
+	IS(pl_local_addr(l, &addr), 0);
+	IS(pl_dial(PL_NET_KERNEL, &addr, 0, &a), 0);
+	ops = *l->ops;
+	ops.accept = accept_aborts_twice;
+	real_ops = l->ops;
+	aborted = 0;
+	l->ops = &ops;
+	IS(pl_accept(l, &b), 0);
+	IS(aborted, 2);
+	l->ops = real_ops;
+	close_both();
+	IS(pl_close(l), 0);
+}
+
+Test(conn_bad, test_conn_R54_accept_goes_on_after_econnaborted, .timeout = 20)
+{
+	in_lane(t_aborted);
+}
+
+/* An edge that comes before the handshake is over: SO_ERROR is 0, getpeername(2) knows better. */
+static void t_early_edge(void *arg)
+{
+	(void)arg;
+	IS(pl_adopt(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), 0, &a), 0);
+	IS(a->ops->dial_check(a), -EINPROGRESS);
+	IS(pl_close(a), 0);
+}
+
+Test(conn_bad, test_conn_R56_dial_waits_on_after_an_early_edge, .timeout = 20)
+{
+	cr_assert(in_lane_on(LANE_KERNEL_EPOLL, t_early_edge));
+}
+
 static void g_close_l(void *arg)
 {
 	pl_sleep(5 * MS);

@@ -372,6 +372,16 @@ BOTH_FATAL(R16_close_without_evict_is_fatal)
 	netpoll_close(pd);
 }
 
+BOTH_FATAL(R16_close_with_a_g_stored_is_fatal)
+{
+	static struct g somebody;
+
+	pd = open_pd(e);
+	netpoll_evict(pd);
+	pd->wg = (uintptr_t)&somebody;
+	netpoll_close(pd);
+}
+
 BOTH(R16_close_deregisters)
 {
 	pd = open_pd(e);

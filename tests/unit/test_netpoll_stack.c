@@ -16,6 +16,7 @@
 #include "poller/group.h"
 #include "poller/lane_int.h"
 #include "poller/netpoll_stack.h"
+#include "stack/sock.h"
 #include "stack/stack_int.h"
 
 #define NR_SKBS  8192u
@@ -250,5 +251,22 @@ Test(netpoll_stack, test_netpoll_stack_far_close_of_a_conn_that_nobody_uses)
 	cr_assert_eq(again, -EBADF);
 	cr_assert_eq(end[0].lane->np.nr_open, 0);
 	cr_assert_eq(lane_nr_g(end[1].lane), 0);
+	both_close();
+}
+
+/* The sock lives on, in FIN-WAIT and TIME-WAIT, when its pd serves another one. */
+Test(netpoll_stack, test_netpoll_stack_R16_close_leaves_no_pd_with_the_sock)
+{
+	struct poll_desc *pd;
+	struct sock *sk;
+
+	both_open();
+	cr_assert_eq(sock_create(end[0].st, SK_AF_INET, &sk), 0);
+	cr_assert_eq(netpoll_open(end[0].nb, -1, sk, &pd), 0);
+	cr_assert_eq(sk->sk_user_data, pd);
+	netpoll_evict(pd);
+	netpoll_close(pd);
+	cr_assert_null(sk->sk_user_data);
+	sock_close(sk);
 	both_close();
 }
