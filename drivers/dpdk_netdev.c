@@ -10,12 +10,30 @@
 #include "drivers/dpdk_netdev_int.h"
 #include "drivers/frame.h"
 
+#define LINK_LOOKS_HZ 10
 /* What tells an mbuf from its siblings whatever is sent or received. */
 #define MBUF_KEEP (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)
 
 static inline struct dpdk_dev *to_dpdk(struct netdev *dev)
 {
 	return container_of(dev, struct dpdk_dev, dev);
+}
+
+/* ---- the link ---- */
+
+/*
+ * link_look - was it for want of a link that a frame was refused? Asked then, and until the link is
+ * back, as the question may be a system call ten times a second at most. Not by the PMD's interrupt:
+ * net_tap has one and calls nobody.
+ */
+static void link_look(struct dpdk_dev *d)
+{
+	uint64_t now = rte_rdtsc();
+
+	if (now - READ_ONCE(d->link_asked) < rte_get_tsc_hz() / LINK_LOOKS_HZ)
+		return;
+	WRITE_ONCE(d->link_asked, now);
+	WRITE_ONCE(d->dev.tx_off, !d->dev.ops->link_up(&d->dev));
 }
 
 /* ---- RX ---- */
@@ -81,6 +99,8 @@ unsigned dpdk_rx_burst(struct netdev *dev, uint16_t queue, struct skb_cache *cac
 	struct rte_mbuf *m[NETDEV_BURST];
 	unsigned got;
 
+	if (unlikely(READ_ONCE(dev->tx_off)))
+		link_look(d);
 	got = rte_eth_rx_burst(d->port, queue, m, (uint16_t)min_t(unsigned, n, NETDEV_BURST));
 	for (unsigned i = 0; i < got; i++) {
 		rte_prefetch0(m[i]);
@@ -264,15 +284,18 @@ static unsigned tx_some(struct dpdk_dev *d, uint16_t queue, struct sk_buff **skb
 
 unsigned dpdk_tx_burst(struct netdev *dev, uint16_t queue, struct sk_buff **skbs, unsigned n)
 {
+	struct dpdk_dev *d = to_dpdk(dev);
 	unsigned done = 0;
 
 	while (done < n) {
 		unsigned want = min_t(unsigned, n - done, NETDEV_BURST);
-		unsigned took = tx_some(to_dpdk(dev), queue, skbs + done, want);
+		unsigned took = tx_some(d, queue, skbs + done, want);
 
 		done += took;
-		if (took < want)
+		if (unlikely(took < want)) {
+			link_look(d);
 			break;
+		}
 	}
 	return done;
 }

@@ -17,6 +17,7 @@ struct dpdk_dev {
 	bool has_fd;           /* (c) configured so that a queue has an fd to wait on */
 	struct skb_pool *pool; /* (c) */
 	char driver[32];       /* (c) */
+	uint64_t link_asked;   /* (a, relaxed) cycles when the link was last looked at */
 	/* Called when the port is closed, for what belongs to dpdk_ring.c. */
 	void (*closed)(void *ctx);
 	void *closed_ctx;

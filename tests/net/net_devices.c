@@ -251,6 +251,39 @@ static int iface_mtu(const char *ifname)
 	return ifr.ifr_mtu;
 }
 
+/* One frame to a device without link: refused, or lost as in any cable that was just pulled. */
+static void try_send(struct netdev *dev)
+{
+	struct sk_buff *skb = skb_alloc(&cache, 64);
+
+	make_frame(skb_put(skb, 60), 60, 0x11);
+	if (!netdev_tx_burst(dev, 0, &skb, 1))
+		skb_free(skb);
+}
+
+/* netdev.tx_off becomes `off` within a second of turns; send: each of them sends, too. */
+static bool becomes(struct netdev *dev, bool off, bool send)
+{
+	for (unsigned i = 0; i < PATIENCE_MS && dev->tx_off != off; i++) {
+		struct sk_buff *skb;
+
+		if (send)
+			try_send(dev);
+		if (netdev_rx_burst(dev, 0, &cache, &skb, 1))
+			skb_free(skb);
+		pause_ms(1);
+	}
+	return dev->tx_off == off;
+}
+
+static bool link_case(struct netdev *dev)
+{
+	bool ok =
+		!dev->tx_off && shell("ip link set pltest0 down") == 0 && becomes(dev, true, true);
+
+	return shell("ip link set pltest0 up") == 0 && becomes(dev, false, false) && ok;
+}
+
 static void test_tap(void)
 {
 	const struct dpdk_netdev_config cfg = {.mtu = 1400}, jumbo = {.mtu = 9000};
@@ -269,6 +302,7 @@ static void test_tap(void)
 	check("test_tap_fd_polls_readable_when_frame_waits", fd_case(dev, raw));
 	check("test_tap_rx_checksum_is_judged", csum_case(dev, raw));
 	check("test_tap_takes_no_signal", no_signal_taken());
+	check("test_tap_without_link_says_that_it_refuses", link_case(dev));
 	check("test_tap_mtu_reaches_kernel_side", iface_mtu("pltest0") == 1400);
 	check("test_tap_opened_twice_is_refused",
 	      dpdk_netdev_open("net_tap0,iface=pltest1", NULL, pool, &dev, err, sizeof(err)) ==
