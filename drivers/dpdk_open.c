@@ -30,6 +30,9 @@
 /* net_tap allocates this many buffers per queue and uses one per frame without scatter. */
 #define TAP_DESC  64
 #define COPYBREAK 256
+/* What the kernel keeps for XDP programs of each buffer that net_af_xdp receives into (linux/bpf.h):
+ * longer frames vanish there, counted as missed. */
+#define XDP_HEADROOM 256
 
 PRINTF_FMT(4, 5)
 static int fail(int ret, char *err, size_t errlen, const char *fmt, ...)
@@ -200,6 +203,8 @@ static int choose_mtu(struct dpdk_dev *d, const struct rte_eth_dev_info *info,
 {
 	unsigned mtu = d->dev.mtu, room = d->pool->buf_size - RTE_PKTMBUF_HEADROOM;
 
+	if (driver_is(d, "net_af_xdp"))
+		room -= XDP_HEADROOM;
 	if (mtu < NETDEV_MTU_MIN || mtu < info->min_mtu || mtu > mtu_limit(info))
 		return fail(-EINVAL, err, errlen, "%s: mtu %u: it takes %u to %u", d->dev.name, mtu,
 			    max_t(unsigned, info->min_mtu, NETDEV_MTU_MIN), mtu_limit(info));
