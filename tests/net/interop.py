@@ -3,12 +3,14 @@
 """Linux as the peer in both roles, under loss, reordering, small and large MTUs, options that one
 side lacks, and each congestion control that this kernel has.
 
-usage: interop.py PARKLANE [--no-dpdk]. Prints TAP. A case is one setting of the kernel's side and
+usage: interop.py PARKLANE [JUMBO] [--no-dpdk]. Prints TAP. A case is one setting of the kernel's side and
 one of ours: the kernel connects to our echo over a tap device, 2 MiB come back the same; then we
 connect to an echo on the kernel's stack over another tap.
 """
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import netlib
 from netlib import KERNEL_IP, MIB, PARKLANE_IP, Server, echo_tap, note, popen, sh, transfer
 
 PROGRAM = os.path.abspath(sys.argv[1])
+JUMBO = ([os.path.abspath(a) for a in sys.argv[2:] if not a.startswith('-')] + [''])[0]
 ECHO = (PARKLANE_IP, 7)
 SIZE = 2 * MIB
 # What a case may change in the namespace; the value that goes back is read first.
@@ -110,9 +113,41 @@ def mtu_case(mtu):
     both(['--mtu', str(mtu)], mtu=mtu)
 
 
-def jumbo():
-    """No virtual device of DPDK 22.11 takes 9000: only the kernel's side offers it."""
+def kernel_alone_jumbo():
     both(mtu=9000)
+
+
+class Jumbo(Server):
+    """jumbo.c: no virtual device of DPDK 22.11 takes 9000, so the stack is behind a bare tap."""
+
+    def __init__(self, *more):
+        if not JUMBO:
+            raise netlib.Skip('no jumbo program given')
+        super().__init__([JUMBO, '--tap', 'pl0', '--ip', PARKLANE_IP, '--mtu', '9000'] + list(more),
+                         ready='jumbo: ready', stdout=subprocess.PIPE)
+        # The MTU before the address: a client's connect waits for that.
+        sh('ip link set pl0 mtu 9000')
+        netlib.kernel_address('pl0')
+
+    def result(self):
+        out = json.loads(self.p.stdout.read())
+        assert self.p.wait(20) == 0, self.p.returncode
+        # Full segments of the kernel's and of ours, each a chain of buffers here.
+        assert out['rx_max'] == 9000 and out['tx_max'] == 9000, out
+        return out
+
+
+def jumbo():
+    """Frames of 9,014 bytes both ways, in both roles."""
+    with Jumbo() as srv:
+        took = transfer(ECHO, 16 * MIB, timeout=60)
+        srv.p.send_signal(signal.SIGINT)
+        note('kernel dials: %s, %s' % (netlib.rate(16 * MIB, took), srv.result()))
+    with Server([PROGRAM, 'echo', '--epoll', '--port', '7']), \
+            Jumbo('--connect', KERNEL_IP, '--bytes', str(16 * MIB)) as client:
+        out = client.result()
+        assert out['bytes'] == 16 * MIB, out
+        note('we dial: %s' % out)
 
 
 CASES = [
@@ -133,7 +168,8 @@ CASES = [
     ('ecn_asked_by_both', lambda: both(['--set', 'tcp_ecn=1'], {'tcp_ecn': 1})),
     ('mtu_576', lambda: mtu_case(576)),
     ('mtu_1400', lambda: mtu_case(1400)),
-    ('kernel_mtu_9000_ours_1500', jumbo),
+    ('kernel_mtu_9000_ours_1500', kernel_alone_jumbo),
+    ('mtu_9000_over_a_tap', jumbo),
     ('kernel_runs_reno', lambda: with_control('reno')),
     ('kernel_runs_cubic', lambda: with_control('cubic')),
     ('kernel_runs_bbr', lambda: with_control('bbr')),

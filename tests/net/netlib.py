@@ -109,9 +109,9 @@ def wait_for(what, seconds=5.0, message='nothing came'):
 class Server:
     """A program that tells its readiness on stderr; `inside` goes before its command."""
 
-    def __init__(self, args, inside=(), ready='parklane: echo on'):
+    def __init__(self, args, inside=(), ready='parklane: echo on', **kw):
         self.rest, self.status = '', None
-        self.p = popen(list(inside) + list(args), stderr=subprocess.PIPE)
+        self.p = popen(list(inside) + list(args), stderr=subprocess.PIPE, **kw)
         self.first = self.p.stderr.readline().decode()
         if ready not in self.first:
             self.p.kill()
