@@ -90,6 +90,8 @@ static unsigned wire_tx_burst(struct netdev *dev, uint16_t queue, struct sk_buff
 	uint64_t now = d->now(d->now_ctx);
 
 	(void)queue;
+	if (unlikely(READ_ONCE(dev->tx_off)))
+		return 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct sk_buff *skb = skbs[i];
 		const uint8_t *bytes = skb->data;

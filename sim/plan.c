@@ -26,6 +26,8 @@
 #define HOLE_TIME    (400 * NSEC_PER_SEC) /* until a black hole is found and measured by RTOs */
 #define THINK_MAX    (8 * NSEC_PER_SEC)   /* of one direction in all, about */
 
+#define OFF_CHANCE 0.1 /* of a world where devices refuse */
+
 /* Which kinds of bad weather a world has. */
 struct weather {
 	bool loss, burst, reorder, dup, corrupt, jitter, mark, cuts, changes, mtu, pauses, nomem,
@@ -240,7 +242,7 @@ static void add_event(struct sim_plan *p, const struct sim_event *ev)
 {
 	unsigned i = p->nr_events;
 
-	if (p->nr_events == SIM_EVENTS_MAX - 1 && ev->kind != SIM_EV_HEAL)
+	if (p->nr_events >= SIM_EVENTS_MAX - 1 && ev->kind != SIM_EV_HEAL)
 		return;
 	/* by time; equal ones in the order of drawing */
 	for (; i && p->event[i - 1].at > ev->at; i--)
@@ -306,6 +308,30 @@ static void draw_events(struct sim_plan *p, const struct weather *x, struct sim_
 	add_event(p, &(struct sim_event){.at = p->heal, .kind = SIM_EV_HEAL});
 }
 
+/* draw_off - devices that refuse for a while. Of numbers of its own, so that the seeds of before have
+ * the same worlds but for this. */
+static void draw_off(struct sim_plan *p, uint64_t seed)
+{
+	struct sim_rng r = {.state = ~seed};
+
+	(void)sim_draw(&r);
+	/* who stretches frames knows the windows that the wire saw, not one that a device refused */
+	if (!sim_chance(&r, OFF_CHANCE) || p->stretch)
+		return;
+	for (unsigned n = (unsigned)sim_between(&r, 1, 3); n; n--) {
+		struct sim_event ev = {.at = sim_spread(&r, 1000, p->heal - 1),
+				       .kind = SIM_EV_OFF,
+				       .host = (uint8_t)sim_between(&r, 0, p->nr_hosts - 1),
+				       .chance = 1};
+
+		add_event(p, &ev);
+		ev.at = min_t(uint64_t, ev.at + sim_spread(&r, 10000, 20 * NSEC_PER_SEC),
+			      p->heal - 1);
+		ev.chance = 0;
+		add_event(p, &ev);
+	}
+}
+
 /* The slowest link carries all of it several times, and everybody takes his time. */
 static void draw_bound(struct sim_plan *p)
 {
@@ -355,6 +381,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 		draw_host(&p->host[i], p, &x, &r);
 	draw_flows(p, &r);
 	draw_events(p, &x, &r);
+	draw_off(p, seed);
 	draw_bound(p);
 }
 
@@ -425,7 +452,7 @@ static void print_flow(FILE *f, unsigned i, const struct sim_flow_plan *p)
 
 void sim_plan_print(const struct sim_plan *p, FILE *f)
 {
-	static const char *const kinds[] = {"path", "pause", "nomem", "heal"};
+	static const char *const kinds[] = {"path", "pause", "nomem", "off", "heal"};
 
 	fprintf(f, "%u hosts%s, mtu %u, heal at %.6g ms, all over %.6g s later%s%s\n", p->nr_hosts,
 		p->bottleneck ? " on two switches" : "", p->mtu, (double)p->heal / 1e6,

@@ -98,6 +98,7 @@ enum sim_event_kind {
 	SIM_EV_PATH,  /* a link gets other words */
 	SIM_EV_PAUSE, /* a host does not run for a while */
 	SIM_EV_NOMEM, /* a host's buffers come with luck only */
+	SIM_EV_OFF,   /* a host's device refuses what is sent (netdev.tx_off), or takes it again */
 	SIM_EV_HEAL,  /* all faults end */
 };
 
@@ -106,7 +107,7 @@ struct sim_event {
 	uint8_t kind;     /* enum sim_event_kind */
 	uint8_t host;     /* or link */
 	bool back;
-	double chance; /* of no buffers */
+	double chance; /* of no buffers; of a device that refuses: 1, or 0 */
 	struct wire_path path;
 };
 

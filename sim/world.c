@@ -267,8 +267,10 @@ static void heal(struct sim_world *w)
 		if (wire_set_path(w->wire, (int)i / 2, i % 2, &p))
 			sim_fail(w, "no memory");
 	}
-	for (unsigned i = 0; i < w->nr_hosts; i++)
+	for (unsigned i = 0; i < w->nr_hosts; i++) {
 		sim_pool_mood(w->host[i].pool, 0);
+		w->host[i].dev->tx_off = false;
+	}
 	w->healed = true;
 }
 
@@ -286,6 +288,9 @@ static void happen(struct sim_world *w, const struct sim_event *ev)
 		break;
 	case SIM_EV_NOMEM:
 		sim_pool_mood(h->pool, ev->chance);
+		break;
+	case SIM_EV_OFF:
+		h->dev->tx_off = ev->chance > 0;
 		break;
 	default:
 		heal(w);
