@@ -82,10 +82,17 @@ enum setting_unit {
 	    "How long a peer is thought to delay an ACK of one segment; Linux takes 200 ms")       \
 	ONE(uint64_t, msl2, "tcp_timewait_len", 60, S, 0, 3600, "RFC 9293 3.6.1",                  \
 	    "Length of TIME-WAIT: two maximum segment lifetimes")                                  \
+	ONE(uint8_t, tw_reuse, "tcp_tw_reuse", 1, FLAG, 0, 2, "RFC 6191",                          \
+	    "A connect may end a TIME-WAIT with timestamps: 0 never, 1 any, 2 (Linux's default) "  \
+	    "of the loopback only")                                                                \
+	ONE(uint64_t, tw_reuse_delay, "tcp_tw_reuse_delay", 1000, MS, 1, 60000, "RFC 6191",        \
+	    "How old it must be for that")                                                         \
 	ONE(uint64_t, fin_timeout, "tcp_fin_timeout", 60, S, 1, 3600, "-",                         \
 	    "How long a closed socket waits in FIN-WAIT-2 for the peer's FIN")                     \
 	ONE(uint8_t, syn_retries, "tcp_syn_retries", 6, COUNT, 1, 127, "RFC 1122 4.2.3.5",         \
 	    "SYNs sent again before a connect fails")                                              \
+	ONE(uint8_t, syn_linear_timeouts, "tcp_syn_linear_timeouts", 4, COUNT, 0, 127,             \
+	    "RFC 6298 5.5", "SYNs sent again without backoff, beside those of tcp_syn_retries")    \
 	ONE(uint8_t, synack_retries, "tcp_synack_retries", 5, COUNT, 0, 255, "RFC 1122 4.2.3.5",   \
 	    "SYN-ACKs sent again before a half-open connection is dropped")                        \
 	ONE(uint8_t, retries1, "tcp_retries1", 3, COUNT, 1, 255, "RFC 9293 3.8.3",                 \

@@ -42,12 +42,13 @@ int sock_listen(struct sock *sk, unsigned backlog)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	struct stack *st = sk->sk_stack;
+	struct tcp_tw *none; /* that has no peer */
 	int err;
 
 	if (sk->sk_state != TCP_CLOSE || !tp->bound || sk->sk_err)
 		return -EINVAL;
 	if (!sk->sk_local.port) {
-		sk->sk_local.port = tcp_pick_port(st, sk->sk_local.v4, 0, 0);
+		sk->sk_local.port = tcp_pick_port(st, sk->sk_local.v4, 0, 0, &none);
 		if (!sk->sk_local.port)
 			return -EADDRNOTAVAIL;
 	}

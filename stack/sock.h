@@ -105,7 +105,8 @@ MUST_USE int sock_accept(struct sock *sk, struct sock **ret_sk);
 
 /*
  * sock_connect - start the handshake. -EINPROGRESS started: sk_write_space or
- * sk_error_report tells the end; -EISCONN, -EALREADY; -EADDRNOTAVAIL ports exhausted;
+ * sk_error_report tells the end; -EISCONN, -EALREADY; -EADDRNOTAVAIL ports exhausted, or the
+ * bound one is connected to this peer, or was and its TIME-WAIT may not go (tcp_tw_reuse);
  * -ENETUNREACH no route; -EINVAL broadcast, multicast, port 0; -EAFNOSUPPORT.
  */
 MUST_USE int sock_connect(struct sock *sk, const struct sk_addr *peer);

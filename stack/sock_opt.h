@@ -18,7 +18,7 @@
 /* clang-format off */
 /* X(name, number): SK_SOL_SOCKET. All ints, but for LINGER. */
 #define SK_SO_OPTIONS(X)                                                                           \
-	X(SO_REUSEADDR, 2)   /* bool; kept: a port in TIME-WAIT may always be bound here */        \
+	X(SO_REUSEADDR, 2)   /* bool; kept: a port in TIME-WAIT may be bound without it, too */    \
 	X(SO_TYPE, 3)        /* get */                                                             \
 	X(SO_ERROR, 4)       /* get: the pending error, which it clears */                         \
 	X(SO_SNDBUF, 7)      /* bytes, at most wmem_max; doubled, as Linux: truesize counts */     \

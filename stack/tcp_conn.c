@@ -213,11 +213,12 @@ void tcp_init_transfer(struct tcp_sock *tp)
 	neigh_confirm(st, &tp->rt);
 }
 
-/* connect_addr - addresses, route and port of an active open. */
-static int connect_addr(struct tcp_sock *tp, const struct sk_addr *peer)
+/* connect_addr - addresses, route and port of an active open; *ret_tw as tcp_pick_port's. */
+static int connect_addr(struct tcp_sock *tp, const struct sk_addr *peer, struct tcp_tw **ret_tw)
 {
 	struct stack *st = tcp_stack(tp);
 	struct sock *sk = &tp->sk;
+	struct tcp_node *n;
 	int err = ip_route(st, sk->sk_local.v4, peer->v4, &tp->rt);
 
 	if (err)
@@ -226,11 +227,12 @@ static int connect_addr(struct tcp_sock *tp, const struct sk_addr *peer)
 	tp->node.faddr = peer->v4;
 	tp->node.fport = peer->port;
 	if (tp->bound && sk->sk_local.port) {
-		if (tcp_lookup(st->tcp, tp->node.laddr, peer->v4, sk->sk_local.port, peer->port))
-			return -EADDRINUSE;
+		n = tcp_lookup(st->tcp, tp->node.laddr, peer->v4, sk->sk_local.port, peer->port);
+		if (n && !tcp_tw_may_go(st, n, ret_tw))
+			return -EADDRNOTAVAIL;
 		tp->node.lport = sk->sk_local.port;
 	} else {
-		tp->node.lport = tcp_pick_port(st, tp->node.laddr, peer->v4, peer->port);
+		tp->node.lport = tcp_pick_port(st, tp->node.laddr, peer->v4, peer->port, ret_tw);
 		if (!tp->node.lport)
 			return -EADDRNOTAVAIL;
 	}
@@ -241,7 +243,8 @@ static int connect_addr(struct tcp_sock *tp, const struct sk_addr *peer)
 int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 {
 	struct stack *st = tcp_stack(tp);
-	int err = connect_addr(tp, peer);
+	struct tcp_tw *tw = NULL;
+	int err = connect_addr(tp, peer, &tw);
 
 	if (err)
 		return err;
@@ -253,6 +256,8 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 	tcp_init_window(tp, tp->wscale_ok, &tp->rcv_wnd, &tp->rcv_wscale);
 	tp->active_open = true;
 	tp->iss = tcp_new_isn(st, tp->node.laddr, tp->node.faddr, tp->node.lport, tp->node.fport);
+	if (unlikely(tw))
+		tcp_tw_inherit(tp, tw);
 	tp->snd_una = tp->snd_nxt = tp->write_seq = tp->iss;
 	err = tcp_queue_syn(tp);
 	if (err) {
@@ -265,6 +270,8 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 	tp->sk.sk_peer = *peer;
 	tp->giveup_ns = st->now;
 	tcp_set_state(tp, TCP_SYN_SENT);
+	if (unlikely(tw))
+		tcp_tw_free(st, tw);
 	tcp_hash_insert(st->tcp, &tp->node);
 	stat_inc(&st->stats.tcp_active_opens);
 	return -EINPROGRESS;

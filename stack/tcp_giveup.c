@@ -120,14 +120,23 @@ bool tcp_fin_wait2_orphan(struct tcp_sock *tp)
 
 /* ---- the retransmission and the probe timer ---- */
 
+bool tcp_syn_linear(const struct tcp_sock *tp)
+{
+	return tp->sk.sk_state == TCP_SYN_SENT &&
+	       tp->retransmits <= tcp_stack(tp)->cfg.syn_linear_timeouts;
+}
+
 static bool syn_timed_out(const struct tcp_sock *tp)
 {
 	const struct stack_config *cfg = &tcp_stack(tp)->cfg;
-	unsigned n = cfg->synack_retries;
+	unsigned n = cfg->synack_retries, linear = 0;
 
-	if (tp->sk.sk_state == TCP_SYN_SENT)
+	if (tp->sk.sk_state == TCP_SYN_SENT) {
 		n = tp->opt.syn_retries ? tp->opt.syn_retries : cfg->syn_retries;
-	return tp->retransmits >= n || tcp_timed_out(tp, n, true);
+		linear = cfg->syn_linear_timeouts;
+	}
+	/* as Linux: a few that follow soon do not shorten the time that n with backoff take */
+	return tp->retransmits >= n + linear || tcp_timed_out(tp, n, true);
 }
 
 bool tcp_write_timeout(struct tcp_sock *tp)

@@ -33,6 +33,8 @@ bool tcp_timed_out(const struct tcp_sock *tp, unsigned retries, bool user);
  * gone, else it is counted. tcp_probe_timeout - the same for a zero-window probe. */
 bool tcp_write_timeout(struct tcp_sock *tp);
 bool tcp_probe_timeout(struct tcp_sock *tp);
+/* tcp_syn_linear - was that a SYN whose timeout is not backed off yet? */
+bool tcp_syn_linear(const struct tcp_sock *tp);
 /* tcp_rto_delay, tcp_probe_delay - ns to the next one, never beyond the user's limit. refused: the
  * last one did not leave this machine. */
 uint64_t tcp_rto_delay(const struct tcp_sock *tp, bool refused);

@@ -135,13 +135,11 @@ uint32_t tcp_new_tsoffset(struct stack *st, uint32_t laddr, uint32_t faddr)
 	return (uint32_t)siphash24(st->tcp->ts_key, &t, sizeof(t));
 }
 
-/* port_usable - no listener, and the 4-tuple is free or held by a TIME-WAIT that our own
- * new SYN may replace: one that is a second old and had timestamps (RFC 6191). */
+/* port_usable - no listener, and the 4-tuple is free or held by a TIME-WAIT that may go. */
 static bool port_usable(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
-			uint16_t fport)
+			uint16_t fport, struct tcp_tw **ret_tw)
 {
 	struct tcp_node *n;
-	struct tcp_tw *tw;
 
 	/* A listener's port, without a peer, is good on every lane. */
 	if (faddr && !steer_is_home(st, laddr, faddr, lport, fport))
@@ -149,18 +147,11 @@ static bool port_usable(struct stack *st, uint32_t laddr, uint32_t faddr, uint16
 	if (tcp_lookup_listener(st->tcp, laddr, lport))
 		return false;
 	n = tcp_lookup(st->tcp, laddr, faddr, lport, fport);
-	if (!n)
-		return true;
-	if (n->kind != TCP_NODE_TW)
-		return false;
-	tw = container_of(n, struct tcp_tw, node);
-	if (!tw->tstamp_ok || st->now - tw->ts_recent_ns < NSEC_PER_SEC)
-		return false;
-	tcp_tw_free(st, tw);
-	return true;
+	return !n || tcp_tw_may_go(st, n, ret_tw);
 }
 
-uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport)
+uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport,
+		       struct tcp_tw **ret_tw)
 {
 	struct tcp_shard *sh = st->tcp;
 	struct tuple_bytes t = {laddr, faddr, fport};
@@ -170,7 +161,7 @@ uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_
 	for (uint32_t i = 0; i < range; i++) {
 		uint16_t port = (uint16_t)(lo + (offset + sh->port_next++) % range);
 
-		if (port_usable(st, laddr, faddr, port, fport))
+		if (port_usable(st, laddr, faddr, port, fport, ret_tw))
 			return port;
 	}
 	return 0;

@@ -14,6 +14,7 @@ struct stack;
 struct tcp_node;
 struct tcp_shard;
 struct tcp_sock;
+struct tcp_tw;
 
 /* A slab of type-stable objects (architecture.md rule 5): blocks are never given back
  * before the shard ends. */
@@ -33,9 +34,10 @@ struct tcp_sock *tcp_lookup_listener(const struct tcp_shard *sh, uint32_t laddr,
 /* tcp_listen_insert - 0; -EADDRINUSE when address and port overlap with another's. */
 MUST_USE int tcp_listen_insert(struct tcp_shard *sh, struct tcp_sock *tp);
 void tcp_listen_remove(struct tcp_shard *sh, struct tcp_sock *tp);
-/* tcp_pick_port - an ephemeral port for (laddr, ?, faddr, fport), 0 if exhausted. A
- * TIME-WAIT that RFC 6191 lets us reuse is removed for it. */
-uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport);
+/* tcp_pick_port - an ephemeral port for (laddr, ?, faddr, fport), 0 if exhausted. *ret_tw is the
+ * TIME-WAIT that stands there and may be ended for it, or untouched. */
+uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport,
+		       struct tcp_tw **ret_tw);
 /* tcp_new_isn, tcp_new_tsoffset - RFC 6528; RFC 7323 7.1. */
 uint32_t tcp_new_isn(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
 		     uint16_t fport);

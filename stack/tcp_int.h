@@ -589,6 +589,10 @@ void tcp_time_wait(struct tcp_sock *tp);
 /* tcp_tw_rcv - consumes skb. True: a SYN that may reopen; tw is gone, skb is the caller's, and
  * *ret_isn is the least ISN of the new connection. */
 bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn);
+/* tcp_tw_may_go - is n a TIME-WAIT that an active open may end? Then *ret_tw is it. */
+bool tcp_tw_may_go(const struct stack *st, struct tcp_node *n, struct tcp_tw **ret_tw);
+/* tcp_tw_inherit - tp, about to send its SYN, goes on where tw was. */
+void tcp_tw_inherit(struct tcp_sock *tp, const struct tcp_tw *tw);
 void tcp_tw_free(struct stack *st, struct tcp_tw *tw);
 void tcp_tw_purge(struct stack *st);
 

@@ -261,28 +261,26 @@ void tcp_reset(struct tcp_sock *tp)
 	tcp_abort_err(tp, err);
 }
 
-static void syn_sent_take_options(struct tcp_sock *tp, const struct sk_buff *skb)
+static void syn_sent_take_options(struct tcp_sock *tp, const struct sk_buff *skb,
+				  const struct tcp_options *opt)
 {
-	struct tcp_options opt;
-
-	tcp_parse_options(skb, &opt, true);
 	tp->irs = skb->tcp.seq;
 	tp->rcv_nxt = skb->tcp.seq + 1;
 	tp->rcv_wup = tp->rcv_nxt;
 	tp->copied_seq = tp->rcv_nxt;
 	/* what both sides offered holds; tp-> holds what we offered */
-	tp->tstamp_ok = tp->tstamp_ok && opt.saw_tstamp;
-	tp->sack_ok = tp->sack_ok && opt.sack_ok;
-	tp->wscale_ok = tp->wscale_ok && opt.wscale_ok;
-	tp->snd_wscale = tp->wscale_ok ? opt.snd_wscale : 0;
+	tp->tstamp_ok = tp->tstamp_ok && opt->saw_tstamp;
+	tp->sack_ok = tp->sack_ok && opt->sack_ok;
+	tp->wscale_ok = tp->wscale_ok && opt->wscale_ok;
+	tp->snd_wscale = tp->wscale_ok ? opt->snd_wscale : 0;
 	if (!tp->wscale_ok)
 		tp->rcv_wscale = 0;
 	if (tp->tstamp_ok) {
-		tp->ts_recent = opt.ts_val;
+		tp->ts_recent = opt->ts_val;
 		tp->ts_recent_ns = tcp_stack(tp)->now;
 	}
-	tp->peer_mss = tcp_mss_clamp(tp, opt.mss ? max_t(uint16_t, opt.mss, TCP_MIN_SND_MSS)
-						 : TCP_MSS_DEFAULT);
+	tp->peer_mss = tcp_mss_clamp(tp, opt->mss ? max_t(uint16_t, opt->mss, TCP_MIN_SND_MSS)
+						  : TCP_MSS_DEFAULT);
 	/* RFC 7323 2.2: the window of a SYN is never scaled */
 	tp->snd_wnd = skb->tcp.window;
 	tp->max_window = tp->snd_wnd;
@@ -290,13 +288,14 @@ static void syn_sent_take_options(struct tcp_sock *tp, const struct sk_buff *skb
 	tcp_sync_mss(tp);
 }
 
-static void syn_sent_established(struct tcp_sock *tp, struct sk_buff *skb)
+static void syn_sent_established(struct tcp_sock *tp, struct sk_buff *skb,
+				 const struct tcp_options *opt)
 {
 	struct sk_buff *syn = skb_peek(&tp->sk.sk_write_queue);
 	bool timed = syn && !syn->tcp.retrans;
 	uint64_t rtt = syn ? tcp_stack(tp)->now - syn->tcp.tx_ns : 0;
 
-	syn_sent_take_options(tp, skb);
+	syn_sent_take_options(tp, skb, opt);
 	tp->ecn_ok = tcp_ecn_synack_accept(tp, skb);
 	tp->snd_una = skb->tcp.ack_seq;
 	if (syn) {
@@ -318,11 +317,12 @@ static void syn_sent_established(struct tcp_sock *tp, struct sk_buff *skb)
 
 /* syn_sent_simultaneous - RFC 9293 3.5, figure 7: a SYN crossed ours. Our SYN is sent again
  * as a SYN-ACK. */
-static void syn_sent_simultaneous(struct tcp_sock *tp, struct sk_buff *skb)
+static void syn_sent_simultaneous(struct tcp_sock *tp, struct sk_buff *skb,
+				  const struct tcp_options *opt)
 {
 	struct sk_buff *syn = skb_peek(&tp->sk.sk_write_queue);
 
-	syn_sent_take_options(tp, skb);
+	syn_sent_take_options(tp, skb, opt);
 	tcp_set_state(tp, TCP_SYN_RECV);
 	if (syn) {
 		syn->tcp.tcp_flags |= TCPF_ACK;
@@ -330,15 +330,39 @@ static void syn_sent_simultaneous(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 }
 
+/* syn_sent_echo_ok - an ACK of our SYN echoes a timestamp that one of our SYNs had: from when the
+ * first left until now (RFC 7323 3.2). An old duplicate does not, nor one that guesses. A TSecr of 0
+ * is let pass, as by Linux: some peers have no clock of ours to echo. */
+static bool syn_sent_echo_ok(const struct tcp_sock *tp, const struct tcp_options *opt)
+{
+	uint32_t first = (uint32_t)(tp->giveup_ns / NSEC_PER_MSEC) + tp->tsoffset;
+
+	return !tp->tstamp_ok || !opt->saw_tstamp || !opt->ts_ecr ||
+	       (!before(opt->ts_ecr, first) &&
+		!after(opt->ts_ecr, tcp_ts_now(tcp_stack(tp), tp->tsoffset)));
+}
+
+/* syn_sent_refuse - the answer to what is none to our SYN. */
+static void syn_sent_refuse(struct tcp_sock *tp, struct sk_buff *skb, enum skb_drop_reason why)
+{
+	tcp_send_reset(tcp_stack(tp), skb);
+	skb_drop(skb, why);
+}
+
 void tcp_rcv_syn_sent(struct tcp_sock *tp, struct sk_buff *skb)
 {
 	struct tcp_skb_cb *cb = &skb->tcp;
+	struct tcp_options opt;
 
 	/* First, check the ACK bit. */
 	if ((cb->tcp_flags & TCPF_ACK) &&
 	    (!after(cb->ack_seq, tp->iss) || after(cb->ack_seq, tp->snd_nxt))) {
-		tcp_send_reset(tcp_stack(tp), skb);
-		skb_drop(skb, SKB_DROP_TCP_BAD_ACK);
+		syn_sent_refuse(tp, skb, SKB_DROP_TCP_BAD_ACK);
+		return;
+	}
+	tcp_parse_options(skb, &opt, true);
+	if ((cb->tcp_flags & TCPF_ACK) && !syn_sent_echo_ok(tp, &opt)) {
+		syn_sent_refuse(tp, skb, SKB_DROP_TCP_PAWS);
 		return;
 	}
 	/* Second, check the RST bit: only with an acceptable ACK (B9). */
@@ -355,10 +379,16 @@ void tcp_rcv_syn_sent(struct tcp_sock *tp, struct sk_buff *skb)
 		skb_drop(skb, SKB_DROP_TCP_FLAGS);
 		return;
 	}
+	/* a SYN that is older than the connection whose TIME-WAIT we ended (RFC 7323 5.3) */
+	if (!(cb->tcp_flags & TCPF_ACK) && tp->ts_recent_ns && opt.saw_tstamp &&
+	    before(opt.ts_val, tp->ts_recent)) {
+		skb_drop(skb, SKB_DROP_TCP_PAWS);
+		return;
+	}
 	if (cb->tcp_flags & TCPF_ACK)
-		syn_sent_established(tp, skb);
+		syn_sent_established(tp, skb, &opt);
 	else
-		syn_sent_simultaneous(tp, skb);
+		syn_sent_simultaneous(tp, skb, &opt);
 	/* Data on the SYN is not taken (the RFC allows to): the peer sends it again. */
 	skb_free(skb);
 }

@@ -94,7 +94,7 @@ static void rto_expired(struct tcp_sock *tp)
 	if (!err)
 		tcp_undo_retransmitted(tp);
 	/* RFC 6298 5.5 is for what left: the path was not asked */
-	if (err != -ENOBUFS && tp->backoff < 30)
+	if (err != -ENOBUFS && tp->backoff < 30 && !tcp_syn_linear(tp))
 		tp->backoff++;
 	tcp_arm_retrans(tp, TCP_PEND_RETRANS, tcp_rto_delay(tp, err == -ENOBUFS));
 }

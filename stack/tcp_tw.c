@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * TIME-WAIT as a small object (RFC 9293 3.6.1, 3.10.7.4): it answers old segments, ignores
- * RST (RFC 1337), and makes way for a new SYN that is provably newer (RFC 6191, 1122
- * 4.2.2.13). Bounded: the oldest goes when the table is full.
+ * RST (RFC 1337), and makes way for a new SYN that is provably newer, the peer's or our own (RFC
+ * 6191, 1122 4.2.2.13). Bounded: the oldest goes when the table is full.
  */
 #include <string.h>
 
@@ -72,6 +72,39 @@ void tcp_time_wait(struct tcp_sock *tp)
 		sk->sk_state_change(sk);
 }
 
+/* isn_beyond - the least ISN of a connection in tw's place: beyond any window of the old one (RFC
+ * 1122 4.2.2.13 (a)); never 0, which is none. */
+static uint32_t isn_beyond(const struct tcp_tw *tw)
+{
+	return (tw->snd_nxt + 65536) | 1;
+}
+
+bool tcp_tw_may_go(const struct stack *st, struct tcp_node *n, struct tcp_tw **ret_tw)
+{
+	const struct stack_config *cfg = &st->cfg;
+	struct tcp_tw *tw;
+
+	if (n->kind != TCP_NODE_TW || !cfg->tw_reuse || (cfg->tw_reuse == 2 && n->faddr != st->ip))
+		return false;
+	/* RFC 6191 2: our timestamps have moved on since, so that PAWS at the peer tells old segments
+	 * from new ones, and so does ours */
+	tw = container_of(n, struct tcp_tw, node);
+	if (!tw->tstamp_ok || !cfg->timestamps || st->now - tw->ts_recent_ns < cfg->tw_reuse_delay)
+		return false;
+	*ret_tw = tw;
+	return true;
+}
+
+void tcp_tw_inherit(struct tcp_sock *tp, const struct tcp_tw *tw)
+{
+	uint32_t least = isn_beyond(tw);
+
+	if (before(tp->iss, least))
+		tp->iss = least;
+	tp->ts_recent = tw->ts_recent;
+	tp->ts_recent_ns = tw->ts_recent_ns;
+}
+
 /* may_reopen - a SYN that cannot be an old duplicate. */
 static bool may_reopen(const struct tcp_tw *tw, const struct sk_buff *skb)
 {
@@ -97,8 +130,7 @@ bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32
 	/* only for someone who listens: a SYN to nobody must not end the wait (RFC 1122 4.2.2.13
 	 * lets LISTEN alone reopen) */
 	if (may_reopen(tw, skb) && tcp_lookup_listener(st->tcp, tw->node.laddr, tw->node.lport)) {
-		/* beyond any window of the old one (RFC 1122 4.2.2.13 (a)); never 0, which is none */
-		*ret_isn = (tw->snd_nxt + 65536) | 1;
+		*ret_isn = isn_beyond(tw);
 		tcp_tw_free(st, tw);
 		return true;
 	}

@@ -89,7 +89,8 @@ static unsigned put_options(struct tcp_sock *tp, struct sk_buff *skb, bool syn)
 			.sack_ok = tp->sack_ok,
 			.wscale_ok = tp->wscale_ok,
 			.ts_val = tcp_ts_now(tcp_stack(tp), tp->tsoffset),
-			.ts_ecr = tp->ts_recent,
+			/* RFC 7323 3.2: nothing to echo without ACK */
+			.ts_ecr = tp->sk.sk_state == TCP_SYN_SENT ? 0 : tp->ts_recent,
 		};
 
 		n = tcp_write_syn_options(buf, &o, tp->rcv_wscale);

@@ -230,36 +230,6 @@ Test(tcp_state, test_syn_sent_rst_refuses)
 	bench_end(&b);
 }
 
-Test(tcp_state, test_syn_sent_timeout_backs_off_and_ends)
-{
-	struct bench b;
-	struct conn c;
-	struct seg s;
-	uint64_t start, at = 0;
-	int n = 0;
-
-	bench_begin(&b, NULL, 512);
-	conn_active(&c, &b, &seg_full, &s);
-	listen_to(c.sk);
-	start = b.now;
-	while (c.sk->sk_state == TCP_SYN_SENT) {
-		bench_run(&b, 50 * SEG_MS);
-		while (bench_next(&b, &c, &s)) {
-			cr_assert(s.flags == SYN && s.seq == 0);
-			cr_assert_geq(b.now - start - at, (1000ull << n) * SEG_MS);
-			at = b.now - start;
-			n++;
-		}
-		cr_assert_lt(b.now - start, 300 * NSEC_PER_SEC);
-	}
-	cr_assert_eq(n, 6);
-	cr_assert_eq((b.now - start) / NSEC_PER_SEC, 127);
-	cr_assert_eq(calls.error, 1);
-	cr_assert_eq(sock_error(c.sk), -ETIMEDOUT);
-	sock_close(c.sk);
-	bench_end(&b);
-}
-
 Test(tcp_state, test_syn_resent_leaves_scoreboard_clean)
 {
 	struct bench b;
