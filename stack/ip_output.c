@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * IPv4 outward. Nothing is fragmented: DF is always set, so that the ID may be any value
- * (RFC 6864 4.1); the caller brings one per flow, since some middleboxes look at it.
+ * IPv4 outward. Nothing is fragmented here. DF is set, so that the ID may be any value (RFC 6864
+ * 4.1); the caller brings one per flow, since some middleboxes look at it. An skb with SKB_F_NO_DF
+ * goes without DF, and its ID must be new to the destination.
  */
 #include "stack/stack_int.h"
 
@@ -15,7 +16,7 @@ static void ip_build(const struct stack *st, struct sk_buff *skb, const struct r
 	iph->tos = tos;
 	iph->tot_len = be16((uint16_t)skb->len);
 	iph->id = be16(id);
-	iph->frag_off = be16(IP_DF);
+	iph->frag_off = skb->flags & SKB_F_NO_DF ? 0 : be16(IP_DF);
 	iph->ttl = ttl;
 	iph->protocol = proto;
 	iph->check = 0;

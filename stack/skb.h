@@ -47,6 +47,7 @@ enum skb_csum {
 #define SKB_F_LOOP  0x04u /* came through the lane's internal loopback */
 #define SKB_F_RTX   0x08u /* this transmission is a retransmission (for traces) */
 #define SKB_F_STEER 0x10u /* another lane's shard forwarded it: it goes no further */
+#define SKB_F_NO_DF 0x20u /* TX: routers may fragment it */
 
 /* At which layer an skb that was forwarded to another lane goes on. */
 enum skb_steer {

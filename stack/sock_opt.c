@@ -179,6 +179,9 @@ static int set_ip(struct tcp_sock *tp, int name, int val)
 		if (val < SK_PMTUDISC_DONT || val > SK_PMTUDISC_OMIT)
 			return -EINVAL;
 		tp->opt.pmtudisc = (uint8_t)val;
+		/* what a router said counts no more */
+		if (tp->pmtu && val >= SK_PMTUDISC_PROBE)
+			tcp_mtu_init(tp);
 		return 0;
 	default:
 		return -ENOPROTOOPT;

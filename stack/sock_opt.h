@@ -39,7 +39,7 @@
 #define SK_IP_OPTIONS(X)                                                                           \
 	X(IP_TOS, 1)           /* the two ECN bits are TCP's and stay */                           \
 	X(IP_TTL, 2)           /* 1..255; -1 the default of 64 */                                  \
-	X(IP_MTU_DISCOVER, 10) /* 0..5 */                                                          \
+	X(IP_MTU_DISCOVER, 10) /* enum sk_pmtudisc */                                             \
 	X(IP_MTU, 14)          /* get: of the path, connected only */
 
 /* X(name, number): SK_SOL_TCP, ints unless said otherwise. */
@@ -93,14 +93,15 @@ struct sk_linger {
 
 #define SK_CA_NAME_MAX 16 /* TCP_CONGESTION, with the final zero */
 
-/* As Linux numbers IP_PMTUDISC_*. */
+/* As Linux numbers IP_PMTUDISC_*, and as ip(7) says. TCP fits its segments to the path itself, so
+ * that WANT and DO are one; Linux sends PROBE's without DF, against ip(7). */
 enum sk_pmtudisc {
-	SK_PMTUDISC_DONT,
-	SK_PMTUDISC_WANT, /* the default */
-	SK_PMTUDISC_DO,
-	SK_PMTUDISC_PROBE, /* DF, and what ICMP says is not believed */
-	SK_PMTUDISC_INTERFACE,
-	SK_PMTUDISC_OMIT,
+	SK_PMTUDISC_DONT,      /* no DF: routers fragment, and are not listened to */
+	SK_PMTUDISC_WANT,      /* the default: DF */
+	SK_PMTUDISC_DO,        /* DF */
+	SK_PMTUDISC_PROBE,     /* DF, and what routers say is not believed */
+	SK_PMTUDISC_INTERFACE, /* no DF, and the device's MTU always */
+	SK_PMTUDISC_OMIT,      /* the same: nothing here is larger than that */
 };
 
 #define SK_SNDBUF_LOCK 1u /* sock_options.userlocks: the user chose the size */

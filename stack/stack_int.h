@@ -177,7 +177,7 @@ void ip_frag_fini(struct stack *st);
  * choose. A daddr of our own goes by the internal loopback. */
 MUST_USE int ip_route(struct stack *st, uint32_t saddr, uint32_t daddr, struct route *rt);
 /*
- * ip_output - put the IP header in front (DF set, ID per flow, checksum by us or the device)
+ * ip_output - put the IP header in front (DF set unless SKB_F_NO_DF, checksum by us or the device)
  * and send along rt. skb->data is at the L4 header, skb->len the L4 length; headroom of
  * IP_HLEN + ETH_HLEN is there. Consumes skb, also on error (drops with a reason).
  */

@@ -53,6 +53,13 @@ static inline uint32_t tcp_path_mtu(const struct tcp_sock *tp)
 	return unlikely(tp->pmtu) ? tp->pmtu : tcp_stack(tp)->mtu;
 }
 
+/* tcp_no_df - IP_MTU_DISCOVER: may routers fragment what tp sends (ip(7))? */
+static inline bool tcp_no_df(const struct tcp_sock *tp)
+{
+	return unlikely(tp->opt.pmtudisc == SK_PMTUDISC_DONT ||
+			tp->opt.pmtudisc >= SK_PMTUDISC_INTERFACE);
+}
+
 /* tcp_sync_mss - mss_cache and hdr_len from options, peer, path and search. */
 void tcp_sync_mss(struct tcp_sock *tp);
 /* tcp_mtu_init - what is known of the path by others; tcp_mtup_init - begin the search. */

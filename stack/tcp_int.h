@@ -334,7 +334,8 @@ struct tcp_shard {
 	uint64_t hash_key[2];
 	struct tcp_pmtu *pmtu; /* cfg.pmtu_max of them; NULL until a router told one */
 	uint8_t isn_key[16], port_key[16], ts_key[16], cookie_key[16];
-	uint32_t port_next; /* RFC 6056 algorithm 3's counter */
+	uint32_t port_next;    /* RFC 6056 algorithm 3's counter */
+	uint16_t frag_id[256]; /* IDs of what may be fragmented, by destination */
 	struct tcp_slab socks, reqs, tws, marks;
 	struct list_head out_list; /* socks with something to send this turn */
 	struct list_head all;      /* every sock, by creation */

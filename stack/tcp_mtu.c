@@ -185,7 +185,7 @@ void tcp_mtup_init(struct tcp_sock *tp)
 	uint32_t most = min_t(uint32_t, mss, device_mss(tcp_stack(tp)) + (tp->hdr_len - TCP_HLEN));
 
 	tp->mtup = (struct tcp_mtup){
-		.enabled = cfg->mtu_probing == 2 && !tp->rt.local,
+		.enabled = cfg->mtu_probing == 2 && !tp->rt.local && !tcp_no_df(tp),
 		.high = (uint16_t)(most + TCP_HLEN + IP_HLEN),
 		.low = (uint16_t)min_t(uint32_t, mss_to_mtu(tp, cfg->base_mss),
 				       most + TCP_HLEN + IP_HLEN),

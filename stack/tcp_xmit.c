@@ -5,7 +5,7 @@
  * them, large ones shared (architecture.md rule 3), so nothing that a device may still
  * hold is ever written.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_guard.h"
 
 /* What a segment says of itself; numbers in host order. */
 struct seg {
@@ -15,6 +15,7 @@ struct seg {
 	uint8_t flags;
 	uint16_t window; /* as it stands in the header */
 	uint8_t tos, ttl;
+	bool no_df;
 };
 
 static struct sk_buff *xmit_alloc(struct stack *st)
@@ -44,6 +45,16 @@ static void set_csum(struct stack *st, struct sk_buff *skb, struct tcphdr_ *th, 
 	th->check = csum_fold(csum_skb(skb, 0, skb->len, pseudo));
 }
 
+/* fresh_id - RFC 6864 4.3: what may be fragmented has an ID that no other datagram to this host has
+ * had lately, of whatever connection. Hosts share counters, so that none can be told from one's own. */
+static uint16_t fresh_id(struct stack *st, uint32_t daddr)
+{
+	struct tcp_shard *sh = st->tcp;
+	uint64_t h = siphash24(sh->port_key, &daddr, sizeof(daddr));
+
+	return (uint16_t)(sh->frag_id[h % ARRAY_SIZE(sh->frag_id)]++ + (h >> 32));
+}
+
 /* xmit - put the header with optlen bytes of options (written already, right behind where the
  * header goes) in front of skb and send it. Consumes skb. */
 static void xmit(struct stack *st, struct sk_buff *skb, const struct seg *s, unsigned optlen,
@@ -63,11 +74,16 @@ static void xmit(struct stack *st, struct sk_buff *skb, const struct seg *s, uns
 	skb->transport_header = (uint16_t)(skb->data - skb->head);
 	set_csum(st, skb, th, s, rt->local);
 	stat_inc(&st->stats.tcp_out_segs);
+	if (unlikely(s->no_df)) {
+		skb->flags |= SKB_F_NO_DF;
+		id = fresh_id(st, rt->daddr);
+	}
 	ip_output(st, skb, rt, IPPROTO_TCP_, s->ttl, s->tos, id);
 }
 
 static void seg_of(const struct tcp_sock *tp, struct seg *s)
 {
+	s->no_df = tcp_no_df(tp);
 	s->laddr = tp->node.laddr;
 	s->faddr = tp->node.faddr;
 	s->lport = tp->node.lport;
@@ -292,6 +308,7 @@ void tcp_send_synack(struct stack *st, struct tcp_req *req)
 		.window = (uint16_t)min_t(uint32_t, req->rcv_wnd, 65535),
 		.tos = req->listener->sk.sk_tos,
 		.ttl = req->listener->sk.sk_ttl,
+		.no_df = tcp_no_df(req->listener),
 	};
 	uint8_t opt[TCP_MAX_OPT];
 	struct sk_buff *t;

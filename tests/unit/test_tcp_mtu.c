@@ -375,3 +375,83 @@ Test(tcp_mtu, test_mtu_silent_path_is_survived_and_measured)
 	narrow_path(2, 1280, 1280 - 52 - 16, 5 * S);
 	narrow_path(2, 1500, 1500 - 52 - 16, 5 * S);
 }
+
+/* ---- IP_MTU_DISCOVER ---- */
+
+static void set_pmtudisc(struct sock *sk, int val)
+{
+	cr_assert_eq(sock_setopt(sk, SK_SOL_IP, SK_IP_MTU_DISCOVER, &val, sizeof(val)), 0);
+}
+
+/* The last frame that left. */
+static struct iphdr_ *last_ip(void)
+{
+	return (struct iphdr_ *)(b.f->out[(b.f->nr_out - 1) % FAKE_FRAMES].b + ETH_HLEN);
+}
+
+/* ip(7); a listener's SYN-ACK and its children do as it was told. */
+Test(tcp_mtu, test_pmtudisc_says_who_may_be_fragmented)
+{
+	static const bool df[] = {
+		[SK_PMTUDISC_DONT] = false,      [SK_PMTUDISC_WANT] = true,
+		[SK_PMTUDISC_DO] = true,         [SK_PMTUDISC_PROBE] = true,
+		[SK_PMTUDISC_INTERFACE] = false, [SK_PMTUDISC_OMIT] = false,
+	};
+
+	bench_begin(&b, NULL, 1024);
+	lp = bench_listen(&b, SEG_PORT, 64);
+	for (unsigned i = 0; i < ARRAY_SIZE(df); i++) {
+		set_pmtudisc(lp, (int)i);
+		conn_init(&c, &b, SEG_PORT, (uint16_t)(4000 + i), &seg_full);
+		conn_syn(&c, &seg_full);
+		bench_turn(&b, 1000); /* the first one asked by ARP */
+		cr_assert_eq(last_ip()->frag_off, df[i] ? be16(IP_DF) : 0, "SYN-ACK, %u", i);
+		bench_drain(&b);
+		conn_passive(&c, &b, lp, (uint16_t)(5000 + i), &seg_full);
+		write_all(1, 100);
+		cr_assert_eq(last_ip()->frag_off, df[i] ? be16(IP_DF) : 0, "data, %u", i);
+		sock_abort(c.sk);
+		cr_assert_eq(stack_output(b.st, b.now), 1);
+		cr_assert_eq(last_ip()->frag_off, df[i] ? be16(IP_DF) : 0, "RST, %u", i);
+		bench_drain(&b);
+	}
+	bench_end(&b);
+}
+
+/* RFC 6864 4.3: fragments of two datagrams with one ID would be put together. */
+Test(tcp_mtu, test_pmtudisc_6864_ids_without_df_do_not_repeat)
+{
+	static bool seen[65536];
+	struct conn d;
+
+	begin(NULL);
+	conn_passive(&d, &b, lp, 4001, &seg_full);
+	set_pmtudisc(c.sk, SK_PMTUDISC_DONT);
+	set_pmtudisc(d.sk, SK_PMTUDISC_DONT);
+	/* as close as chance may bring two flows */
+	conn_tp(&d)->ip_id = conn_tp(&c)->ip_id;
+	for (uint32_t i = 0; i < 2000; i++) {
+		struct conn *x = i % 2 ? &c : &d;
+		uint32_t off = 1 + i / 2;
+
+		cr_assert_eq(conn_write(x, off, 1), 1);
+		bench_turn(&b, 1000);
+		cr_assert(!seen[last_ip()->id], "ID %u came twice", be16(last_ip()->id));
+		seen[last_ip()->id] = true;
+		peer(x, .flags = ACK, .seq = 1, .ack = off + 1);
+	}
+	bench_end(&b);
+}
+
+Test(tcp_mtu, test_pmtudisc_probe_forgets_what_a_router_said)
+{
+	begin(NULL);
+	write_all(1, 1448);
+	router_says(&c, 1, 1000);
+	cr_assert_eq(path_mtu(&c), 1000);
+	set_pmtudisc(c.sk, SK_PMTUDISC_PROBE);
+	cr_assert_eq(path_mtu(&c), 1500);
+	router_says(&c, 1, 900);
+	cr_assert_eq(path_mtu(&c), 1500);
+	bench_end(&b);
+}
