@@ -84,6 +84,15 @@ struct tcp_skb_cb {
 	uint64_t tx_ns; /* TX: when last transmitted; 0 = never */
 };
 
+/* TX: what was known of the path's rate when it was last transmitted (tcp_rate.h). Beside the control
+ * block, as nobody needs it to be zero before. */
+struct tcp_skb_rate {
+	uint32_t delivered;    /* bytes by then */
+	bool app_limited;      /* the user had no more to send */
+	uint64_t delivered_ns; /* when that was known */
+	uint64_t first_tx_ns;  /* when the flight before it began */
+};
+
 struct sk_buff {
 	/* cache line 0: every packet, both ways */
 	union {
@@ -112,6 +121,7 @@ struct sk_buff {
 	uint32_t next_hop;  /* TX: IPv4 next hop, network order, while it waits for ARP */
 	uint64_t tstamp;    /* RX: lane's now when it was polled */
 	struct tcp_skb_cb tcp;
+	struct tcp_skb_rate rate;
 };
 
 _Static_assert(offsetof(struct sk_buff, cache) == CACHE_LINE, "skb line 0");

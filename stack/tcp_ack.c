@@ -5,6 +5,7 @@
  * 6298, Karn), and waking whoever waits for room.
  */
 #include "stack/tcp_guard.h"
+#include "stack/tcp_rate.h"
 
 /* A timestamp that is older says nothing of a round trip. */
 #define TS_RTT_MAX_MS  120000u
@@ -101,6 +102,7 @@ static void clean_one(struct tcp_sock *tp, struct sk_buff *skb, struct tcp_ack_s
 		return;
 	tp->delivered++;
 	a->delivered += tcp_skb_bytes(skb);
+	tcp_rate_delivered(skb, a->rate);
 	if (tp->sack_ok)
 		tcp_rack_advance(tp, skb);
 	if (unlikely(skb->tcp.retrans))
@@ -204,21 +206,25 @@ static void ack_progress(struct tcp_sock *tp)
 		tcp_chrono_set(tp, TCP_CHRONO_IDLE);
 }
 
-static void ack_state_init(struct tcp_ack_state *a, const struct tcp_sock *tp)
+static void ack_state_init(struct tcp_ack_state *a, const struct tcp_sock *tp,
+			   struct tcp_rate_sample *rate)
 {
+	rate->prior_ns = 0;
 	*a = (struct tcp_ack_state){.prior_una = tp->snd_una,
 				    .prior_fack = tcp_fack(tp),
 				    .reord = tp->snd_nxt,
 				    .prior_lost = tp->lost_bytes,
 				    .rtt_ns = UINT64_MAX,
-				    .sack_rtt_ns = UINT64_MAX};
+				    .sack_rtt_ns = UINT64_MAX,
+				    .rate = rate};
 }
 
 void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 {
+	struct tcp_rate_sample rate;
 	struct tcp_ack_state a;
 
-	ack_state_init(&a, tp);
+	ack_state_init(&a, tp, &rate);
 	clean_rtx_queue(tp, ack, &a);
 	if (unlikely(tp->tlp_out))
 		tcp_tlp_acked(tp, ack, &a);
@@ -228,6 +234,7 @@ void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 		tp->ca->in_ack_event(tp, a.acked, false);
 	tp->probes_out = 0;
 	tp->lack_ns = tcp_stack(tp)->now;
+	tcp_rate_gen(tp, a.delivered, &rate);
 	tcp_cong_control(tp, &a);
 	ack_progress(tp);
 	tcp_rearm_rto(tp);
@@ -290,13 +297,15 @@ static bool ack_out_of_range(struct tcp_sock *tp, uint32_t ack, enum skb_drop_re
 /* old_ack - overtaken by a later one; what it SACKs is news all the same. */
 static void old_ack(struct tcp_sock *tp, uint32_t ack, const struct tcp_options *opt)
 {
+	struct tcp_rate_sample rate;
 	struct tcp_ack_state a;
 
 	if (!tp->sack_ok || !opt || !opt->nr_sacks)
 		return;
-	ack_state_init(&a, tp);
+	ack_state_init(&a, tp, &rate);
 	tcp_sack_tag(tp, opt, ack, &a);
 	tcp_fastretrans(tp, &a);
+	tcp_rate_gen(tp, a.delivered, &rate);
 	tcp_cong_control(tp, &a);
 	if (tp->send_head || tp->lost_out)
 		tcp_output_mark(tp);
@@ -337,6 +346,7 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 	     enum skb_drop_reason *ret_why)
 {
 	uint32_t ack = skb->tcp.ack_seq, prior_wnd = tp->snd_wnd, prior_delivered = tp->delivered;
+	struct tcp_rate_sample rate;
 	struct tcp_ack_state a;
 
 	if (unlikely(before(ack, tp->snd_una) || after(ack, tp->snd_nxt))) {
@@ -345,7 +355,7 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 		old_ack(tp, ack, opt);
 		return true;
 	}
-	ack_state_init(&a, tp);
+	ack_state_init(&a, tp, &rate);
 	a.ts_ecr = skb->tcp.has_ts ? skb->tcp.ts_ecr : 0;
 	tcp_update_window(tp, skb);
 	tp->probes_out = 0;
@@ -380,6 +390,7 @@ bool tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options 
 		ack_progress(tp);
 	if (a.flags & TCP_ACKF_TIMER)
 		tcp_rearm_rto(tp);
+	tcp_rate_gen(tp, a.delivered, &rate);
 	tcp_cong_control(tp, &a);
 	if (tp->send_head || tp->lost_out)
 		tcp_output_mark(tp);

@@ -97,6 +97,7 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->sk.sk_ttl = SK_DEFAULT_TTL;
 	tp->notsent_lowat = UINT32_MAX;
 	tp->ca = tcp_cong_default(st);
+	tp->rate.limited = tp->rate.sample_limited = true;
 	tp->opt = (struct sock_options){
 		.pmtudisc = SK_PMTUDISC_WANT,
 	};

@@ -34,6 +34,7 @@ void tcp_ecn_data(struct tcp_sock *tp, const struct sk_buff *skb)
 {
 	bool ce = skb->tcp.tcp_flags & TCPF_CE;
 
+	tp->ecn_seen |= (skb_iphdr(skb)->tos & IP_ECN_MASK) != 0;
 	if (tp->ca->needs_ecn) {
 		tp->ca->cwnd_event(tp, ce ? TCP_CA_EVENT_CE : TCP_CA_EVENT_NO_CE);
 		return;

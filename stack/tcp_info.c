@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "stack/tcp_guard.h"
+#include "stack/tcp_rate.h"
 
 #define TCP_INFINITE_SSTHRESH 0x7fffffffu /* as Linux shows it */
 
@@ -28,6 +29,10 @@ static void info_options(const struct tcp_sock *tp, struct sk_tcp_info *i)
 		i->tcpi_options |= SK_TCPI_OPT_TIMESTAMPS;
 	if (tp->sack_ok)
 		i->tcpi_options |= SK_TCPI_OPT_SACK;
+	if (tp->ecn_ok)
+		i->tcpi_options |= SK_TCPI_OPT_ECN;
+	if (tp->ecn_seen)
+		i->tcpi_options |= SK_TCPI_OPT_ECN_SEEN;
 	if (tp->wscale_ok) {
 		i->tcpi_options |= SK_TCPI_OPT_WSCALE;
 		i->tcpi_snd_wscale = tp->snd_wscale & 15;
@@ -68,6 +73,8 @@ static void info_path(const struct tcp_sock *tp, struct sk_tcp_info *i)
 	i->tcpi_snd_ssthresh = tp->snd_ssthresh >= UINT32_MAX / 2
 				       ? TCP_INFINITE_SSTHRESH
 				       : tp->snd_ssthresh / tp->mss_cache;
+	i->tcpi_delivery_rate = tcp_rate_bytes_per_s(tp);
+	i->tcpi_delivery_rate_app_limited = tp->rate.sample_limited;
 	i->tcpi_reordering = tp->reordering;
 	i->tcpi_snd_wnd = tp->snd_wnd;
 	i->tcpi_rcv_wnd = tcp_receive_window(tp);
@@ -100,6 +107,7 @@ static void info_counts(const struct tcp_sock *tp, struct sk_tcp_info *i)
 	i->tcpi_data_segs_out = tp->data_segs_out;
 	i->tcpi_rcv_ooopack = tp->rcv_ooopack;
 	i->tcpi_delivered = tp->delivered;
+	i->tcpi_delivered_ce = tp->delivered_ce;
 	i->tcpi_dsack_dups = tp->dsack_dups;
 	i->tcpi_reord_seen = tp->reord_seen;
 	i->tcpi_total_rto = tp->total_rto;

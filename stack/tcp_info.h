@@ -53,9 +53,9 @@ struct sk_tcp_info {
 	uint32_t tcpi_notsent_bytes;
 	uint32_t tcpi_min_rtt; /* us; ~0 none measured */
 	uint32_t tcpi_data_segs_in, tcpi_data_segs_out;
-	uint64_t tcpi_delivery_rate;
-	uint64_t tcpi_busy_time;    /* us with something to send or in flight */
-	uint64_t tcpi_rwnd_limited; /* us of it held by the peer's window */
+	uint64_t tcpi_delivery_rate; /* bytes/s (tcp_rate.h) */
+	uint64_t tcpi_busy_time;     /* us with something to send or in flight */
+	uint64_t tcpi_rwnd_limited;  /* us of it held by the peer's window */
 	uint64_t
 		tcpi_sndbuf_limited; /* us of it in which the writer had to wait and all was sent */
 	uint32_t tcpi_delivered, tcpi_delivered_ce; /* segments */

@@ -100,6 +100,8 @@ static bool tcp_rcv_fast(struct tcp_sock *tp, struct sk_buff *skb)
 	if (skb->len) {
 		uint32_t len = skb->len, ack = cb->ack_seq;
 
+		if (unlikely(tp->ecn_ok))
+			tp->ecn_seen |= (skb_iphdr(skb)->tos & IP_ECN_MASK) != 0;
 		tcp_rcv_measure(tp, skb);
 		if (!tcp_queue_rcv(tp, skb))
 			return false;

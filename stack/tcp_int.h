@@ -161,17 +161,17 @@ struct tcp_sock {
 	uint8_t backoff;
 	uint8_t probes_out;
 	uint8_t dupacks;
-	bool cwnd_limited;         /* the last output stopped at cwnd (RFC 7661 spirit) */
-	bool ecn_ok, ecn_asked;    /* agreed on; our first SYN asked */
-	bool cwr_owed;             /* the next new segment says CWR */
-	bool tlp_out, tlp_retrans; /* a probe is in flight; it was a retransmission */
-	uint8_t nr_sacks;          /* of sacks */
-	uint8_t chrono;            /* enum tcp_chrono: where time since chrono_since belongs */
-	bool fin_wanted;           /* ours waits for a buffer */
-	uint16_t mss_cache;        /* payload bytes of a full segment with today's options */
-	uint16_t advmss;           /* what we told the peer */
-	uint16_t rcv_mss;          /* what it seems to send: for the ACK-every-second rule */
-	uint16_t ip_id;            /* RFC 6864: per flow */
+	bool cwnd_limited;                /* the last output stopped at cwnd (RFC 7661 spirit) */
+	bool ecn_ok, ecn_asked, ecn_seen; /* agreed on; our first SYN asked; text came with ECT */
+	bool cwr_owed;                    /* the next new segment says CWR */
+	bool tlp_out, tlp_retrans;        /* a probe is in flight; it was a retransmission */
+	uint8_t nr_sacks;                 /* of sacks */
+	uint8_t chrono;     /* enum tcp_chrono: where time since chrono_since belongs */
+	bool fin_wanted;    /* ours waits for a buffer */
+	uint16_t mss_cache; /* payload bytes of a full segment with today's options */
+	uint16_t advmss;    /* what we told the peer */
+	uint16_t rcv_mss;   /* what it seems to send: for the ACK-every-second rule */
+	uint16_t ip_id;     /* RFC 6864: per flow */
 	uint32_t tsoffset;
 	int err_soft;              /* what ICMP said; becomes sk_err if the timer gives up */
 	struct list_head out_link; /* on tcp_shard.out_list */
@@ -189,13 +189,13 @@ struct tcp_sock {
 	struct list_head sent_list;   /* sent, neither SACKed nor to be sent again: by time */
 	struct sk_buff *lost_hint;    /* the last one put onto lost_list, or NULL */
 	struct tcp_rack rack;
-	uint32_t recover;       /* RFC 6582: snd_nxt when recovery began */
-	uint32_t prr_out;       /* RFC 6937 */
-	uint32_t lost_bytes;    /* ever marked lost */
-	uint32_t delivered;     /* segments */
-	uint32_t snd_sml;       /* end of the last small segment sent (Minshall's Nagle) */
-	uint32_t notsent_lowat; /* unsent bytes from which on a writer waits */
-	uint32_t reordering;    /* segments; grows with what was seen (TCP_INFO) */
+	uint32_t recover;               /* RFC 6582: snd_nxt when recovery began */
+	uint32_t prr_out;               /* RFC 6937 */
+	uint32_t lost_bytes, delivered; /* bytes ever marked lost; segments */
+	struct tcp_rate rate;           /* of delivery */
+	uint32_t snd_sml;               /* end of the last small segment sent (Minshall's Nagle) */
+	uint32_t notsent_lowat;         /* unsent bytes from which on a writer waits */
+	uint32_t reordering;            /* segments; grows with what was seen (TCP_INFO) */
 	uint32_t min_rtt_us;
 	uint64_t min_rtt_ns; /* when it was measured */
 	const struct tcp_congestion_ops *ca;
@@ -590,9 +590,9 @@ void tcp_time_wait(struct tcp_sock *tp);
 /* tcp_tw_rcv - consumes skb. True: a SYN that may reopen; tw is gone, skb is the caller's, and
  * *ret_isn is the least ISN of the new connection. */
 bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn);
-/* tcp_tw_may_go - is n a TIME-WAIT that an active open may end? Then *ret_tw is it. */
+/* tcp_tw_may_go - is n a TIME-WAIT that an active open may end? Then *ret_tw is it.
+ * tcp_tw_inherit - tp, about to send its SYN, goes on where tw was. */
 bool tcp_tw_may_go(const struct stack *st, struct tcp_node *n, struct tcp_tw **ret_tw);
-/* tcp_tw_inherit - tp, about to send its SYN, goes on where tw was. */
 void tcp_tw_inherit(struct tcp_sock *tp, const struct tcp_tw *tw);
 void tcp_tw_free(struct stack *st, struct tcp_tw *tw);
 void tcp_tw_purge(struct stack *st);

@@ -112,6 +112,24 @@ static inline unsigned tcp_index_at(const struct tcp_sent_index *ix, unsigned i)
 	return at >= ix->size ? at - ix->size : at;
 }
 
+/* The rate at which segments are delivered (tcp_rate.h); the draft's C.* variables. Bytes, ns. */
+struct tcp_rate {
+	uint32_t delivered;   /* in all */
+	uint32_t app_limited; /* valid if limited, which it is until `delivered` is beyond this */
+	uint64_t delivered_ns, first_tx_ns;
+	uint64_t interval;            /* of the latest sample that counts; 0 none */
+	uint32_t bytes;               /* delivered in it */
+	bool limited, sample_limited; /* now; when that sample was taken */
+};
+
+/* The segment, among those that an ACK tells of, that was sent last; prior_ns 0: none. */
+struct tcp_rate_sample {
+	uint64_t tx_ns, first_tx_ns; /* when it was sent; when the flight began that it ends */
+	uint64_t prior_ns; /* when `prior` bytes had been delivered, all that were known ... */
+	uint32_t prior, end_seq; /* ... when it was sent */
+	bool app_limited;
+};
+
 /* What one ACK says: gathered by tcp_ack.c and tcp_sack.c, judged by the recovery. Bytes. */
 #define TCP_ACKF_UNA          0x01u /* snd_una moved */
 #define TCP_ACKF_SACKED       0x02u /* something was SACKed that was not before */
@@ -133,6 +151,7 @@ struct tcp_ack_state {
 	uint64_t rtt_ns;                /* UINT64_MAX: none was measured */
 	uint64_t sack_rtt_ns;           /* likewise, of what was SACKed */
 	uint16_t flags;                 /* TCP_ACKF_* */
+	struct tcp_rate_sample *rate;
 };
 
 /* ---- tcp_sack.c ---- */

@@ -6,6 +6,7 @@
  * the ACK that is owed become as few segments as possible.
  */
 #include "stack/tcp_guard.h"
+#include "stack/tcp_rate.h"
 
 void tcp_output_mark(struct tcp_sock *tp)
 {
@@ -22,6 +23,7 @@ bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
 	if (!rest)
 		return false;
 	rest->tcp = skb->tcp;
+	rest->rate = skb->rate;
 	rest->tcp.seq = cut;
 	skb_trim(skb, len);
 	skb->tcp.end_seq = cut;
@@ -391,6 +393,8 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 		sent++;
 	}
 	note_chrono(tp, rwnd_limited);
+	if (sent)
+		tcp_rate_check_app_limited(tp);
 	if (sent || limited)
 		tcp_cwnd_validate(tp, limited || tcp_pipe(tp) + tp->mss_cache > tp->snd_cwnd);
 	if (sent && tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)

@@ -6,7 +6,7 @@
  * by a few landmarks in the queue, and over runs of SACKed skbs in one step (B18). RFCs:
  * 2018, 2883 (D-SACK), 6675 in its words, 8985.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_rate.h"
 
 /* How far the place of a lost skb is looked for: their order is a courtesy. */
 #define LOST_WALK_MAX 64
@@ -257,6 +257,7 @@ static void tag_sacked(struct tcp_sock *tp, struct sk_buff *skb, struct tcp_ack_
 	uint64_t now = tcp_stack(tp)->now;
 	uint32_t n = tcp_skb_bytes(skb);
 
+	tcp_rate_delivered(skb, a->rate);
 	tcp_rack_advance(tp, skb);
 	if (!skb->tcp.retrans) {
 		if (before(skb->tcp.seq, tcp_fack(tp)) && before(skb->tcp.seq, a->reord))

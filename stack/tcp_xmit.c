@@ -6,6 +6,7 @@
  * hold is ever written.
  */
 #include "stack/tcp_guard.h"
+#include "stack/tcp_rate.h"
 
 /* What a segment says of itself; numbers in host order. */
 struct seg {
@@ -188,6 +189,7 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 		tp->lsnd_ns = st->now;
 	}
 	skb->tcp.tx_ns = st->now;
+	tcp_rate_sent(tp, skb);
 	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
 	return 0;
 }
