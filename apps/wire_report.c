@@ -43,6 +43,7 @@ static void say_path(const struct wrun_result *res, const struct wtap tap[static
 		{"reordered", st->reordered},
 		{"doubled", st->dups},
 		{"corrupted", st->corrupted},
+		{"too many at a time", res->overrun[i]},
 		{"missed at the end", res->missed[!i]},
 		{"refused by the tap", res->write_errors[!i]},
 		{"not taken from the tap in time", res->tap_drops[i]},
@@ -79,7 +80,7 @@ static json_t *path_json(const struct wrun_config *cfg, const struct wrun_result
 
 	warg_print(&cfg->path[i], words, sizeof(words));
 	return json_pack(
-		"{s:s s:s s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}",
+		"{s:s s:s s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}",
 		"from", tap[i].name, "to", tap[!i].name, "path", words, "frames",
 		(json_int_t)st->frames, "bytes", (json_int_t)st->bytes, "delivered",
 		(json_int_t)st->delivered, "lost", (json_int_t)st->lost, "burst_lost",
@@ -87,8 +88,9 @@ static json_t *path_json(const struct wrun_config *cfg, const struct wrun_result
 		"queue_peak_bytes", (json_int_t)st->queue_peak, "too_big", (json_int_t)st->too_big,
 		"cut", (json_int_t)st->cut, "marked", (json_int_t)st->marked, "reordered",
 		(json_int_t)st->reordered, "dups", (json_int_t)st->dups, "corrupted",
-		(json_int_t)st->corrupted, "missed", (json_int_t)res->missed[!i], "write_errors",
-		(json_int_t)res->write_errors[!i], "tap_drops", (json_int_t)res->tap_drops[i]);
+		(json_int_t)st->corrupted, "overrun", (json_int_t)res->overrun[i], "missed",
+		(json_int_t)res->missed[!i], "write_errors", (json_int_t)res->write_errors[!i],
+		"tap_drops", (json_int_t)res->tap_drops[i]);
 }
 
 int wire_json(const struct wrun_config *cfg, const struct wrun_result *res,

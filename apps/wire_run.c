@@ -18,9 +18,10 @@
 #include "drivers/pcap_file.h"
 #include "stack/base/clock.h"
 
-#define RING      65536u                /* frames that may be due at one moment, after a stall */
-#define BURST     16u                   /* read from a tap before the clock is looked at */
-#define SLEEP_MAX (100 * NSEC_PER_MSEC) /* for who sets *stop */
+#define RING          65536u  /* frames that may be due at one moment, after a stall */
+#define BURST         16u     /* read from a tap before the clock is looked at */
+#define UNDER_WAY_MAX 262144u /* frames on their way in one direction: half a GiB of full ones */
+#define SLEEP_MAX     (100 * NSEC_PER_MSEC) /* for who sets *stop */
 /* A sleeper in a virtual machine with halted cpus came 20 to 60 us after its time (Zen 5, Linux
  * 6.18); awake so long before, frames leave on time. */
 #define SPIN_AHEAD (60 * NSEC_PER_USEC)
@@ -76,9 +77,20 @@ static void on_lost(void *ctx, int link, bool back, const uint8_t *frame, unsign
 
 /* ---- in and out ---- */
 
+/* is_full - does the path hold as much as we let it? Without a rate nothing else bounds a flood. */
+static bool is_full(const struct loop *l, bool back)
+{
+	const struct wire_path_stats *st = wire_path_stats(l->w, 0, back);
+	uint64_t gone =
+		st->delivered + st->queue_drops + st->lost + st->burst_lost + st->too_big + st->cut;
+
+	return st->frames + st->dups - gone > UNDER_WAY_MAX;
+}
+
 /* read_tap - frames that wait at a tap enter the wire, a burst of them. How many; -errno. */
 static int read_tap(struct loop *l, int end)
 {
+	bool full = is_full(l, end);
 	unsigned n;
 
 	for (n = 0; n < BURST; n++) {
@@ -89,6 +101,10 @@ static int read_tap(struct loop *l, int end)
 			break;
 		if (len < 0)
 			return -errno;
+		if (full) {
+			l->res->overrun[end]++;
+			continue;
+		}
 		err = wire_input(l->w, end, l->buf, (unsigned)len, mono_ns());
 		if (err == -ENOMEM)
 			return err;

@@ -33,7 +33,8 @@ struct wrun_config {
 
 struct wrun_result {
 	struct wire_path_stats path[2];
-	uint64_t missed[2]; /* frames that came to an end when WRUN_RING others waited there */
+	uint64_t missed[2];  /* frames that came to an end when WRUN_RING others waited there */
+	uint64_t overrun[2]; /* frames from an end that found 262,144 others on their way */
 	uint64_t write_errors[2]; /* frames that the tap did not take */
 	uint64_t tap_drops[2];    /* frames that we did not take from the tap in time */
 	struct hist late;         /* ns: how much later than due a frame left */

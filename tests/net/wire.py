@@ -175,6 +175,20 @@ def our_stack(far):
         assert not w.path(way)['tap_drops'] and not w.path(way)['write_errors'], w.result
 
 
+def flood(far):
+    """What is under way is bounded also where nothing but the delay holds it."""
+    with Wire(far, '--delay', '60s', '--seconds', '20') as w:
+        sh('ip neigh replace %s lladdr 02:00:00:00:00:09 dev wa' % PARKLANE_IP)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect((PARKLANE_IP, 9))
+            for _ in range(280000):
+                s.send(b'x')
+    there = w.path(0)
+    note('%d refused, %d dropped by the tap' % (there['overrun'], there['tap_drops']))
+    assert there['frames'] <= 262144 + 100, there
+    assert there['frames'] + there['overrun'] + there['tap_drops'] >= 280000, there
+
+
 def captures(far):
     with tempfile.TemporaryDirectory(dir='/run') as d:
         files = [d + '/a', d + '/b']
@@ -183,6 +197,40 @@ def captures(far):
         sizes = [os.path.getsize(f) for f in files]
     # ARP requests that never arrive: 24 bytes of file, 16 + 42 of each frame
     assert sizes[0] >= 24 + 2 * 58 and sizes[1] == 24, sizes
+
+
+def frames_of(path):
+    with open(path, 'rb') as f:
+        data = f.read()
+    at, frames = 24, []
+    while at < len(data):
+        n = struct.unpack_from('=I', data, at + 8)[0]
+        frames.append(data[at + 16:at + 16 + n])
+        at += 16 + n
+    return frames
+
+
+def ones_sum(data):
+    data += b'\0' * (len(data) % 2)
+    s = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    while s >> 16:
+        s = (s & 0xffff) + (s >> 16)
+    return s
+
+
+def honest_frames(far):
+    """Nothing that a device was to finish: at most an MTU, with the checksum of TCP in it."""
+    with tempfile.TemporaryDirectory(dir='/run') as d:
+        with Server([PROGRAM, 'echo', '--epoll', '--port', '7'], far.inside), \
+                Wire(far, '--delay', '1ms', '--pcap', d + '/a'):
+            transfer(ECHO, MIB)
+        segments = [f[14:] for f in frames_of(d + '/a') if f[12:14] == b'\x08\x00' and f[23] == 6]
+    assert len(segments) > 1400 and max(map(len, segments)) == 1500
+    for ip in segments:
+        tcp = ip[20:struct.unpack('!H', ip[2:4])[0]]
+        assert ones_sum(ip[:20]) == 0xffff, ip.hex()
+        assert ones_sum(ip[12:20] + struct.pack('!HH', 6, len(tcp)) + tcp) == 0xffff, ip.hex()
+    note('%d segments' % len(segments))
 
 
 def ends_in_time(far):
@@ -238,7 +286,9 @@ CASES = [
     ('cut_lets_nothing_pass', cut),
     ('kernels_under_all_faults_get_their_bytes', kernels),
     ('our_stack_on_one_end_gets_its_bytes', our_stack),
+    ('flood_over_a_long_delay_is_bounded', flood),
     ('pcap_shows_what_passes_each_tap', captures),
+    ('kernel_hands_over_finished_frames', honest_frames),
     ('seconds_end_it_with_its_counters', ends_in_time),
     ('a_tap_that_is_deleted_ends_it', tap_deleted),
     ('bad_input_is_one_line', bad_input),
