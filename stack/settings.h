@@ -64,7 +64,7 @@ enum setting_unit {
 	MANY(uint32_t, tcp_rmem, 3, "tcp_rmem", (16384, 131072, 6291456), BYTES, 4096, 1u << 30,   \
 	     "-", "Receive buffer of a socket by truesize: what is left of it under pressure, "    \
 	     "what it begins with, what it may grow to")                                           \
-	MANY(uint32_t, tcp_wmem, 3, "tcp_wmem", (16384, 262144, 4194304), BYTES, 4096, 1u << 30,    \
+	MANY(uint32_t, tcp_wmem, 3, "tcp_wmem", (16384, 262144, 8388608), BYTES, 4096, 1u << 30,    \
 	     "-", "The same of the send buffer")                                                   \
 	ONE(uint32_t, rmem_max, "rmem_max", 4u << 20, BYTES, 4096, 1u << 30, "-",                  \
 	    "Most that SO_RCVBUF takes, before it is doubled")                                     \

@@ -3,8 +3,9 @@
  * Buffers that find their size. Receiving: what the reader takes in a round trip, twice over, as
  * dynamic right-sizing has it (Fisk and Feng, 2001) and Linux does it (tcp_rcv_space_adjust); the
  * round trip is measured from the receiver's side, by timestamps or by how long a window takes to
- * come (RFC 7323 appendix A is the sender's side). Sending: twice the congestion window. Both from
- * tcp_rmem[1], tcp_wmem[1] to [2], never for a socket whose user chose, nor under pressure. The window
+ * come (RFC 7323 appendix A is the sender's side). Sending: twice the congestion window; at most twice
+ * of what Linux allows, whose large skbs hold as many bytes in little more than half of the truesize.
+ * Both from tcp_rmem[1], tcp_wmem[1] to [2], never for a socket whose user chose, nor under pressure. The window
  * itself opens by rcv_ssthresh, which grows with what arrives, and never shrinks (RFC 9293 3.8.6).
  */
 #include "stack/tcp_int.h"
