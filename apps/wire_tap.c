@@ -9,9 +9,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_tun.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,7 @@
 /* Frames that wait for us to read them. The kernel's 500 are less than one window of a fast path
  * (1 Gbit/s, 20 ms: 1,660), which a sender may hand over at once. */
 #define TAP_QUEUE 8192
+#define NS_HERE   INT_MAX /* in place of the fd of the namespace to go back to */
 
 static int PRINTF_FMT(4, 5) fail(int error, char *err, size_t errlen, const char *fmt, ...)
 {
@@ -75,6 +78,8 @@ static int ns_enter(int ns_fd)
 
 static void ns_leave(int old)
 {
+	if (old == NS_HERE)
+		return;
 	BUG_ON(setns(old, CLONE_NEWNET) < 0);
 	close(old);
 }
@@ -93,14 +98,19 @@ static int bring_up(const struct wtap *t)
 {
 	struct ifreq ifr;
 	int sk = ifr_open(t, &ifr), err = 0;
+	bool up;
 
 	if (sk < 0)
 		return sk;
-	ifr.ifr_qlen = TAP_QUEUE;
-	if (ioctl(sk, SIOCSIFTXQLEN, &ifr) < 0 || ioctl(sk, SIOCGIFFLAGS, &ifr) < 0)
+	if (ioctl(sk, SIOCGIFFLAGS, &ifr) < 0)
 		err = -errno;
+	up = ifr.ifr_flags & IFF_UP;
 	ifr.ifr_flags |= IFF_UP;
-	if (!err && ioctl(sk, SIOCSIFFLAGS, &ifr) < 0)
+	if (!err && !up && ioctl(sk, SIOCSIFFLAGS, &ifr) < 0)
+		err = -errno;
+	ifr.ifr_qlen = TAP_QUEUE;
+	/* who made it for a user without privilege, and set it up, chose its queue as well */
+	if (!err && ioctl(sk, SIOCSIFTXQLEN, &ifr) < 0 && (!up || errno != EPERM))
 		err = -errno;
 	close(sk);
 	return err;
@@ -165,12 +175,17 @@ static int tap_error(const struct wtap *t, int error, char *err, size_t errlen)
 	}
 }
 
-/* go_there - the tap's namespace. As ns_enter(). */
+/* go_there - the tap's namespace. As ns_enter(); NS_HERE it is this one. */
 static int go_there(const struct wtap *t, char *err, size_t errlen)
 {
-	const char *path = *t->netns ? t->netns : "/proc/thread-self/ns/net";
-	int fd = open(path, O_RDONLY | O_CLOEXEC), old;
+	const char *path = t->netns;
+	int fd, old;
 
+	if (!*path)
+		return NS_HERE;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES)
+		return fail(-errno, err, errlen, "%s: not permitted: run it as root", path);
 	if (fd < 0)
 		return fail(-errno, err, errlen,
 			    "no network namespace %s: 'ip netns add' makes one; or give a process "
@@ -178,7 +193,8 @@ static int go_there(const struct wtap *t, char *err, size_t errlen)
 			    path);
 	old = ns_enter(fd);
 	if (old < 0)
-		return fail(old, err, errlen, "cannot enter %s: %s", path, strerror(-old));
+		return fail(old, err, errlen, "cannot enter %s: %s%s", path, strerror(-old),
+			    old == -EPERM ? ": run it as root" : "");
 	return old;
 }
 

@@ -25,7 +25,7 @@ struct wtap {
  * file by its path. 0; -EINVAL. */
 MUST_USE int wtap_name(struct wtap *t, const char *s);
 /* wtap_open - attach to the tap, which is made if there is none and then ends with us. It is up
- * afterwards. 0; -errno, with one line that says what to do in err. */
+ * afterwards. Without privilege: one that is up, and the user's ('ip tuntap add ... user'). 0; -errno, with one line that says what to do in err. */
 MUST_USE int wtap_open(struct wtap *t, char *err, size_t errlen);
 /* wtap_address - give the kernel's side an IPv4 address, "10.78.0.1/24". As wtap_open(). */
 MUST_USE int wtap_address(const struct wtap *t, const char *cidr, char *err, size_t errlen);
