@@ -3,7 +3,7 @@
 """Goodput over a lossy path in real time: Parklane -> Linux against Linux -> Linux, in turns.
 
 usage: goodput.py PARKLANE SENDER [--seeds N] [--loss P,P,...] [--seconds S] [--rate R] [--rtt MS]
-                  [--control NAME] [--quick] [--json FILE]
+                  [--control NAME] [--quick | --smoke] [--json FILE]
 
 One program, tests/net/goodput.c, sends through `parklane wire` for some seconds to a kernel that
 reads as fast as it can: over our stack (af_packet on the wire's tap), and over the kernel's. Both
@@ -26,6 +26,7 @@ import time
 import netlib
 from netlib import popen, sh
 
+SMOKE = 'test_goodput_a_second_of_both_through_a_lossy_wire'
 OURS, FAR, PORT = '10.78.0.1', '10.78.0.2', 7
 # The wire has the first cpu. The second does TCP for whatever the taps get, as a NIC's interrupt would
 # make it, or the wire would pay for both ends. Ends and reader are as urgent as it is, that other
@@ -137,9 +138,10 @@ def late(samples):
 def row(loss, us, linux):
     ratio = statistics.median(s['mbit'] for s in us) / statistics.median(s['mbit'] for s in linux)
     pairs = [u['mbit'] / x['mbit'] for u, x in zip(us, linux)]
-    print('loss %4g %%: us %s, Linux %s Mbit/s; ratio %.3f; pairs %.3f (%.2f-%.2f), n %d; %s' % (
+    netlib.note('loss %4g %%: us %s, Linux %s Mbit/s; ratio %.3f; pairs %.3f (%.2f-%.2f), n %d; %s' % (
         loss, spread(us), spread(linux), ratio, statistics.median(pairs), min(pairs), max(pairs),
-        len(us), late(us + linux)), flush=True)
+        len(us), late(us + linux)))
+    sys.stdout.flush()
     return {'loss_percent': loss, 'ratio': ratio, 'pairs': pairs, 'us': us, 'linux': linux}
 
 
@@ -165,34 +167,68 @@ def arguments():
     p.add_argument('--control', default='cubic')
     p.add_argument('--set', action='append', default=[], help='a setting of our stack, NAME=VALUE')
     p.add_argument('--quick', action='store_true', help='3 seeds of 4 seconds')
+    p.add_argument('--smoke', action='store_true', help='one of a second, as a test: TAP')
+    p.add_argument('--no-dpdk', action='store_true', help=argparse.SUPPRESS)
     p.add_argument('--json', help='a file for all samples')
     p.add_argument('--pcap', help='passed to the wire, for one sample')
     a = p.parse_args()
     if a.quick:
         a.seeds, a.seconds = 3, 4
+    if a.smoke:
+        a.seeds, a.seconds, a.loss = 1, 1.5, '1'
     a.losses = [float(x) for x in a.loss.split(',')]
     return a
+
+
+def why_not():
+    if os.cpu_count() < 2:
+        return 'needs two cpus'
+    if subprocess.run(URGENT + ['true'], stderr=subprocess.DEVNULL).returncode:
+        return 'may not have real-time priority'
+    return ''
+
+
+def compare(a, bench):
+    rows = []
+    for loss in a.losses:
+        us, linux = [], []
+        for n in range(a.seeds):
+            # who begins takes turns, too
+            for ours in ((True, False), (False, True))[n % 2]:
+                (us if ours else linux).append(bench.sample(ours, loss, a.first_seed + n))
+        rows.append(row(loss, us, linux))
+    return rows
+
+
+def smoke(a):
+    bench = Bench(a)
+    try:
+        done = compare(a, bench)[0]
+        assert min(done['us'][0]['mbit'], done['linux'][0]['mbit']) > 0.5, done
+        assert done['us'][0]['wire']['paths'][0]['lost'] > 0, done
+    finally:
+        bench.end()
 
 
 def main():
     if sys.argv[1:] == ['--receive']:
         return receive()
     a = arguments()
-    reason = netlib.why_not(dpdk=True) or (os.cpu_count() < 2 and 'needs two cpus')
+    reason = netlib.why_not(dpdk=True) or why_not()
+    if reason and a.smoke:
+        return netlib.skip_all([SMOKE], reason)
     if reason:
         sys.exit('goodput: ' + reason)
     netlib.enter_namespaces(a.parklane)
+    if a.smoke:
+        tap = netlib.Tap(1)
+        tap.run([(SMOKE, lambda: smoke(a))])
+        return tap.status()
     meta = dict(machine(), rate=a.rate, rtt_ms=a.rtt, control=a.control, seeds=a.seeds)
     print(', '.join('%s %s' % kv for kv in meta.items()), flush=True)
-    bench, rows = Bench(a), []
+    bench = Bench(a)
     try:
-        for loss in a.losses:
-            us, linux = [], []
-            for n in range(a.seeds):
-                # who begins takes turns, too
-                for ours in ((True, False), (False, True))[n % 2]:
-                    (us if ours else linux).append(bench.sample(ours, loss, a.first_seed + n))
-            rows.append(row(loss, us, linux))
+        rows = compare(a, bench)
     finally:
         bench.end()
     if a.json:
