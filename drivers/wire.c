@@ -293,6 +293,7 @@ uint64_t wire_next(const struct wire *w)
 
 /* ---- arrival ---- */
 
+/* end_arrived - by `path`, or by none (-1). */
 static void end_arrived(struct wire *w, int id, int path, struct wire_frame *f)
 {
 	struct wire_node *n = &w->nodes[id];
@@ -419,7 +420,27 @@ int wire_input(struct wire *w, int end, const void *frame, unsigned len, uint64_
 	f->len = len;
 	if (w->watch.entering)
 		f->len = w->watch.entering(w->watch.ctx, end, f->bytes, len, f->room, w->now);
-	wire_link_send(w, path_from(w, n->links[0], end), f);
+	if (f->len)
+		wire_link_send(w, path_from(w, n->links[0], end), f);
+	else
+		wire_frame_put(w, f);
+	return 0;
+}
+
+int wire_arrive(struct wire *w, int end, const void *frame, unsigned len, uint64_t now)
+{
+	struct wire_frame *f;
+
+	if (len < ETH_HLEN || len > WIRE_FRAME_MAX)
+		return -EINVAL;
+	wire_run(w, now);
+	f = wire_frame_get(w, len + ENTER_ROOM);
+	if (!f)
+		return -ENOMEM;
+	memcpy(f->bytes, frame, len);
+	f->len = len;
+	f->at = w->now;
+	end_arrived(w, end, -1, f);
 	return 0;
 }
 
@@ -445,6 +466,11 @@ void wire_pop(struct wire *w, int end)
 		n->tailp = &n->head;
 	n->waiting--;
 	wire_frame_put(w, f);
+}
+
+unsigned wire_waiting(const struct wire *w, int end)
+{
+	return w->nodes[end].waiting;
 }
 
 uint64_t wire_missed(const struct wire *w, int end)

@@ -76,6 +76,9 @@ const struct wire_path_stats *wire_path_stats(const struct wire *w, int link, bo
 /* wire_input - a whole frame enters at `end`; the bytes are copied. Its checksums are complete. 0;
  * -EINVAL shorter than an Ethernet header or longer than WIRE_FRAME_MAX; -ENOMEM. */
 MUST_USE int wire_input(struct wire *w, int end, const void *frame, unsigned len, uint64_t now);
+/* wire_arrive - a whole frame comes to `end` at once, by none of its links, behind those that wait
+ * there; the bytes are copied. 0; as wire_input. */
+MUST_USE int wire_arrive(struct wire *w, int end, const void *frame, unsigned len, uint64_t now);
 /* wire_next - ns at which the next frame moves on; 0 none is under way. (One that waits at an end
  * does not count: wire_peek tells.) */
 uint64_t wire_next(const struct wire *w);
@@ -86,19 +89,23 @@ void wire_run(struct wire *w, uint64_t now);
 const uint8_t *wire_peek(const struct wire *w, int end, unsigned *ret_len, uint64_t *ret_at);
 /* wire_pop - take it off. */
 void wire_pop(struct wire *w, int end);
+/* wire_waiting - frames that have arrived at `end` and wait there. */
+unsigned wire_waiting(const struct wire *w, int end);
 /* wire_missed - frames lost at `end` since its ring was full. */
 uint64_t wire_missed(const struct wire *w, int end);
 
 /* Who looks on. */
 struct wire_watch {
 	/* entering - frame as it enters the network at `end`, or (end < 0) as the network itself
-	 * sends it, at `now`. It may be changed in place, up to `room` bytes; returns its length. */
+	 * sends it, at `now`. It may be changed in place, up to `room` bytes; returns its length, 0
+	 * if it goes no further. */
 	unsigned (*entering)(void *ctx, int end, uint8_t *frame, unsigned len, unsigned room,
 			     uint64_t now);
 	/* arriving - frame as it comes to `end`, where `waiting` others are before it. As entering. */
 	unsigned (*arriving)(void *ctx, int end, uint8_t *frame, unsigned len, unsigned room,
 			     unsigned waiting, uint64_t now);
-	/* lost - why is a word: "loss", "burst", "queue", "mtu", "cut", "ring". */
+	/* lost - why is a word: "loss", "burst", "queue", "mtu", "cut", "ring"; link -1 what came by
+	 * none. */
 	void (*lost)(void *ctx, int link, bool back, const uint8_t *frame, unsigned len,
 		     const char *why, uint64_t now);
 	void *ctx;

@@ -191,7 +191,10 @@ static void too_big_answer(struct wire *w, int path, const struct wire_frame *f)
 	put_csum(p + 2, p, ICMP_HLEN + quote);
 	if (w->watch.entering)
 		a->len = w->watch.entering(w->watch.ctx, -1, a->bytes, len, len, w->now);
-	wire_link_send(w, path ^ 1, a);
+	if (a->len)
+		wire_link_send(w, path ^ 1, a);
+	else
+		wire_frame_put(w, a);
 }
 
 /* on_the_wire - loss comes behind the queue: a lost frame took its time of the link, too. */

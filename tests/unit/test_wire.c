@@ -426,6 +426,37 @@ Test(wire, test_wire_watch_may_change_what_enters)
 	cr_assert_eq(seen, 1);
 }
 
+static unsigned swallow(void *ctx, int end, uint8_t *frame, unsigned len, unsigned room,
+			uint64_t now)
+{
+	(void)ctx;
+	(void)room;
+	(void)now;
+	return end == 0 && frame[5] == 9 ? 0 : len;
+}
+
+Test(wire, test_wire_watch_may_swallow_and_a_frame_may_come_by_no_link)
+{
+	struct wire_watch watch = {.entering = swallow};
+	uint8_t f[60], f2[60];
+	unsigned len;
+	uint64_t at;
+
+	pair(&perfect);
+	wire_set_watch(w, &watch);
+	put(0, 9, 60, 1);
+	cr_assert_eq(wire_next(w), 0);
+	put(0, 1, 60, 2);
+	wire_run(w, 2);
+	cr_assert_eq(wire_arrive(w, 1, f, frame_of(f, 7, 1, 60), 3), 0);
+	cr_assert_eq(drain(1), 2);
+	cr_assert_eq(wire_arrive(w, 1, f, frame_of(f, 7, 1, 60), 4), 0);
+	cr_assert_not_null(wire_peek(w, 1, &len, &at));
+	(void)frame_of(f2, 7, 1, 60);
+	cr_assert(len == 60 && at == 4 && !memcmp(wire_peek(w, 1, &len, NULL), f2, 60));
+	cr_assert_eq(wire_arrive(w, 1, f, ETH_HLEN - 1, 5), -EINVAL);
+}
+
 static uint64_t clock_at(void *ctx)
 {
 	return *(uint64_t *)ctx;
