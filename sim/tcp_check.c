@@ -216,6 +216,7 @@ static const char *check_timers(const struct tcp_sock *tp)
 		RULE(tp->delack_timer.expires <= tp->ack_deadline);
 		RULE(tp->ack_deadline + LATE_NS >= now);
 	}
+	RULE(!timer_pending(&tp->keep_timer) || tp->keep_timer.expires + LATE_NS >= now);
 	/* an ACK that is owed goes out in this turn or by its timer */
 	RULE(!tp->ack_pending || !list_empty(&tp->out_link) || tp->ack_deadline);
 	/* unsent bytes: in flight, or probing, or about to be sent */
