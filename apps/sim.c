@@ -23,9 +23,25 @@ enum {
 	KEY_FIRST,
 	KEY_JOBS,
 	KEY_JSON,
+	KEY_HOSTILE,
 };
 
 #define JOBS_MAX 64
+
+/* hostile_row - "any", or a row's name, or the end with all names. */
+static unsigned hostile_row(const char *arg)
+{
+	unsigned row = sim_hostile_find(arg), nr = 1;
+
+	if (row)
+		return row;
+	if (!strcmp(arg, "any"))
+		return SIM_HOSTILE_ANY;
+	while (sim_hostile_name(nr + 1, NULL))
+		nr++;
+	cli_usage("--hostile: no row '%s'; it is 'any', or one of %s to %s (docs/tcp-matrix.md)",
+		  arg, sim_hostile_name(1, NULL), sim_hostile_name(nr, NULL));
+}
 
 static error_t sim_parse(int key, char *arg, struct argp_state *state)
 {
@@ -56,6 +72,9 @@ static error_t sim_parse(int key, char *arg, struct argp_state *state)
 	case KEY_JSON:
 		a->many.json = true;
 		return 0;
+	case KEY_HOSTILE:
+		a->one.hostile = a->many.hostile = hostile_row(arg);
+		return 0;
 	case ARGP_KEY_END:
 		if (a->seed == a->seeds)
 			cli_usage("give --seed N to replay one world, or --seeds N for many");
@@ -78,6 +97,10 @@ static const struct argp_option sim_options[] = {
 	{"seeds", KEY_SEEDS, "N", 0, "Run N worlds, and fail if one does", 0},
 	{"first-seed", KEY_FIRST, "K", 0, "With --seeds: begin with seed K (default 1)", 0},
 	{"jobs", KEY_JOBS, "N", 0, "With --seeds: N processes (default 1)", 0},
+	{"hostile", KEY_HOSTILE, "ROW", 0,
+	 "A host that is no stack of ours and keeps no rule does ROW of docs/tcp-matrix.md, B1 to "
+	 "B34, to one of the others; \"any\": in each world another (default: in some worlds)",
+	 0},
 	{"json", KEY_JSON, NULL, 0, "With --seeds: print the result as JSON", 0},
 	{0},
 };

@@ -97,7 +97,7 @@ static void report(struct worker *me, uint64_t seed, const struct sim_result *r)
 static _Noreturn void work(const struct soak *k, struct worker *me)
 {
 	const struct soak_options *opt = k->opt;
-	struct sim_options one = {0};
+	struct sim_options one = {.hostile = opt->hostile};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGINT, SIG_IGN);
@@ -141,14 +141,24 @@ static void clear_line(const struct soak *k)
 		fputs("\r\033[K", stderr);
 }
 
+static const char *hostile_name(unsigned row)
+{
+	const char *name = sim_hostile_name(row, NULL);
+
+	if (row == SIM_HOSTILE_ANY)
+		return "any";
+	return name ? name : "";
+}
+
 static void fail(struct soak *k, uint64_t seed, const char *what, uint64_t at)
 {
 	clear_line(k);
 	fprintf(stderr,
 		"parklane: seed %" PRIu64 " fails at %.6f ms: %s\n"
-		"parklane: replay it: parklane sim --seed %" PRIu64 " --verbose --pcap seed%" PRIu64
-		".pcap\n",
-		seed, (double)at / 1e6, what, seed, seed);
+		"parklane: replay it: parklane sim --seed %" PRIu64
+		"%s%s --verbose --pcap seed%" PRIu64 ".pcap\n",
+		seed, (double)at / 1e6, what, seed, k->opt->hostile ? " --hostile " : "",
+		hostile_name(k->opt->hostile), seed);
 	json_array_append_new(k->failures, json_pack("{s:I,s:s,s:I}", "seed", (json_int_t)seed,
 						     "what", what, "at_ns", (json_int_t)at));
 	k->nr_failures++;

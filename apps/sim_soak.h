@@ -10,6 +10,7 @@
 struct soak_options {
 	uint64_t first, nr; /* seeds first to first + nr - 1 */
 	unsigned jobs;      /* processes; 0 = 1 */
+	unsigned hostile;   /* as of struct sim_options */
 	bool json;          /* the result as JSON on stdout */
 };
 

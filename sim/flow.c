@@ -22,44 +22,6 @@
 #define READ_PATIENCE (400 * NSEC_PER_SEC)
 #define DIAL_TRIES    400u
 
-/* ---- bytes ---- */
-
-static uint64_t word_at(const struct sim_flow *f, unsigned dir, uint64_t index)
-{
-	struct sim_rng r = {.state = f->plan->seed + dir + index * 0xd1342543de82ef95ull};
-
-	return sim_draw(&r);
-}
-
-static void fill(const struct sim_flow *f, unsigned dir, uint64_t pos, uint8_t *buf, size_t n)
-{
-	for (size_t i = 0; i < n;) {
-		uint64_t word = word_at(f, dir, (pos + i) / 8), off = (pos + i) % 8;
-		size_t len = min_t(size_t, 8 - off, n - i);
-
-		memcpy(buf + i, (uint8_t *)&word + off, len);
-		i += len;
-	}
-}
-
-/* The first wrong byte's place in buf, n if all are right. */
-static size_t verify(const struct sim_flow *f, unsigned dir, uint64_t pos, const uint8_t *buf,
-		     size_t n)
-{
-	for (size_t i = 0; i < n;) {
-		uint64_t word = word_at(f, dir, (pos + i) / 8), off = (pos + i) % 8;
-		size_t len = min_t(size_t, 8 - off, n - i);
-
-		if (memcmp(buf + i, (uint8_t *)&word + off, len)) {
-			while (buf[i] == ((uint8_t *)&word)[(pos + i) % 8])
-				i++;
-			return i;
-		}
-		i += len;
-	}
-	return n;
-}
-
 /* ---- one side ---- */
 
 static const struct sim_habit *habit(const struct sim_side *s)
@@ -77,7 +39,8 @@ static bool may_reset(const struct sim_flow *f)
 	const struct sim_plan *p = &f->w->plan;
 
 	return f->plan->habit[0].end == SIM_END_ABORT || f->plan->habit[1].end == SIM_END_ABORT ||
-	       p->host[f->plan->server].backlog < (int)SIM_FLOWS_MAX;
+	       p->host[f->plan->server].backlog < (int)SIM_FLOWS_MAX ||
+	       sim_foe_floods(p, f->plan->server);
 }
 
 static uint32_t to_send(const struct sim_side *s)
@@ -125,7 +88,7 @@ static bool write_some(struct sim_side *s, size_t n)
 
 	if (!buf)
 		return false;
-	fill(s->f, s->server, s->sent, buf, n);
+	sim_bytes_fill(s->f->plan->seed + s->server, s->sent, buf, n);
 	if (late)
 		(void)pl_set_write_deadline(s->c, soon(s));
 	w = pl_write(s->c, buf, n);
@@ -166,7 +129,7 @@ static void wrong_byte(struct sim_side *s, size_t at, uint8_t is)
 /* take - n bytes came: each once, in order, and none that was not sent. */
 static void take(struct sim_side *s, const uint8_t *buf, size_t n)
 {
-	size_t ok = verify(s->f, !s->server, s->rcvd, buf, n);
+	size_t ok = sim_bytes_verify(s->f->plan->seed + !s->server, s->rcvd, buf, n);
 
 	if (ok < n)
 		wrong_byte(s, ok, buf[ok]);
@@ -386,6 +349,8 @@ static void g_server(void *arg)
 	struct sim_flow *f;
 
 	free(arg);
+	if (sim_prey_serve(g.w->foe, g.c))
+		return;
 	f = hello(&g);
 	if (f) {
 		run_side(&f->side[1], g.c);
@@ -422,7 +387,14 @@ static void g_listener(void *arg)
 		sim_fail(h->w, "host %u: listen says %d", h->index, err);
 		return;
 	}
-	while (!h->stopping && (err = pl_accept(h->listener, &c)) != -EBADF) {
+	while (!h->stopping) {
+		if (sim_foe_holds(h)) {
+			(void)pl_sleep(NSEC_PER_MSEC);
+			continue;
+		}
+		err = pl_accept(h->listener, &c);
+		if (err == -EBADF)
+			return;
 		if (!err)
 			serve(h, c);
 		if (err || h->plan->accept_think)

@@ -24,7 +24,8 @@
 #define QUEUE_FRAMES SIM_FLOWS_MAX
 #define MTU_LEAST    552u                 /* min_pmtu: a router with less is not believed */
 #define HOLE_TIME    (400 * NSEC_PER_SEC) /* until a black hole is found and measured by RTOs */
-#define THINK_MAX    (8 * NSEC_PER_SEC)   /* of one direction in all, about */
+#define FOE_CHANCE   0.15
+#define THINK_MAX    (8 * NSEC_PER_SEC) /* of one direction in all, about */
 
 #define OFF_CHANCE 0.1 /* of a world where devices refuse */
 
@@ -144,6 +145,8 @@ static void draw_search(struct stack_config *cfg, bool probing, struct sim_rng *
 		set(cfg, "tcp_base_mss", sim_between(r, 256, 1400));
 	if (sim_chance(r, 0.3))
 		set(cfg, "tcp_probe_interval", sim_between(r, 1, 60));
+	if (sim_chance(r, 0.3))
+		set(cfg, "mtu_expires", sim_between(r, 1, 60));
 }
 
 static void draw_host(struct sim_host_plan *h, const struct sim_plan *p, const struct weather *x,
@@ -350,14 +353,37 @@ static void draw_bound(struct sim_plan *p)
 	for (unsigned i = 0; i < p->nr_flows; i++)
 		bytes += p->flow[i].bytes[0] + p->flow[i].bytes[1];
 	for (unsigned i = 0; i < p->nr_hosts; i++)
-		if (p->host[i].backlog < (int)SIM_FLOWS_MAX)
+		if (p->host[i].backlog < (int)SIM_FLOWS_MAX || sim_foe_floods(p, i))
 			p->bound = DIAL_MAX;
 	if (p->probing)
 		p->bound += HOLE_TIME;
 	p->bound += 150 * NSEC_PER_SEC + bytes * 8 * 10 * NSEC_PER_SEC / slowest + 300 * delay;
 }
 
-void sim_plan_draw(struct sim_plan *p, uint64_t seed)
+/* draw_foe - from a sequence of its own: what else a seed draws is the same with it and without. */
+static void draw_foe(struct sim_plan *p, uint64_t seed, unsigned hostile)
+{
+	struct sim_rng r = {.state = seed ^ 0x2545f4914f6cdd1dull};
+	unsigned rows = 0;
+
+	(void)sim_draw(&r);
+	while (sim_hostile_name(rows + 1, NULL))
+		rows++;
+	if (hostile == SIM_HOSTILE_ANY)
+		p->foe = 1 + (unsigned)(seed % rows);
+	else if (hostile != SIM_HOSTILE_DRAWN)
+		p->foe = hostile;
+	else if (sim_chance(&r, FOE_CHANCE))
+		p->foe = (unsigned)sim_between(&r, 1, rows);
+	if (!p->foe)
+		return;
+	p->foe_prey = (unsigned)sim_between(&r, 0, p->nr_hosts - 1);
+	p->foe_start = sim_spread(&r, MS, 5 * NSEC_PER_SEC);
+	p->stretch = false;
+	sim_foe_shape(p, &r);
+}
+
+void sim_plan_draw(struct sim_plan *p, uint64_t seed, unsigned hostile)
 {
 	struct sim_rng r = {.state = seed};
 	struct weather x;
@@ -382,6 +408,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 	draw_flows(p, &r);
 	draw_events(p, &x, &r);
 	draw_off(p, seed);
+	draw_foe(p, seed, hostile);
 	draw_bound(p);
 }
 
@@ -458,6 +485,12 @@ void sim_plan_print(const struct sim_plan *p, FILE *f)
 		p->bottleneck ? " on two switches" : "", p->mtu, (double)p->heal / 1e6,
 		(double)p->bound / 1e9, p->stretch ? ", stretched frames" : "",
 		p->probing ? ", black holes stay" : "");
+	if (p->foe) {
+		const char *what, *name = sim_hostile_name(p->foe, &what);
+
+		fprintf(f, "hostile host: %s (%s) against host %u at %.6g ms\n", name, what,
+			p->foe_prey, (double)p->foe_start / 1e6);
+	}
 	for (unsigned i = 0; i < p->nr_hosts; i++)
 		print_host(f, i, &p->host[i]);
 	for (unsigned i = 0; i < p->nr_links * 2; i++) {

@@ -15,6 +15,8 @@
 struct lane;
 struct netpoll_backend;
 struct sim_track;
+struct sim_foe;
+struct foe_guest;
 
 /* ---- chance ---- */
 
@@ -121,12 +123,15 @@ struct sim_host_plan {
 
 struct sim_plan {
 	unsigned nr_hosts, nr_links, nr_flows, nr_events;
-	bool bottleneck; /* two switches with a link between, instead of one */
-	bool probing;    /* every host searches its path's MTU: black holes stay (RFC 4821) */
-	bool stretch;    /* somebody writes beyond the peer's window (track.c) */
-	uint64_t begin;  /* ns: the clock's first value */
-	uint64_t heal;   /* ns after it: no more faults */
-	uint64_t bound;  /* ns after heal by which all flows must have ended */
+	bool bottleneck;    /* two switches with a link between, instead of one */
+	bool probing;       /* every host searches its path's MTU: black holes stay (RFC 4821) */
+	bool stretch;       /* somebody writes beyond the peer's window (track.c) */
+	unsigned foe;       /* row of the hostile host (foe.h), from 1; 0 none */
+	unsigned foe_prey;  /* the host whose plug it sits at */
+	uint64_t foe_start; /* ns after the beginning */
+	uint64_t begin;     /* ns: the clock's first value */
+	uint64_t heal;      /* ns after it: no more faults */
+	uint64_t bound;     /* ns after heal by which all flows must have ended */
 	uint16_t mtu;
 	uint64_t wire_seed;
 	struct sim_host_plan host[SIM_HOSTS_MAX];
@@ -191,6 +196,7 @@ struct sim_world {
 	unsigned next_event;
 	bool healed; /* all faults are over */
 	struct sim_track *track;
+	struct sim_foe *foe; /* NULL none */
 	FILE *pcap;
 };
 
@@ -199,14 +205,26 @@ void sim_fail(struct sim_world *w, const char *fmt, ...) PRINTF_FMT(2, 3);
 /* sim_say - a line of the verbose log, with the time in front. */
 void sim_say(const struct sim_world *w, const char *fmt, ...) PRINTF_FMT(2, 3);
 
+/* sim_clock - of all lanes; ctx is the world. */
+uint64_t sim_clock(void *ctx);
+/* sim_foe_sends - the hostile host's frame, for the capture and the track. */
+void sim_foe_sends(struct sim_world *w, uint8_t *frame, unsigned len);
+
 static inline uint64_t sim_since(const struct sim_world *w)
 {
 	return w->now - w->plan.begin;
 }
 
 /* ---- plan.c ---- */
-void sim_plan_draw(struct sim_plan *p, uint64_t seed);
+/* hostile: as of struct sim_options. */
+void sim_plan_draw(struct sim_plan *p, uint64_t seed, unsigned hostile);
 void sim_plan_print(const struct sim_plan *p, FILE *f);
+
+/* ---- bytes.c ---- */
+/* sim_bytes_fill - n bytes of the stream of `seed`, from its byte `pos` on. */
+void sim_bytes_fill(uint64_t seed, uint64_t pos, uint8_t *buf, size_t n);
+/* sim_bytes_verify - the first wrong byte's place in buf, n if all are right. */
+size_t sim_bytes_verify(uint64_t seed, uint64_t pos, const uint8_t *buf, size_t n);
 
 /* ---- pool.c ---- */
 /* sim_pool_create - heap skbs that fail to come with a chance that can be set. NULL no memory. */
@@ -254,5 +272,33 @@ void sim_track_sent(struct sim_track *t, uint8_t *frame, unsigned len);
  * `room`; returns its length. */
 unsigned sim_track_comes(struct sim_track *t, const struct stack *st, uint8_t *frame, unsigned len,
 			 unsigned room);
+/* sim_track_foe - a frame of the hostile host, which keeps no rule. */
+void sim_track_foe(struct sim_track *t, uint8_t *frame, unsigned len);
+
+/* ---- foe.c: the hostile host; NULL is none ---- */
+/* sim_foe_shape - what its row wants of the world. */
+void sim_foe_shape(struct sim_plan *p, struct sim_rng *r);
+/* sim_foe_create - w->foe, if the plan has one. 0; -ENOMEM. */
+MUST_USE int sim_foe_create(struct sim_world *w, uint64_t seed);
+void sim_foe_destroy(struct sim_foe *f);
+/* sim_foe_due - ns of the turn that it wants; 0 none. */
+uint64_t sim_foe_due(const struct sim_foe *f);
+void sim_foe_turn(struct sim_foe *f);
+/* sim_foe_over - its script has ended. */
+bool sim_foe_over(const struct sim_foe *f);
+/* sim_foe_sees - a frame enters the network at `end`. True: it is for the foe, and goes no further. */
+bool sim_foe_sees(struct sim_foe *f, int end, uint8_t *frame, unsigned len);
+/* sim_foe_holds - h's listener is to accept nobody for now. */
+bool sim_foe_holds(const struct sim_host *h);
+/* sim_foe_floods - new connections to `host` may end as those to any host under a flood. */
+bool sim_foe_floods(const struct sim_plan *p, unsigned host);
+
+/* ---- prey.c ---- */
+/* sim_prey_serve - all of c, in the caller's goroutine, if it is the foe's: false, it is not. */
+bool sim_prey_serve(struct sim_foe *f, struct pl_conn *c);
+/* sim_prey_dial - the prey dials f->dialed. 0; -ENOMEM. */
+MUST_USE int sim_prey_dial(struct sim_foe *f);
+/* sim_prey_seed - of the bytes to the prey; plus 1: of those that it sends. */
+uint64_t sim_prey_seed(const struct sim_foe *f, const struct foe_guest *g);
 
 #endif

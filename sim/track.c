@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the wire sees of each connection, without a look into any stack: nobody sends beyond the
- * window that its peer offered (RFC 9293 3.8.6), and nobody acknowledges what was never sent. In some
+ * window that its peer offered (RFC 9293 3.8.6), nobody acknowledges what was never sent, and nobody
+ * answers answers. In some
  * worlds it is somebody's network that breaks the first rule: empty segments get bytes just beyond
  * the window, which no stack may take.
  */
@@ -9,8 +10,7 @@
 #include <string.h>
 
 #include "drivers/frame.h"
-#include "sim/sim_int.h"
-#include "stack/tcp_int.h"
+#include "sim/foe.h"
 
 #define FLOWS          4096u /* power of 2; a world has some hundred */
 #define STRETCH_CHANCE 0.25
@@ -18,6 +18,13 @@
 #define GARBAGE        0xee
 #define OPT_WSCALE     3
 #define OPT_SACK       5
+
+/* What a side may say without payload: to each segment of the other's three times (the network makes
+ * two of some, windows open), a bit every now and then, and something at the beginning. Two ends that
+ * answer each other's answers are soon beyond it. */
+#define ACKS_FREE    200u
+#define ACKS_FOR_ONE 3u
+#define ACKS_GAP     (10 * NSEC_PER_MSEC)
 
 /* One side of a connection, as its own segments show it. */
 struct half {
@@ -30,6 +37,8 @@ struct half {
 	bool scaled; /* its SYN had a window scale */
 	bool twice;  /* a SYN cookie and then another SYN-ACK: the peer may have taken either */
 	uint8_t scale;
+	uint32_t acks, solid; /* segments: bare ACKs; with something to acknowledge */
+	uint64_t since;       /* ns of its SYN */
 };
 
 struct flow {
@@ -143,7 +152,8 @@ static const uint8_t *option(const struct segment *s, uint8_t kind, unsigned *re
 	return NULL;
 }
 
-static void take_syn(struct flow *f, unsigned side, const struct segment *s)
+static void take_syn(const struct sim_track *t, struct flow *f, unsigned side,
+		     const struct segment *s)
 {
 	struct half *me = &f->half[side];
 	const uint8_t *scale;
@@ -158,6 +168,7 @@ static void take_syn(struct flow *f, unsigned side, const struct segment *s)
 	*me = (struct half){.known = true,
 			    .twice = me->known,
 			    .isn = s->seq,
+			    .since = t->w->now,
 			    .end = s->seq + 1,
 			    .scaled = scale && n == 1,
 			    .scale = scale && n == 1 ? min_t(uint8_t, *scale, TCP_MAX_WSCALE) : 0};
@@ -206,10 +217,27 @@ static void check(struct sim_track *t, const struct segment *s, const struct hal
 	check_sacks(t, s, peer);
 }
 
+static bool is_solid(const struct segment *s)
+{
+	return s->len || s->flags & (TCPF_SYN | TCPF_FIN);
+}
+
+static void check_storm(struct sim_track *t, const struct segment *s, const struct half *me,
+			const struct half *peer)
+{
+	uint64_t may = ACKS_FREE + (uint64_t)ACKS_FOR_ONE * peer->solid +
+		       (t->w->now - me->since) / ACKS_GAP;
+
+	if (me->acks > may)
+		broken(t, s, "a storm of ACKs", me->acks);
+}
+
 static void note(struct half *me, const struct half *peer, const struct segment *s)
 {
 	uint32_t end = s->seq + s->len + !!(s->flags & TCPF_FIN), edge;
 
+	me->acks += !is_solid(s);
+	me->solid += is_solid(s);
 	if (after(end, me->end))
 		me->end = end;
 	if (!(s->flags & TCPF_ACK))
@@ -267,11 +295,34 @@ void sim_track_sent(struct sim_track *t, uint8_t *frame, unsigned len)
 	if (!f)
 		return;
 	if (s.flags & TCPF_SYN)
-		take_syn(f, side, &s);
+		take_syn(t, f, side, &s);
 	if (!f->half[side].known || f->half[side].twice)
 		return;
 	check(t, &s, &f->half[!side]);
+	check_storm(t, &s, &f->half[side], &f->half[!side]);
 	note(&f->half[side], &f->half[!side], &s);
+}
+
+void sim_track_foe(struct sim_track *t, uint8_t *frame, unsigned len)
+{
+	struct segment s;
+	struct flow *f;
+	unsigned side;
+
+	if (!parse(frame, len, &s) || frame_verify_csum(frame, len) != CHECKSUM_GOOD)
+		return;
+	f = flow_of(t, &s, &side);
+	if (!f)
+		return;
+	/* in somebody else's name: no numbers of his, but each may be answered */
+	if ((s.flags & TCPF_RST) || s.saddr != foe_mine()) {
+		f->half[side].solid++;
+		return;
+	}
+	if (s.flags & TCPF_SYN)
+		take_syn(t, f, side, &s);
+	if (f->half[side].known)
+		note(&f->half[side], &f->half[!side], &s);
 }
 
 /*

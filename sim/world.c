@@ -96,7 +96,15 @@ static unsigned on_entering(void *ctx, int end, uint8_t *frame, unsigned len, un
 		sim_track_sent(w->track, frame, len);
 	if (w->pcap)
 		pcap_frame(w, frame, len, now);
-	return len;
+	return sim_foe_sees(w->foe, end, frame, len) ? 0 : len;
+}
+
+void sim_foe_sends(struct sim_world *w, uint8_t *frame, unsigned len)
+{
+	w->res->frames++;
+	sim_track_foe(w->track, frame, len);
+	if (w->pcap)
+		pcap_frame(w, frame, len, w->now);
 }
 
 /* What was changed on the way is in the capture as it came, too. */
@@ -123,7 +131,7 @@ static void on_lost(void *ctx, int link, bool back, const uint8_t *frame, unsign
 
 /* ---- making ---- */
 
-static uint64_t world_clock(void *ctx)
+uint64_t sim_clock(void *ctx)
 {
 	return ((struct sim_world *)ctx)->now;
 }
@@ -180,7 +188,7 @@ static int make_host(struct sim_world *w, unsigned i, struct sim_rng *r)
 	w->nr_hosts = i + 1;
 	lane_config_init(&lcfg);
 	lcfg.virt = true;
-	lcfg.clock = world_clock;
+	lcfg.clock = sim_clock;
 	lcfg.clock_ctx = w;
 	lcfg.max_g = MAX_G;
 	lcfg.seed = sim_draw(r);
@@ -188,7 +196,7 @@ static int make_host(struct sim_world *w, unsigned i, struct sim_rng *r)
 	h->pool = sim_pool_create(h->plan->nr_skbs, sim_draw(r));
 	if (!h->pool)
 		return -ENOMEM;
-	err = wire_netdev(w->wire, (int)i, w->plan.mtu, 0, world_clock, w, &h->dev);
+	err = wire_netdev(w->wire, (int)i, w->plan.mtu, 0, sim_clock, w, &h->dev);
 	if (!err)
 		err = stack_create(&h->plan->stack, h->pool, &h->st);
 	/* a turn that only tells the stack what time it is */
@@ -242,6 +250,7 @@ static void unmake(struct sim_world *w)
 {
 	if (w->res->failed)
 		return;
+	sim_foe_destroy(w->foe);
 	for (unsigned i = 0; i < w->nr_hosts; i++)
 		unmake_host(&w->host[i]);
 	if (w->track)
@@ -347,6 +356,7 @@ static bool step(struct sim_world *w)
 		next = earlier(next, w->plan.begin + w->plan.event[w->next_event].at);
 	for (unsigned i = 0; i < w->nr_hosts; i++)
 		next = earlier(next, host_due(&w->host[i]));
+	next = earlier(next, sim_foe_due(w->foe));
 	if (!next)
 		return false;
 	w->now = max_t(uint64_t, w->now, next);
@@ -360,12 +370,14 @@ static bool step(struct sim_world *w)
 		if (due && due <= w->now)
 			turn(&w->host[i]);
 	}
+	if (sim_foe_due(w->foe) && sim_foe_due(w->foe) <= w->now && !w->res->failed)
+		sim_foe_turn(w->foe);
 	return true;
 }
 
 static bool programs_over(const struct sim_world *w)
 {
-	if (!sim_flows_over(w))
+	if (!sim_flows_over(w) || !sim_foe_over(w->foe))
 		return false;
 	/* a listener each, and nobody who still serves */
 	for (unsigned i = 0; i < w->nr_hosts; i++)
@@ -426,6 +438,8 @@ static int make(struct sim_world *w)
 	err = w->track ? make_wire(w) : -ENOMEM;
 	for (unsigned i = 0; i < w->plan.nr_hosts && !err; i++)
 		err = make_host(w, i, &r);
+	if (!err)
+		err = sim_foe_create(w, sim_draw(&r));
 	return err ? err : sim_flows_start(w);
 }
 
@@ -463,7 +477,7 @@ int sim_run(const struct sim_options *opt, struct sim_result *ret)
 		return -ENOMEM;
 	w->opt = opt;
 	w->res = ret;
-	sim_plan_draw(&w->plan, opt->seed);
+	sim_plan_draw(&w->plan, opt->seed, opt->hostile);
 	if (opt->verbose)
 		sim_plan_print(&w->plan, opt->verbose);
 	err = pcap_open(w);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """docs/tcp-matrix.md: a row for each T and B of the design, no empty cell, and each function, test
-and script that it names exists."""
+and script that it names exists; each B row is one of the simulator's hostile host."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def main():
         'rows differ from T1-T20, B1-B34 in order: ' + ' '.join(
             sorted(set(WANTED) ^ {r[0] for r in table}))]
     tap.case('test_tcpmatrix_every_row_is_there', missing)
-    empty, wrong = [], []
+    empty, wrong, hostile = [], [], read('sim/foe_rows.c')
     for name, cells in table:
         if len(cells) != 4 or not all(cells):
             empty.append(name + ': a cell is missing or empty')
@@ -36,7 +36,10 @@ def main():
         for path, _, function in (p.partition(':') for p in places):
             if not os.path.isfile(os.path.join(ROOT, path)) or not defines(path, function):
                 wrong.append('%s: %s defines no %s()' % (name, path, function))
-        wrong += ['%s: no test %s' % (name, p) for p in proofs if p not in known and
+        row = 'sim --hostile ' + name
+        if name[0] == 'B' and (row not in proofs or '{"%s", ' % name not in hostile):
+            wrong.append('%s: not `%s`, or sim/foe_rows.c has no such row' % (name, row))
+        wrong += ['%s: no test %s' % (name, p) for p in proofs if p not in known and p != row and
                   not os.path.isfile(os.path.join(ROOT, p))]
     tap.case('test_tcpmatrix_no_cell_is_empty', empty)
     tap.case('test_tcpmatrix_functions_and_tests_exist', wrong)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Does the simulator find bugs? Two are planted between the stack's files, where the linker lets calls
+ * Does the simulator find bugs? Some are planted between the stack's files, where the linker lets calls
  * pass by here (--wrap); the stack itself knows nothing of it. Each must be found within 200 seeds,
- * and again from the seed alone, while the same world without it is well.
+ * and again from the seed alone, while the same world without it is well. Two by any world; the others
+ * are what a hostile host's rows are for.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,6 +19,9 @@ enum plant {
 	PLANT_NONE,
 	PLANT_WINDOW, /* a byte just beyond the window is taken */
 	PLANT_RTO,    /* the timer is not armed again after a host's first timeout */
+	PLANT_STORM,  /* challenge ACKs without a limit (B1, B5) */
+	PLANT_ACK,    /* data counts, whatever it acknowledges (B4) */
+	PLANT_TW,     /* a RST ends TIME-WAIT (B32) */
 };
 
 static enum plant plant;
@@ -27,6 +31,14 @@ void __real_tcp_rcv_segment(struct tcp_sock *tp, struct sk_buff *skb);
 void __wrap_tcp_rcv_segment(struct tcp_sock *tp, struct sk_buff *skb);
 void __real_timer_arm(struct timer_wheel *w, struct timer *t, uint64_t expires);
 void __wrap_timer_arm(struct timer_wheel *w, struct timer *t, uint64_t expires);
+void __real_tcp_send_challenge_ack(struct tcp_sock *tp);
+void __wrap_tcp_send_challenge_ack(struct tcp_sock *tp);
+bool __real_tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options *opt,
+		    enum skb_drop_reason *ret_why);
+bool __wrap_tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options *opt,
+		    enum skb_drop_reason *ret_why);
+bool __real_tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn);
+bool __wrap_tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn);
 
 void __wrap_tcp_rcv_segment(struct tcp_sock *tp, struct sk_buff *skb)
 {
@@ -54,6 +66,30 @@ void __wrap_timer_arm(struct timer_wheel *w, struct timer *t, uint64_t expires)
 	__real_timer_arm(w, t, expires);
 }
 
+void __wrap_tcp_send_challenge_ack(struct tcp_sock *tp)
+{
+	if (plant == PLANT_STORM)
+		tcp_send_ack(tp);
+	else
+		__real_tcp_send_challenge_ack(tp);
+}
+
+bool __wrap_tcp_ack(struct tcp_sock *tp, struct sk_buff *skb, const struct tcp_options *opt,
+		    enum skb_drop_reason *ret_why)
+{
+	return __real_tcp_ack(tp, skb, opt, ret_why) || plant == PLANT_ACK;
+}
+
+bool __wrap_tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn)
+{
+	if (plant == PLANT_TW && skb->tcp.tcp_flags & TCPF_RST) {
+		tcp_tw_free(st, tw);
+		skb_free(skb);
+		return false;
+	}
+	return __real_tcp_tw_rcv(st, tw, skb, ret_isn);
+}
+
 static void result(bool ok, const char *name, const char *why)
 {
 	printf("%sok %u - %s\n", ok ? "" : "not ", ++nr, name);
@@ -62,14 +98,14 @@ static void result(bool ok, const char *name, const char *why)
 	nr_failed += !ok;
 }
 
-static bool fails(uint64_t seed, struct sim_result *ret)
+static bool fails(uint64_t seed, const char *hostile, struct sim_result *ret)
 {
-	struct sim_options opt = {.seed = seed};
+	struct sim_options opt = {.seed = seed, .hostile = hostile ? sim_hostile_find(hostile) : 0};
 
 	return sim_run(&opt, ret) == 0 && ret->failed;
 }
 
-static void find(enum plant what, const char *name)
+static void find(enum plant what, const char *hostile, const char *name)
 {
 	struct sim_result first = {0}, again, without;
 	char why[sizeof(first.what) + 100] = "";
@@ -77,12 +113,12 @@ static void find(enum plant what, const char *name)
 	bool ok;
 
 	plant = what;
-	while (seed <= SEEDS && !fails(seed, &first))
+	while (seed <= SEEDS && !fails(seed, hostile, &first))
 		seed++;
-	ok = seed <= SEEDS && fails(seed, &again) && again.at == first.at &&
+	ok = seed <= SEEDS && fails(seed, hostile, &again) && again.at == first.at &&
 	     !strcmp(again.what, first.what);
 	plant = PLANT_NONE;
-	ok = ok && !fails(seed, &without);
+	ok = ok && !fails(seed, hostile, &without);
 	(void)snprintf(why, sizeof(why), "seed %" PRIu64 ": %s", seed, first.what);
 	result(ok, name, why);
 }
@@ -90,8 +126,12 @@ static void find(enum plant what, const char *name)
 int main(void)
 {
 	puts("TAP version 13");
-	find(PLANT_WINDOW, "test_sim_finds_byte_taken_beyond_the_window_and_replays_it");
-	find(PLANT_RTO, "test_sim_finds_lost_rto_and_replays_it");
+	find(PLANT_WINDOW, NULL, "test_sim_finds_byte_taken_beyond_the_window_and_replays_it");
+	find(PLANT_RTO, NULL, "test_sim_finds_lost_rto_and_replays_it");
+	find(PLANT_STORM, "B1", "test_sim_B1_finds_challenge_acks_without_limit_and_replays_it");
+	find(PLANT_STORM, "B5", "test_sim_B5_finds_challenge_acks_without_limit_and_replays_it");
+	find(PLANT_ACK, "B4", "test_sim_B4_finds_data_with_a_bad_ack_and_replays_it");
+	find(PLANT_TW, "B32", "test_sim_B32_finds_a_rst_that_ends_time_wait_and_replays_it");
 	printf("1..%u\n", nr);
 	fflush(stdout);
 	/* worlds that failed are left as they were: no leak check */

@@ -16,6 +16,8 @@ import time
 
 PROGRAM = os.path.abspath(sys.argv[1])
 SEEDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'seeds')
+# docs/tcp-matrix.md, which has no B23
+ROWS = ['B%d' % n for n in range(1, 35) if n != 23]
 CASES = []
 
 
@@ -32,9 +34,9 @@ def sim(*args, status=0):
     return out, err
 
 
-def capture(folder, seed):
+def capture(folder, seed, *args):
     path = os.path.join(folder, 'seed.pcap')
-    out, _ = sim('--seed', str(seed), '--pcap', path)
+    out, _ = sim('--seed', str(seed), '--pcap', path, *args)
     with open(path, 'rb') as f:
         return f.read(), out
 
@@ -46,6 +48,30 @@ def test_sim_2000_worlds_keep_what_tcp_promises():
     assert did['worlds'] == 2000 and did['failures'] == []
     print('# %d connections, %.0f a second of cpu' % (did['connections'],
                                                       did['connections_per_cpu_second']))
+
+
+@case
+def test_sim_hostile_rows_do_no_harm():
+    for row in ROWS:
+        out, _ = sim('--hostile', row, '--seeds', '12', '--json')
+        did = json.loads(out)
+        assert did['worlds'] == 12 and did['failures'] == [], '%s: %s' % (row, out)
+
+
+@case
+def test_sim_hostile_replay_is_the_same_packet_for_packet():
+    with tempfile.TemporaryDirectory() as folder:
+        for row in ('B1', 'b18', 'B32', 'any'):
+            first, again = (capture(folder, 5, '--hostile', row) for _ in range(2))
+            assert first == again, '%s gives another capture' % row
+        assert capture(folder, 5) != first, 'the hostile host leaves no trace'
+
+
+@case
+def test_sim_verbose_tells_of_the_hostile_host():
+    out, _ = sim('--seed', '3', '--verbose', '--hostile', 'B18')
+    for words in ('hostile host: B18', 'B18 begins against host', 'B18 is over: sent'):
+        assert words in out, '%s not in %s' % (words, out[:2000])
 
 
 @case
@@ -114,6 +140,8 @@ def test_sim_refusals_are_one_line():
             (['--seed', 'x'], 2, 'number'), (['--seeds', '0'], 2, 'number'),
             (['--seeds', '3', '--pcap', '/tmp/x'], 2, '--pcap'),
             (['--seed', '3', '--jobs', '2'], 2, '--jobs'), (['--jobs', '2'], 2, '--seed N'),
+            (['--seed', '1', '--hostile', 'B23'], 2, 'B1 to B34'),
+            (['--hostile', 'B1'], 2, '--seed N'),
             (['--nonsense'], 2, 'nonsense'), (['1'], 2, '1'),
             (['--seed', '1', '--pcap', '/nowhere/x.pcap'], 1, '/nowhere/x.pcap')):
         out, err = sim(*args, status=status)
@@ -123,7 +151,8 @@ def test_sim_refusals_are_one_line():
 @case
 def test_sim_help_names_each_option():
     out, _ = sim('--help')
-    for option in ('--seed', '--pcap', '--verbose', '--seeds', '--first-seed', '--jobs', '--json'):
+    for option in ('--seed', '--pcap', '--verbose', '--seeds', '--first-seed', '--jobs', '--json',
+                   '--hostile'):
         assert option in out, option
 
 
