@@ -338,26 +338,39 @@ static void draw_off(struct sim_plan *p, uint64_t seed)
 /* The slowest link carries all of it several times, and everybody takes his time. */
 static void draw_bound(struct sim_plan *p)
 {
-	uint64_t slowest = 10000000000ull, delay = 0, bytes = 0;
+	unsigned hops = p->nr_links == 1 ? 1 : 2 + p->bottleneck, rounds = 0;
+	uint64_t slowest = 10000000000ull, delay = 0, bytes = 0, rtt;
 
 	for (unsigned i = 0; i < p->nr_links * 2; i++) {
 		const struct wire_path *path = &p->path[i / 2][i % 2];
 
 		if (path->rate)
 			slowest = min_t(uint64_t, slowest, path->rate);
-		delay = max_t(uint64_t, delay, path->delay);
+		delay = max_t(uint64_t, delay, path->delay + path->jitter);
 	}
-	for (unsigned i = 0; i < p->nr_events; i++)
-		if (p->event[i].kind == SIM_EV_PATH && p->event[i].path.rate)
-			slowest = min_t(uint64_t, slowest, p->event[i].path.rate);
-	for (unsigned i = 0; i < p->nr_flows; i++)
+	for (unsigned i = 0; i < p->nr_events; i++) {
+		const struct wire_path *path = &p->event[i].path;
+
+		if (p->event[i].kind != SIM_EV_PATH)
+			continue;
+		if (path->rate)
+			slowest = min_t(uint64_t, slowest, path->rate);
+		delay = max_t(uint64_t, delay, path->delay + path->jitter);
+	}
+	for (unsigned i = 0; i < p->nr_flows; i++) {
 		bytes += p->flow[i].bytes[0] + p->flow[i].bytes[1];
+		if (p->flow[i].style == SIM_ASK)
+			rounds = max_t(unsigned, rounds, p->flow[i].rounds);
+	}
 	for (unsigned i = 0; i < p->nr_hosts; i++)
 		if (p->host[i].backlog < (int)SIM_FLOWS_MAX || sim_foe_floods(p, i))
 			p->bound = DIAL_MAX;
 	if (p->probing)
 		p->bound += HOLE_TIME;
-	p->bound += 150 * NSEC_PER_SEC + bytes * 8 * 10 * NSEC_PER_SEC / slowest + 300 * delay;
+	p->bound += 150 * NSEC_PER_SEC + bytes * 8 * 10 * NSEC_PER_SEC / slowest;
+	/* each round may begin with a small window, both ways */
+	rtt = 2 * hops * delay;
+	p->bound += (150 + 12ull * rounds) * rtt;
 }
 
 /* draw_foe - from a sequence of its own: what else a seed draws is the same with it and without. */
