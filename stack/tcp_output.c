@@ -224,14 +224,17 @@ int tcp_queue_syn(struct tcp_sock *tp)
 	return 0;
 }
 
-/* window_allows - bytes of skb that the peer's window takes now; all of it if it fits. With
- * sender-side silly-window avoidance (RFC 9293 3.8.6.2.1). */
+/* window_allows - bytes of skb that the peer's window takes now, in one segment; all of it if it
+ * fits. With sender-side silly-window avoidance (RFC 9293 3.8.6.2.1). */
 static uint32_t window_allows(const struct tcp_sock *tp, const struct sk_buff *skb)
 {
 	int32_t avail = (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq);
 
 	if (avail <= 0)
 		return 0;
+	/* queued before the path's MTU shrank, when there was no memory to split it (tcp_mtu.c) */
+	if (unlikely(skb->len > tp->mss_cache))
+		avail = min_t(int32_t, avail, tp->mss_cache);
 	if ((uint32_t)avail >= tcp_skb_bytes(skb))
 		return skb->len;
 	if ((uint32_t)avail >= skb->len)
@@ -483,7 +486,8 @@ int tcp_send_probe(struct tcp_sock *tp)
 	if (skb) {
 		bool syn = skb->tcp.tcp_flags & TCPF_SYN;
 
-		avail = (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq);
+		avail = min_t(int32_t, (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq),
+			      tp->mss_cache);
 		/* a window that is open, if less than we like (the override timer of RFC 9293
 		 * 3.8.6.2.1), or what found no buffer before */
 		if (syn || (avail > 0 &&

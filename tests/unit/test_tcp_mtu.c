@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The path's MTU: told by routers (RFC 1191, 5927; B25), or found out (RFC 4821). */
 #include "seg_scene.h"
+#include "stack/tcp_guard.h"
 #include "tcp_pair.h"
 
 #define S NSEC_PER_SEC
@@ -99,6 +100,35 @@ Test(tcp_mtu, test_mtu_reduced_unsent_data_leaves_in_the_new_size)
 	}
 	cr_assert_lt(n, 1000);
 	cr_assert_eq(tcp_flight(conn_tp(&c)), 0);
+	bench_end(&b);
+}
+
+/* No buffer to split the queue with: what was not split stayed too large for ever, and each of it cost
+ * an RTO, as the router's word is news but once. */
+Test(tcp_mtu, test_mtu_reduced_without_memory_splits_when_it_sends)
+{
+	static struct sk_buff *all[4096];
+	unsigned n = 0;
+	uint32_t next;
+
+	begin(NULL);
+	write_all(1, 14 * 1448);
+	bench_drain(&b);
+	next = 1 + tcp_flight(conn_tp(&c));
+	cr_assert_eq(next, 1 + 10 * 1448);
+	while (n < ARRAY_SIZE(all) && (all[n] = skb_alloc(&b.st->cache, 0)) != NULL)
+		n++;
+	tcp_mtu_reduced(conn_tp(&c), 1000);
+	while (n)
+		skb_free(all[--n]);
+	c.tsval++;
+	peer(&c, .flags = ACK, .seq = 1, .ack = next);
+	/* the last 500 bytes wait for Nagle */
+	for (; next < 1 + 14 * 1448 - 500; next += seg.len) {
+		while (bench_next(&b, &c, &seg) && seg.seq != next)
+			;
+		cr_assert(seg.seq == next && seg.len && seg.len <= 948, "%u bytes", seg.len);
+	}
 	bench_end(&b);
 }
 
