@@ -24,8 +24,8 @@ NAMES = ['test_flood_B11_active_connections_keep_their_rate',
 CONNS, RATE, ROUTER = 64, 100000, '10.77.0.254'
 NOBODY = '02:00:00:00:00:99'
 WARMUP_S = 1.0
-# Under 20 % of the rate may be lost; a busy machine takes more than the flood does.
-KEEP, KEEP_BUSY_MACHINE = 0.8, 0.1
+# Under 20 % of the rate may be lost, where there is time and quiet to measure it.
+LONG_S, KEEP, KEEP_SHORT = 10, 0.8, 0.1
 RSS_KIB = 2048
 
 
@@ -116,20 +116,28 @@ class Flood:
 
     # ---- the cases: the first one measures for all ----
 
+    def need_cpus(self):
+        """Who cannot even flood has too little of this machine to judge the server by."""
+        sent = self.runs['flood']['flood']
+        rate = sent['sent'] / sent['seconds']
+        if rate < 0.95 * RATE:
+            assert self.seconds < LONG_S, sent
+            raise netlib.Skip('a busy machine: %d SYNs a second' % rate)
+
     def rate(self):
         self.all()
-        r, sent = self.runs['flood'], self.runs['flood']['flood']
-        long = self.seconds >= 10
-        assert not long or sent['sent'] / sent['seconds'] > 0.95 * RATE, sent
-        assert r['tcp_syncookies_sent'] > sent['sent'] / 2, r
+        r = self.runs['flood']
+        assert r['tcp_syncookies_sent'] > r['flood']['sent'] / 2, r
+        self.need_cpus()
         # What the flooder's own cpu costs the client is none of the server's.
         base = min(self.runs['alone']['rps'], self.runs['aside']['rps'])
-        assert r['rps'] >= (KEEP if long else KEEP_BUSY_MACHINE) * base, self.runs
+        assert r['rps'] >= (KEEP if self.seconds >= LONG_S else KEEP_SHORT) * base, self.runs
 
     def new_clients(self):
+        self.need_cpus()
         ms = sorted(self.runs['flood']['new_client_ms'])
-        # On a busy machine a frame may be lost before the server has its turn.
-        worst = ms[-1] if self.seconds >= 10 else ms[len(ms) // 2]
+        # A frame may be lost in front of a server that has to wait for its cpu.
+        worst = ms[-1] if self.seconds >= LONG_S else ms[len(ms) // 2]
         assert worst < 1000, ms
 
     def memory(self):
