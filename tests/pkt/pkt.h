@@ -69,6 +69,8 @@ struct pkt_world {
 	pthread_cond_t wake;  /* the sleepers may try again */
 	pthread_cond_t quiet; /* all of them have */
 	unsigned asleep, woken;
+	bool ended;       /* a call that slept is over, and its thread did not ask when yet */
+	bool told;        /* it did, since pkt_let_end() */
 	uint64_t gen;     /* of wakes */
 	uint64_t wake_at; /* the earliest end of a sleeper's patience; 0 none */
 	uint64_t now;
@@ -100,6 +102,9 @@ bool pkt_step(struct pkt_world *w, uint64_t until);
  * nothing could ever wake it. */
 long pkt_block(struct pkt_world *w, bool nonblock, uint64_t deadline, long (*try)(void *arg),
 	       void *arg);
+/* pkt_let_end - wait, in real time, until a thread whose call ended has told packetdrill so: else
+ * what the script does next, at a later instant of virtual time, may come before. Without the lock. */
+void pkt_let_end(struct pkt_world *w);
 /* pkt_clock_ns - what this thread is told of the time: the instant at which its blocking call
  * ended, once; else now, which it moves. */
 uint64_t pkt_clock_ns(struct pkt_world *w);

@@ -6,7 +6,9 @@
 
 #include "tests/pkt/pkt.h"
 
-#define TURNS_MAX 10000 /* at one instant: beyond it two timers chase each other */
+#define TURNS_MAX   10000 /* at one instant: beyond it two timers chase each other */
+#define END_LOOK_US 1000
+#define END_LOOKS   200
 
 /* when this thread's blocking call ended, until it was told; 0 */
 static __thread uint64_t ended_at;
@@ -86,8 +88,10 @@ long pkt_block(struct pkt_world *w, bool nonblock, uint64_t deadline, long (*try
 		if (r != -EAGAIN || nonblock || (deadline && w->now >= deadline)) {
 			if (slept && w->woken && !--w->woken)
 				(void)pthread_cond_signal(&w->quiet);
-			if (slept)
+			if (slept) {
 				ended_at = w->now;
+				w->ended = true;
+			}
 			return r;
 		}
 		if (!is_main_thread()) {
@@ -100,13 +104,27 @@ long pkt_block(struct pkt_world *w, bool nonblock, uint64_t deadline, long (*try
 	}
 }
 
+void pkt_let_end(struct pkt_world *w)
+{
+	if (!is_main_thread() || !(READ_ONCE(w->ended) || READ_ONCE(w->told)))
+		return;
+	for (unsigned i = 0; READ_ONCE(w->ended) && i < END_LOOKS; i++)
+		(void)usleep(END_LOOK_US);
+	/* it knows the time, and now waits for packetdrill's own lock, which our caller let go */
+	WRITE_ONCE(w->told, false);
+	(void)usleep(END_LOOK_US);
+}
+
 uint64_t pkt_clock_ns(struct pkt_world *w)
 {
 	uint64_t ns = ended_at;
 
 	ended_at = 0;
-	if (ns)
+	if (ns) {
+		w->ended = false;
+		w->told = true;
 		return ns;
+	}
 	(void)pkt_step(w, w->now + NSEC_PER_USEC);
 	return w->now;
 }
