@@ -88,6 +88,8 @@ void tcp_sync_mss(struct tcp_sock *tp)
 	if (unlikely(tp->mtup.enabled))
 		mss = min_t(uint32_t, mss, mtu_to_mss(tp, tp->mtup.low));
 	tp->mss_cache = (uint16_t)min_t(uint32_t, mss, device_mss(tcp_stack(tp)));
+	/* a window of one segment is one of the new size (RFC 5681 3.1: LW) */
+	tp->snd_cwnd = max_t(uint32_t, tp->snd_cwnd, tp->mss_cache);
 }
 
 /* ---- a smaller MTU ---- */

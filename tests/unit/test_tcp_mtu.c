@@ -205,6 +205,24 @@ Test(tcp_mtu, test_mtu_is_remembered_for_the_destination_then_tried_again)
 }
 
 /* A cache that everybody on the link could fill is no memory that grows. */
+/* One segment is the least that cwnd may be (RFC 5681 3.1), also of those that just grew. */
+Test(tcp_mtu, test_mtu_tried_again_after_an_rto_leaves_a_window_of_one_segment)
+{
+	struct stack_config cfg;
+
+	stack_config_init(&cfg);
+	cfg.mtu_expires = S;
+	begin(&cfg);
+	write_all(1, 1448);
+	router_says(&c, 1, 600);
+	bench_run(&b, 5 * S);
+	cr_assert_eq(conn_tp(&c)->snd_cwnd, 548);
+	write_all(1449, 1448);
+	cr_assert_eq(conn_tp(&c)->mss_cache, 1448);
+	cr_assert_eq(conn_tp(&c)->snd_cwnd, 1448);
+	bench_end(&b);
+}
+
 Test(tcp_mtu, test_mtu_cache_is_bounded_and_forgets_the_oldest)
 {
 	struct stack_config cfg;
