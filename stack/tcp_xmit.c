@@ -361,6 +361,8 @@ void tcp_send_req_ack(struct stack *st, const struct tcp_req *req)
 		.ack = req->irs + 1,
 		.flags = TCPF_ACK,
 		.window = (uint16_t)min_t(uint32_t, req->rcv_wnd >> req->rcv_wscale, 65535),
+		.tos = req->listener->sk.sk_tos,
+		.ttl = req->listener->sk.sk_ttl,
 	};
 
 	stat_inc(&st->stats.tcp_challenge_acks);

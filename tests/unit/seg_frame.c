@@ -165,6 +165,8 @@ const char *seg_parse(const uint8_t *frame, unsigned len, const struct conn *rel
 	memset(s, 0, sizeof(*s));
 	if (ip->ver_ihl != 0x45 || ETH_HLEN + n != len)
 		return "a bad IP header";
+	if (!ip->ttl)
+		return "a time to live of zero";
 	n -= IP_HLEN;
 	if (hlen < TCP_HLEN || hlen > n || n - hlen > sizeof(s->bytes))
 		return "a bad length";
@@ -174,6 +176,7 @@ const char *seg_parse(const uint8_t *frame, unsigned len, const struct conn *rel
 		return "a bad checksum";
 	s->flags = th->flags;
 	s->tos = ip->tos;
+	s->ttl = ip->ttl;
 	s->seq = be32(th->seq) - (rel ? rel->irs : 0);
 	s->ack = th->flags & ACK ? be32(th->ack_seq) - (rel ? rel->iss : 0) : 0;
 	s->win = be16(th->window);

@@ -68,6 +68,7 @@ struct seg {
 	unsigned optlen;
 	struct tcp_options o; /* out: as parsed, for SYNs */
 	uint16_t dport;       /* out */
+	uint8_t ttl;          /* out */
 	uint8_t bytes[1500];  /* out */
 };
 

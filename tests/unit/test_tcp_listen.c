@@ -155,6 +155,22 @@ Test(tcp_listen, test_tcp_B03_syn_in_syn_received_is_challenged)
 	bench_end(&b);
 }
 
+/* It left with a time to live of zero, which no router hands on (RFC 791 3.2). Found by fuzzing. */
+Test(tcp_listen, test_listen_challenge_ack_of_half_open_travels_as_its_listener_says)
+{
+	begin(NULL, 8);
+	cr_assert_eq(sock_setopt_int(lp, SK_SOL_IP, SK_IP_TTL, 33), 0);
+	cr_assert_eq(sock_setopt_int(lp, SK_SOL_IP, SK_IP_TOS, 0x48), 0);
+	half_open(&c, &b, 4000, &seg_full, &seg);
+	cr_assert_eq(seg.ttl, 33);
+	peer(&c, .flags = SYN, .seq = 1);
+	expect_get(&c, ACK, 1, 1, 0, &seg);
+	cr_assert_eq(seg.ttl, 33);
+	cr_assert_eq(seg.tos, 0x48);
+	half_done(&c, lp);
+	bench_end(&b);
+}
+
 /* RFC 5961 3.2 for a half-open connection. */
 Test(tcp_listen, test_tcp_B01_rst_in_window_of_half_open_is_challenged)
 {
