@@ -163,11 +163,14 @@ bool tcp_write_timeout(struct tcp_sock *tp)
 		tcp_abort_err(tp, tp->err_soft ? tp->err_soft : ETIMEDOUT);
 		return true;
 	}
-	if (!tp->retransmits++) {
+	if (!tp->retransmits) {
 		tp->total_rto_runs++;
 		if (tp->sk.sk_state != TCP_SYN_SENT)
 			tp->giveup_ns = tcp_stack(tp)->now;
 	}
+	/* a device that refuses what is sent again makes more of them than a byte holds */
+	if (tp->retransmits < UINT8_MAX)
+		tp->retransmits++;
 	tp->total_rto++;
 	return false;
 }

@@ -372,6 +372,20 @@ Test(tcp_giveup, test_refused_data_is_given_up_after_the_time_of_retries2)
 	bench_end(&b);
 }
 
+/* Two tries a second are 256 after two minutes, and the patience began anew. Found by fuzzing. */
+Test(tcp_giveup, test_refused_retransmission_is_given_up_after_the_time_of_retries2)
+{
+	uint64_t ms;
+
+	begin(NULL);
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	bench_turn(&b, 1000);
+	b.f->dev.tx_off = true;
+	ms = until_closed(2000 * S);
+	cr_assert(ms >= 924600 && ms <= 926000, "%lu", ms);
+	bench_end(&b);
+}
+
 Test(tcp_giveup, test_refusing_device_still_gets_syns)
 {
 	struct seg seg;
