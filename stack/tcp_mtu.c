@@ -94,17 +94,6 @@ void tcp_sync_mss(struct tcp_sock *tp)
 
 /* ---- a smaller MTU ---- */
 
-/* split_unsent - what was queued in the old size leaves in the new one. */
-static void split_unsent(struct tcp_sock *tp)
-{
-	struct sk_buff *skb = tp->send_head;
-
-	for (; skb; skb = skb_queue_next(&tp->sk.sk_write_queue, skb)) {
-		if (skb->len > tp->mss_cache && !tcp_split(tp, skb, tp->mss_cache))
-			return; /* no memory: what is lost for it is split when sent again */
-	}
-}
-
 /* simple_retransmit - all that is in flight and too large is lost, and goes again in pieces. No
  * congestion: LOSS, but with cwnd and ssthresh as they are (RFC 1191 6.2, 4821 7.2). */
 static void simple_retransmit(struct tcp_sock *tp)
@@ -135,7 +124,6 @@ static void simple_retransmit(struct tcp_sock *tp)
 static void mtu_shrunk(struct tcp_sock *tp)
 {
 	tcp_sync_mss(tp);
-	split_unsent(tp);
 	simple_retransmit(tp);
 }
 
@@ -215,7 +203,6 @@ void tcp_mtu_black_hole(struct tcp_sock *tp)
 	m->probe_size = 0;
 	stat_inc(&tcp_stack(tp)->stats.tcp_mtu_black_holes);
 	tcp_sync_mss(tp);
-	split_unsent(tp);
 }
 
 /* search_again - the interval is narrow; after probe_interval the path may have become wider. */
@@ -281,10 +268,8 @@ void __tcp_mtu_probe(struct tcp_sock *tp)
 	}
 	if (!may_probe(tp, size))
 		return;
-	if (!gather(tp, head, size) || tcp_send_head(tp)) {
-		split_unsent(tp);
+	if (!gather(tp, head, size) || tcp_send_head(tp))
 		return;
-	}
 	stat_inc(&tcp_stack(tp)->stats.tcp_mtu_probes);
 	m->probe_size = (uint16_t)mss_to_mtu(tp, size);
 	m->probe_start = head->tcp.seq;

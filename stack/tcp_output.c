@@ -224,17 +224,22 @@ int tcp_queue_syn(struct tcp_sock *tp)
 	return 0;
 }
 
-/* window_allows - bytes of skb that the peer's window takes now, in one segment; all of it if it
- * fits. With sender-side silly-window avoidance (RFC 9293 3.8.6.2.1). */
+/* fit_mss - what was queued for a larger MSS is cut when its turn comes, and not before: a queue in
+ * pieces takes many times its buffers, which a router or a silent peer could ask for. False: no
+ * buffer. */
+static bool fit_mss(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	return likely(skb->len <= tp->mss_cache) || tcp_split(tp, skb, tp->mss_cache);
+}
+
+/* window_allows - bytes of skb that the peer's window takes now; all of it if it fits. With
+ * sender-side silly-window avoidance (RFC 9293 3.8.6.2.1). */
 static uint32_t window_allows(const struct tcp_sock *tp, const struct sk_buff *skb)
 {
 	int32_t avail = (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq);
 
 	if (avail <= 0)
 		return 0;
-	/* queued before the path's MTU shrank, when there was no memory to split it (tcp_mtu.c) */
-	if (unlikely(skb->len > tp->mss_cache))
-		avail = min_t(int32_t, avail, tp->mss_cache);
 	if ((uint32_t)avail >= tcp_skb_bytes(skb))
 		return skb->len;
 	if ((uint32_t)avail >= skb->len)
@@ -378,6 +383,8 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 	while ((skb = tp->send_head) != NULL) {
 		uint32_t pipe = tcp_pipe(tp), n;
 
+		if (!fit_mss(tp, skb))
+			break;
 		if (pipe && pipe + skb->len > tp->snd_cwnd) {
 			limited = true;
 			break;
@@ -417,7 +424,7 @@ int tcp_retransmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 	    !(skb->tcp.tcp_flags & TCPF_SYN))
 		return -EAGAIN;
 	tp->mtup.probe_size = 0; /* what comes of a probe in flight says nothing now */
-	if (skb->len > tp->mss_cache && !tcp_split(tp, skb, tp->mss_cache))
+	if (!fit_mss(tp, skb))
 		return -ENOBUFS;
 	if (skb->len < tp->mss_cache)
 		tcp_merge_lost(tp, skb);
@@ -483,11 +490,10 @@ int tcp_send_probe(struct tcp_sock *tp)
 	int err;
 
 	stat_inc(&tcp_stack(tp)->stats.tcp_probes);
-	if (skb) {
+	if (skb && fit_mss(tp, skb)) {
 		bool syn = skb->tcp.tcp_flags & TCPF_SYN;
 
-		avail = min_t(int32_t, (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq),
-			      tp->mss_cache);
+		avail = (int32_t)(tp->snd_una + tp->snd_wnd - skb->tcp.seq);
 		/* a window that is open, if less than we like (the override timer of RFC 9293
 		 * 3.8.6.2.1), or what found no buffer before */
 		if (syn || (avail > 0 &&
@@ -511,7 +517,7 @@ bool tcp_send_loss_probe(struct tcp_sock *tp)
 {
 	struct sk_buff *skb = tp->send_head;
 
-	tp->tlp_retrans = !(skb && window_allows(tp, skb) == skb->len);
+	tp->tlp_retrans = !(skb && fit_mss(tp, skb) && window_allows(tp, skb) == skb->len);
 	if (!tp->tlp_retrans) {
 		if (send_one(tp, skb, false))
 			return false;

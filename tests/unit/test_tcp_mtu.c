@@ -132,6 +132,27 @@ Test(tcp_mtu, test_mtu_reduced_without_memory_splits_when_it_sends)
 	bench_end(&b);
 }
 
+/* All that waited was cut at once, into as many buffers as pieces: a silent peer took the whole
+ * lane's (at an MSS of 48, 30 for each one of its sndbuf). Found by fuzzing. */
+Test(tcp_mtu, test_mtu_reduced_what_waits_takes_no_more_buffers)
+{
+	struct stack_config cfg;
+	unsigned had;
+
+	stack_config_init(&cfg);
+	cfg.mtu_probing = 1;
+	begin(&cfg);
+	write_all(1, 60000);
+	bench_drain(&b);
+	had = b.pool->ops->avail(b.pool);
+	router_says(&c, 1, 600);
+	bench_run(&b, 60 * S);
+	cr_assert_leq(conn_tp(&c)->mss_cache, 100, "the path is a black hole by now");
+	cr_assert_gt(b.pool->ops->avail(b.pool), had - 200);
+	assert_state(&c, TCP_ESTABLISHED);
+	bench_end(&b);
+}
+
 Test(tcp_mtu, test_tcp_B25_lies_about_the_mtu_are_ignored)
 {
 	struct conn d;
