@@ -16,6 +16,13 @@ static void rx_fill(struct sk_buff *skb, const uint8_t *b, unsigned n)
 	memcpy(skb_put(skb, n), b, n);
 }
 
+/* For n bytes, `room` bytes into the buffer or, tight, such that they end where it ends. */
+static struct sk_buff *rx_alloc(const struct fake_netdev *f, struct skb_cache *cache, unsigned room,
+				unsigned n)
+{
+	return skb_alloc(cache, f->tight_rx ? cache->pool->buf_size - n : room);
+}
+
 static unsigned fake_rx_burst(struct netdev *dev, uint16_t queue, struct skb_cache *cache,
 			      struct sk_buff **skbs, unsigned n)
 {
@@ -26,21 +33,26 @@ static unsigned fake_rx_burst(struct netdev *dev, uint16_t queue, struct skb_cac
 	for (i = 0; i < n && f->in_head != f->in_tail; i++) {
 		const struct fake_frame *fr = &f->in[f->in_head % FAKE_FRAMES];
 		unsigned first = f->split_rx ? min_t(unsigned, f->split_at, fr->len) : fr->len;
-		struct sk_buff *skb = skb_alloc(cache, 64);
+		struct sk_buff *skb = rx_alloc(f, cache, 64, first);
 
 		if (!skb)
 			break;
 		f->in_head++;
 		rx_fill(skb, fr->b, first);
 		if (first < fr->len) {
-			struct sk_buff *frag = skb_alloc(cache, 0);
+			struct sk_buff *frag = rx_alloc(f, cache, 0, fr->len - first);
 
-			BUG_ON(!frag);
+			if (!frag) { /* the frame is lost */
+				skb_free(skb);
+				break;
+			}
 			rx_fill(frag, fr->b + first, fr->len - first);
 			skb_append_frag(skb, frag);
 		}
-		if (f->share_rx)
-			f->held[f->nr_held++] = skb_ref(cache, skb, 0, 1);
+		if (f->share_rx && fr->len && f->nr_held < FAKE_FRAMES) {
+			f->held[f->nr_held] = skb_ref(cache, skb, 0, 1);
+			f->nr_held += !!f->held[f->nr_held];
+		}
 		skb->ip_summed = fr->ip_summed;
 		skbs[i] = skb;
 	}

@@ -26,6 +26,7 @@ struct fake_netdev {
 	unsigned tx_limit;         /* taken per tx_burst call; UINT32_MAX as a rule */
 	bool split_rx;             /* hand up each frame in two pieces, cut at split_at */
 	unsigned split_at;
+	bool tight_rx;                     /* frames end where their buffer ends */
 	bool share_rx;                     /* hand up skbs whose bytes someone else still sees */
 	struct sk_buff *held[FAKE_FRAMES]; /* the someone else */
 	unsigned nr_held;

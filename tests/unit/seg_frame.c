@@ -181,6 +181,7 @@ const char *seg_parse(const uint8_t *frame, unsigned len, const struct conn *rel
 	s->ack = th->flags & ACK ? be32(th->ack_seq) - (rel ? rel->iss : 0) : 0;
 	s->win = be16(th->window);
 	s->len = n - hlen;
+	s->sport = be16(th->source);
 	s->dport = be16(th->dest);
 	memcpy(s->bytes, (const uint8_t *)th + hlen, s->len);
 	return parse_options(s, (const uint8_t *)(th + 1), hlen - TCP_HLEN, rel ? rel->iss : 0);

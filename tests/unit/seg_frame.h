@@ -66,10 +66,10 @@ struct seg {
 	uint32_t sack[8];   /* relative: pairs of start and end */
 	const uint8_t *opt; /* in: raw options instead of all above */
 	unsigned optlen;
-	struct tcp_options o; /* out: as parsed, for SYNs */
-	uint16_t dport;       /* out */
-	uint8_t ttl;          /* out */
-	uint8_t bytes[1500];  /* out */
+	struct tcp_options o;  /* out: as parsed, for SYNs */
+	uint16_t sport, dport; /* out */
+	uint8_t ttl;           /* out */
+	uint8_t bytes[1500];   /* out */
 };
 
 extern const struct seg_peer seg_plain; /* MSS 1460, window 65535, no other option */
