@@ -350,12 +350,12 @@ int tcp_shard_init(struct stack *st)
 	if (!sh)
 		return -ENOMEM;
 	st->tcp = sh;
-	tcp_slab_init(&sh->socks, sizeof(struct tcp_sock), st->cfg.max_socks);
-	tcp_slab_init(&sh->reqs, sizeof(struct tcp_req), st->cfg.max_syn);
-	tcp_slab_init(&sh->tws, sizeof(struct tcp_tw), st->cfg.max_tw);
+	tcp_slab_init(&sh->socks, sizeof(struct tcp_sock), st->cfg.max_socks, true);
+	tcp_slab_init(&sh->reqs, sizeof(struct tcp_req), st->cfg.max_syn, false);
+	tcp_slab_init(&sh->tws, sizeof(struct tcp_tw), st->cfg.max_tw, false);
 	/* no more flights than these can need one at a time */
 	tcp_slab_init(&sh->marks, sizeof(struct tcp_marks),
-		      st->cache.pool->nr / (TCP_INDEX_SIZE * TCP_INDEX_GAP));
+		      st->cache.pool->nr / (TCP_INDEX_SIZE * TCP_INDEX_GAP), false);
 	list_init(&sh->out_list);
 	list_init(&sh->all);
 	list_init(&sh->mem_wait);

@@ -167,11 +167,12 @@ uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_
 	return 0;
 }
 
-void tcp_slab_init(struct tcp_slab *s, uint32_t size, uint32_t max)
+void tcp_slab_init(struct tcp_slab *s, uint32_t size, uint32_t max, bool looked_at)
 {
 	memset(s, 0, sizeof(*s));
 	s->size = (size + CACHE_LINE - 1) & ~(CACHE_LINE - 1u);
 	s->max = max;
+	s->looked_at = looked_at;
 }
 
 static bool slab_grow(struct stack *st, struct tcp_slab *s)
@@ -201,6 +202,7 @@ void *tcp_slab_get(struct stack *st, struct tcp_slab *s)
 	if (!s->free && !slab_grow(st, s))
 		return NULL;
 	obj = s->free;
+	asan_unpoison(obj, s->size);
 	s->free = *(void **)obj;
 	*(void **)obj = NULL;
 	s->nr++;
@@ -212,6 +214,8 @@ void tcp_slab_put(struct tcp_slab *s, void *obj)
 	*(void **)obj = s->free;
 	s->free = obj;
 	s->nr--;
+	if (!s->looked_at)
+		asan_poison(obj, s->size);
 }
 
 void tcp_slab_fini(struct stack *st, struct tcp_slab *s)
@@ -220,6 +224,7 @@ void tcp_slab_fini(struct stack *st, struct tcp_slab *s)
 
 	while ((b = s->blocks) != NULL) {
 		s->blocks = b->next;
+		asan_unpoison(b, SLAB_BLOCK);
 		stack_mfree(st, b, SLAB_BLOCK);
 	}
 	s->free = NULL;

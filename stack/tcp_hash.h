@@ -6,6 +6,7 @@
 #ifndef STACK_TCP_HASH_H
 #define STACK_TCP_HASH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "stack/base/compiler.h"
@@ -20,6 +21,7 @@ struct tcp_tw;
  * before the shard ends. */
 struct tcp_slab {
 	uint32_t size, nr, max; /* bytes of an object; in use; limit */
+	bool looked_at;         /* a free object may be looked at: AddressSanitizer says nothing */
 	void *free;             /* first free object; the link is its first word */
 	struct tcp_slab_block *blocks;
 };
@@ -42,7 +44,7 @@ uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_
 uint32_t tcp_new_isn(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
 		     uint16_t fport);
 uint32_t tcp_new_tsoffset(struct stack *st, uint32_t laddr, uint32_t faddr);
-void tcp_slab_init(struct tcp_slab *s, uint32_t size, uint32_t max);
+void tcp_slab_init(struct tcp_slab *s, uint32_t size, uint32_t max, bool looked_at);
 /* tcp_slab_get - zeroed but for what the type keeps; NULL at the limit. */
 MUST_USE void *tcp_slab_get(struct stack *st, struct tcp_slab *s);
 void tcp_slab_put(struct tcp_slab *s, void *obj);
