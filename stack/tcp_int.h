@@ -253,9 +253,9 @@ struct tcp_sock {
 	uint32_t retrans_stamp;     /* our timestamp at its first retransmission; 0 none yet */
 	int32_t undo_retrans;       /* retransmissions not told of by D-SACK; -1 there were none */
 	bool undo_valid;            /* the recovery may still prove a mistake */
-	uint8_t frto;               /* enum tcp_frto */
-	uint8_t nr_sack_seen;
-	uint32_t tlp_end; /* snd_nxt when a tail loss probe left; valid if tlp_out */
+	uint8_t frto, nr_sack_seen; /* enum tcp_frto; of sack_seen */
+	uint8_t nr_undone;          /* recoveries since undo_round, if any */
+	uint32_t tlp_end, undo_round; /* snd_nxt when: a TLP left, if tlp_out; nr_undone was 0 */
 	struct tcp_sack_block sack_seen[TCP_MAX_SACKS]; /* of the last ACK */
 
 	/* out-of-order queue and the SACK blocks that we owe, most recent first */

@@ -9,6 +9,9 @@
 
 /* Steps that the undoing of one recovery may spend on putting segments in order of time. */
 #define RELIST_STEPS_MAX 4096
+/* Recoveries within a window whose marks are taken back, where more is in the queue than this. */
+#define UNMARKS_MAX 4
+#define UNMARK_FREE 64
 
 void tcp_undo_init(struct tcp_sock *tp)
 {
@@ -129,6 +132,21 @@ void tcp_undo_at_end(struct tcp_sock *tp, const struct tcp_ack_state *a)
 	undo_cwnd(tp, false);
 }
 
+/* may_unmark - all that is in flight is looked at, and soon marked again if RACK still says so: with
+ * ACKs of a byte each and an old timestamp a peer could have that for every ACK (B18, B30). */
+static bool may_unmark(struct tcp_sock *tp)
+{
+	if (likely(tp->sk.sk_write_queue.qlen <= UNMARK_FREE))
+		return true;
+	if (tp->nr_undone && !before(tp->snd_una, tp->undo_round))
+		tp->nr_undone = 0;
+	if (tp->nr_undone == UNMARKS_MAX)
+		return false;
+	if (!tp->nr_undone++)
+		tp->undo_round = tp->snd_nxt;
+	return true;
+}
+
 bool tcp_undo_partial(struct tcp_sock *tp, const struct tcp_ack_state *a)
 {
 	if (!tp->undo_valid || !was_delayed(tp, a))
@@ -139,6 +157,8 @@ bool tcp_undo_partial(struct tcp_sock *tp, const struct tcp_ack_state *a)
 	/* while copies are out, wait for what is said of them */
 	if (tp->retrans_out)
 		return true;
+	if (!may_unmark(tp))
+		return false;
 	if (!tcp_any_retrans(tp))
 		tp->retrans_stamp = 0;
 	undo_cwnd(tp, true);

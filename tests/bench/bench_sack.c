@@ -5,8 +5,8 @@
  * holes as an honest receiver tells them; that, then the holes filled from behind, so that
  * runs merge; four blocks of random places in each ACK; the same but with every second segment
  * for ever a hole, so that no runs help; the same of parts of segments, so that nothing is ever
- * SACKed; random places and lengths, ragged; and one long block that grows. Also with the RACK window
- * waiting, where nothing is marked.
+ * SACKed; random places and lengths, ragged; one long block that grows; and ACKs of a byte each beside
+ * such a block. Also with the RACK window waiting, where nothing is marked.
  *
  * usage: bench_sack [segments in flight [ACKs]]
  */
@@ -34,6 +34,7 @@ static struct stack *st;
 static struct tcp_sock *tp;
 static uint64_t now;
 static uint32_t iss, segs;
+static uint32_t una; /* bytes that the peer's ACKs acknowledge */
 static double cycles_per_ns;
 
 static void turn(void)
@@ -81,7 +82,7 @@ static void sacks(const uint32_t (*b)[2], unsigned nr)
 		p = put32(p, iss + 1 + b[i][0]);
 		p = put32(p, iss + 1 + b[i][1]);
 	}
-	inject(TCPF_ACK, 1001, iss + 1, opt, (unsigned)(p - opt));
+	inject(TCPF_ACK, 1001, iss + 1 + una, opt, (unsigned)(p - opt));
 }
 
 static void answer_arp(void)
@@ -228,6 +229,16 @@ static unsigned growing(uint32_t i, uint32_t (*b)[2])
 	return 1;
 }
 
+/* A byte at a time is acknowledged, and the end is SACKed: each looks like the undoing of a recovery
+ * that began with the one before. */
+static unsigned divided(uint32_t i, uint32_t (*b)[2])
+{
+	una = i + 1;
+	b[0][0] = (segs - 1 - i % (segs / 2)) * MSS;
+	b[0][1] = segs * MSS;
+	return 1;
+}
+
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -265,6 +276,7 @@ static void bench(const char *name, unsigned (*shape)(uint32_t i, uint32_t (*b)[
 	double sum = 0;
 
 	srand(1);
+	una = 0;
 	begin(reordering);
 	for (uint32_t i = 0; i < acks; i += BATCH) {
 		double t;
@@ -306,6 +318,7 @@ int main(int argc, char **argv)
 		bench("four random slivers", slivers, acks, r);
 		bench("four ragged blocks", ragged, acks, r);
 		bench("one block that grows", growing, acks, r);
+		bench("divided, the end SACKed", divided, acks, r);
 	}
 	return 0;
 }

@@ -471,6 +471,36 @@ Test(tcp_rack, test_sack_B18_random_blocks_against_a_model)
 	}
 }
 
+/* B18, B30: each ACK of a byte more, before anything was sent again, looked like the proof that the
+ * recovery was a mistake, and each one between marked the whole flight lost anew. */
+Test(tcp_rack, test_sack_B18_divided_acks_do_not_have_all_marked_again)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c);
+	conn_tp(&c)->snd_cwnd = 2 * NR * MSS;
+	c.sk->sk_sndbuf = 64u << 20;
+	for (unsigned i = 0; i < NR; i += 50) {
+		cr_assert_eq(conn_write(&c, at(i), 50 * MSS), 50 * MSS);
+		bench_turn(&b, 1000);
+	}
+	conn_tp(&c)->min_rtt_us = 1; /* nothing is waited for */
+	for (unsigned i = 0; i < 40; i++) {
+		const struct seg s = {.flags = ACK,
+				      .seq = 1,
+				      .ack = at(0) + 1 + i,
+				      .nr_sacks = 1,
+				      .sack = {at(NR - 1 - i), at(NR)}};
+
+		seg_inject(&c, &s);
+	}
+	bench_turn(&b, 1000);
+	cr_assert_geq(conn_tp(&c)->lost_bytes, (NR - 50) * MSS);
+	cr_assert_leq(conn_tp(&c)->lost_bytes, 6 * NR * MSS);
+	bench_end(&b);
+}
+
 Test(tcp_rack, test_sack_order_of_blocks_is_no_reordering)
 {
 	struct bench b;
