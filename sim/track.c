@@ -347,5 +347,6 @@ unsigned sim_track_comes(struct sim_track *t, const struct stack *st, uint8_t *f
 	    !f->half[!side].has_edge || !sim_chance(&t->rng, STRETCH_CHANCE) || !has_user(st, &s))
 		return len;
 	to = &f->half[!side];
+	f->half[side].solid++; /* which is answered */
 	return stretch(t, &s, to, frame, len, room);
 }
