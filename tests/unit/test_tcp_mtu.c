@@ -303,6 +303,31 @@ Test(tcp_mtu, test_mtu_black_hole_makes_segments_smaller_step_by_step)
 	bench_end(&b);
 }
 
+/* What is in flight in the old size is larger than a window of small segments: of each only the first
+ * piece went, and only by an RTO. */
+Test(tcp_mtu, test_mtu_black_hole_pieces_go_by_the_new_size_of_the_window)
+{
+	struct stack_config cfg;
+
+	stack_config_init(&cfg);
+	cfg.mtu_probing = 1;
+	cfg.base_mss = 256;
+	bench_begin(&b, &cfg, 4096);
+	lp = bench_listen(&b, SEG_PORT, 64);
+	conn_passive(&c, &b, lp, 4000, &seg_plain);
+	write_all(1, 5 * 1460);
+	bench_drain(&b);
+	tcp_mtu_black_hole(conn_tp(&c));
+	cr_assert_eq(conn_tp(&c)->mss_cache, 256);
+	bench_run(&b, 300 * SEG_MS);
+	bench_drain(&b);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_LOSS);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 257);
+	expect(&c, ACK, 257, 1, 256);
+	expect(&c, ACK, 513, 1, 256);
+	bench_end(&b);
+}
+
 Test(tcp_mtu, test_mtu_probing_off_keeps_the_size)
 {
 	begin(NULL);
