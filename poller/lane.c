@@ -548,6 +548,12 @@ uint64_t lane_now(const struct lane *l)
 	return l->now;
 }
 
+uint64_t lane_now_again(struct lane *l)
+{
+	l->now = lane_clock(l);
+	return l->now;
+}
+
 /* splitmix64: one add and two multiplies, any state will do. */
 uint32_t lane_random(struct lane *l, uint32_t below)
 {

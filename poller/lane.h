@@ -136,6 +136,10 @@ struct lane *lane_self(void);
 #endif
 
 uint64_t lane_now(const struct lane *l);
+/* lane_now_again - what lane_now() says from here on, read from the clock. In a turn of l's owner. */
+uint64_t lane_now_again(struct lane *l);
+/* lane_spins - by its config: it never gives its cpu up, which is its alone, then. */
+bool lane_spins(const struct lane *l);
 /* lane_random - uniform, 0 to below - 1 (below > 0); the lane's own sequence. Not for secrets. */
 uint32_t lane_random(struct lane *l, uint32_t below);
 struct netpoll_backend *lane_stack_backend(const struct lane *l);  /* NULL = no device */

@@ -76,6 +76,11 @@ static void sleep_in_kernel(struct lane *l, int64_t limit)
 	l->kernel_gs = 0;
 }
 
+bool lane_spins(const struct lane *l)
+{
+	return l->cfg.idle == LANE_IDLE_SPIN;
+}
+
 /* sleep_for_good - until something comes, and with a look at whether anything can. */
 static void sleep_for_good(struct lane *l, int64_t limit)
 {

@@ -240,6 +240,11 @@ static const struct netpoll_ops netpoll_stack_ops = {
 	.sleep_fd = netpoll_stack_sleep_fd,
 };
 
+static uint64_t rx_clock(void *l)
+{
+	return lane_now_again(l);
+}
+
 int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t queue,
 			 struct netpoll_backend **ret_nb)
 {
@@ -263,6 +268,9 @@ int netpoll_stack_create(struct lane *l, struct stack *st, uint16_t queue,
 		.queue = queue,
 		.kick = {.fn = take_forwarded},
 	};
+	/* A lane that sleeps may share its cpu; one that spins need not pay for that. */
+	if (!lane_spins(l))
+		stack_set_rx_clock(st, rx_clock, l);
 	*ret_nb = &ns->nb;
 	return 0;
 }
@@ -273,5 +281,6 @@ void netpoll_stack_destroy(struct netpoll_backend *nb)
 
 	while (more_forwarded(ns))
 		stack_forwarded_drop(ns->st, next_forwarded(ns));
+	stack_set_rx_clock(ns->st, NULL, NULL);
 	free(ns);
 }

@@ -181,6 +181,12 @@ static void rx_burst_input(struct stack *st, struct sk_buff **skbs, unsigned n)
 	stat_add(&st->stats.rx_bytes, bytes);
 }
 
+void stack_set_rx_clock(struct stack *st, uint64_t (*clock)(void *ctx), void *ctx)
+{
+	st->rx_clock = clock;
+	st->rx_clock_ctx = ctx;
+}
+
 unsigned stack_rx(struct stack *st, uint64_t now, unsigned budget)
 {
 	unsigned seen = 0;
@@ -198,6 +204,8 @@ unsigned stack_rx(struct stack *st, uint64_t now, unsigned budget)
 		stack_mark(st, STACK_STEP_DEV_RX);
 		n = netdev_rx_burst(st->dev, st->queue, &st->cache, skbs, want);
 		stack_mark(st, STACK_STEP_RX);
+		if (n && st->rx_clock)
+			st->now = st->rx_clock(st->rx_clock_ctx);
 		if (n)
 			rx_burst_input(st, skbs, n);
 		seen += n;

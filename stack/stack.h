@@ -83,6 +83,11 @@ enum stack_step {
  * which costs a predicted branch per burst. For the ledger's sampled turns. */
 void stack_set_mark(struct stack *st, void (*fn)(void *ctx, enum stack_step step), void *ctx);
 
+/* stack_set_rx_clock - `now` is asked for again, from clock(ctx), whenever frames were taken off the
+ * device: it never goes back, nor behind what stack_rx() was told. For who may lose the cpu between
+ * its look at the clock and that; else an ACK that comes meanwhile makes a round trip too short. NULL
+ * = `now` is that of the call, as it is for who was given no clock. */
+void stack_set_rx_clock(struct stack *st, uint64_t (*clock)(void *ctx), void *ctx);
 /* stack_rx - poll the device once (whole bursts, at most `budget` frames) and run them
  * through the stack. Returns frames seen. `now` in ns never goes back. */
 unsigned stack_rx(struct stack *st, uint64_t now, unsigned budget);

@@ -94,6 +94,8 @@ struct stack {
 	unsigned tx_n;
 	void (*mark)(void *ctx, enum stack_step step); /* (o) stack_set_mark */
 	void *mark_ctx;
+	uint64_t (*rx_clock)(void *ctx); /* (o) stack_set_rx_clock */
+	void *rx_clock_ctx;
 	unsigned tx_sent; /* frames that left since stack_output() last told */
 	struct sk_buff *tx_batch[STACK_TX_BATCH];
 	struct sk_buff_head loopq; /* internal loopback, run at the next stack_rx */
