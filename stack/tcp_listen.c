@@ -339,8 +339,11 @@ static bool req_rst(struct stack *st, struct tcp_req *req, struct sk_buff *skb, 
 static bool req_acceptable(struct stack *st, struct tcp_req *req, struct sk_buff *skb)
 {
 	struct tcp_skb_cb *cb = &skb->tcp;
-	uint32_t nxt = req->irs + 1;
-	bool in_window = !before(cb->seq, nxt) && !after(cb->seq, nxt + req->rcv_wnd);
+	uint32_t nxt = req->irs + 1, wnd_end = nxt + req->rcv_wnd;
+	/* bytes at the window's end are beyond it, as tcp_step1_sequence() has it: a child whose
+	 * first segment is refused there would stay in SYN-RECEIVED without a timer */
+	bool in_window = !before(cb->seq, nxt) && !after(cb->seq, wnd_end) &&
+			 (cb->seq != wnd_end || !skb->len);
 
 	if ((cb->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN && cb->seq == req->irs) {
 		req_syn_again(st, req, skb);

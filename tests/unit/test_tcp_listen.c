@@ -171,6 +171,25 @@ Test(tcp_listen, test_listen_challenge_ack_of_half_open_travels_as_its_listener_
 	bench_end(&b);
 }
 
+/* The request took bytes that begin at the window's end, and the child that it became did not: it
+ * stayed in SYN-RECEIVED, without a timer and in no queue, for ever. Found by fuzzing. */
+Test(tcp_listen, test_listen_bytes_at_the_windows_end_make_no_child)
+{
+	uint32_t wnd;
+
+	begin(NULL, 8);
+	half_open(&c, &b, 4000, &seg_full, &seg);
+	wnd = container_of(tcp_lookup(b.st->tcp, SEG_OUR, SEG_PEER, SEG_PORT, 4000), struct tcp_req,
+			   node)
+		      ->rcv_wnd;
+	peer(&c, .flags = FIN | ACK, .seq = 1 + wnd, .ack = 1, .len = 32);
+	expect(&c, ACK, 1, 1, 0);
+	cr_assert_eq(b.st->tcp->socks.nr, 1, "the listener");
+	cr_assert_eq(tcp_sk(lp)->nr_reqs, 1);
+	half_done(&c, lp);
+	bench_end(&b);
+}
+
 /* RFC 5961 3.2 for a half-open connection. */
 Test(tcp_listen, test_tcp_B01_rst_in_window_of_half_open_is_challenged)
 {
