@@ -339,6 +339,8 @@ void fuzz_end(struct fuzz *z)
 	close_all(z);
 	z->turns = 0;
 	fuzz_turn(z, 1000);
+	/* only now the device gives its buffers back: who waited for one goes on */
+	fake_release_held(z->f);
 	z->mute = true;
 	while (z->now < end && z->turns < END_TURNS && !(sh = z->st->tcp, all_over(z)))
 		fuzz_turn(z, until_timer(z, end));
@@ -351,7 +353,6 @@ void fuzz_end(struct fuzz *z)
 		fuzz_fail("no socket, but %u orphans, %u nodes, %lu and %lu bytes of queues",
 			  sh->nr_orphans, sh->nr_nodes, (unsigned long)sh->rmem_total,
 			  (unsigned long)sh->wmem_total);
-	fake_release_held(z->f);
 	stack_destroy(z->st);
 	fuzz_memory_end();
 }
