@@ -177,6 +177,12 @@ void foe_b29(struct sim_foe *f)
 
 /* ---- B30 ---- */
 
+/* may_have - an RTO that proves a mistake gives the window from before back (RFC 4015, 5682). */
+static uint32_t may_have(const struct tcp_sock *tp)
+{
+	return max_t(uint32_t, tp->snd_cwnd, tp->prior_cwnd);
+}
+
 /* divided - a segment acknowledged byte by byte (RFC 3465 1). */
 static void divided(struct foe_conn *c)
 {
@@ -185,7 +191,7 @@ static void divided(struct foe_conn *c)
 
 	if (!tp)
 		return;
-	cwnd = tp->snd_cwnd;
+	cwnd = may_have(tp);
 	for (uint32_t i = 1; i <= n; i++)
 		foe_send(c, .flags = ACK, .seq = c->nxt, .ack = una + i);
 	foe_settle(c->f);
@@ -198,7 +204,7 @@ static void divided(struct foe_conn *c)
 static void duplicates(struct foe_conn *c, unsigned n)
 {
 	const struct tcp_sock *tp = foe_tp(c);
-	uint32_t cwnd = tp ? tp->snd_cwnd : 0;
+	uint32_t cwnd = tp ? may_have(tp) : 0;
 
 	for (unsigned i = 0; i < n; i++)
 		foe_send(c, .flags = ACK, .seq = c->nxt, .ack = c->ack_sent);
