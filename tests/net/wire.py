@@ -143,9 +143,9 @@ def same_seed(far):
 
 
 def cut(far):
-    with Wire(far, '--cut', '300ms:400ms') as w:
-        got, _ = ping(20, '-i', '0.05')
-    assert 9 <= got <= 15 and w.path(0)['cut'] + w.path(1)['cut'] >= 5, (got, w.result)
+    with Wire(far, '--cut', '500ms:500ms') as w:
+        got, _ = ping(40, '-i', '0.05')
+    assert 27 <= got <= 37 and w.path(0)['cut'] + w.path(1)['cut'] >= 3, (got, w.result)
 
 
 def kernels(far):
