@@ -35,6 +35,7 @@ struct cubic {
 	uint32_t round_end;
 	uint32_t last_rtt_us, rtt_us; /* least of the last round, of this one; 0 none */
 	uint32_t css_base_us;         /* 0 = not in CSS */
+	uint32_t css_prior_us;        /* what it was before the last reduction */
 	uint32_t css_left;            /* what a quarter of the acknowledged bytes left over */
 	uint8_t samples, css_rounds;
 };
@@ -75,6 +76,9 @@ static uint32_t cubic_ssthresh(struct tcp_sock *tp)
 	struct cubic *c = cubic_of(tp);
 	uint32_t cwnd = tp->snd_cwnd;
 
+	/* RFC 9406 4.3: any congestion ends conservative slow start, whatever mends the loss */
+	c->css_prior_us = c->css_base_us;
+	c->css_base_us = 0;
 	c->epoch_ns = 0;
 	c->cwnd_prior = cwnd;
 	c->w_max = cwnd < c->w_max ? (uint32_t)((uint64_t)cwnd * (10 + CUBIC_BETA_10) / 20) : cwnd;
@@ -200,10 +204,13 @@ static void cubic_pkts_acked(struct tcp_sock *tp, uint32_t rtt_us)
 	}
 }
 
-static void cubic_set_state(struct tcp_sock *tp, enum tcp_ca_state state)
+/* cubic_undo_cwnd - there was no congestion: slow start goes on as carefully as it was. */
+static uint32_t cubic_undo_cwnd(struct tcp_sock *tp)
 {
-	if (state == TCP_CA_LOSS)
-		cubic_of(tp)->css_base_us = 0;
+	struct cubic *c = cubic_of(tp);
+
+	c->css_base_us = c->css_prior_us;
+	return max_t(uint32_t, tp->snd_cwnd, tp->prior_cwnd);
 }
 
 /* cubic_cwnd_event - 4.2.1, 5.8: what was not sent is no time in which the window may grow. */
@@ -221,7 +228,7 @@ const struct tcp_congestion_ops tcp_cubic = {
 	.init = cubic_init,
 	.ssthresh = cubic_ssthresh,
 	.cong_avoid = cubic_cong_avoid,
-	.set_state = cubic_set_state,
 	.cwnd_event = cubic_cwnd_event,
 	.pkts_acked = cubic_pkts_acked,
+	.undo_cwnd = cubic_undo_cwnd,
 };

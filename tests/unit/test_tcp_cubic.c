@@ -215,3 +215,54 @@ Test(tcp_cubic, test_hystart_9406_shorter_round_trips_resume_it)
 	tp->snd_nxt = nxt;
 	bench_end(&b);
 }
+
+/* To conservative slow start, and a loss there that fast recovery mends. */
+static void css_and_recovery(struct tcp_sock *tp)
+{
+	slow_round(tp, 100, 10);
+	slow_round(tp, 100, 10);
+	slow_round(tp, 120, 10);
+	tcp_cwnd_reduction_begin(tp);
+	tcp_set_ca_state(tp, TCP_CA_RECOVERY);
+}
+
+/* RFC 9406 4.3: a later slow start, after an idle time (RFC 5681 4.1), is a usual one. */
+Test(tcp_cubic, test_hystart_9406_4_3_any_congestion_ends_css)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 100);
+	uint32_t una = tp->snd_una, nxt = tp->snd_nxt;
+
+	css_and_recovery(tp);
+	tp->snd_cwnd = tp->snd_ssthresh;
+	tcp_set_ca_state(tp, TCP_CA_OPEN);
+	tp->snd_cwnd = 10 * MSS;
+	slow_round(tp, 100, 8);
+	cr_assert_eq(tp->snd_cwnd, 18 * MSS, "%u", tp->snd_cwnd);
+	tp->snd_una = una;
+	tp->snd_nxt = nxt;
+	bench_end(&b);
+}
+
+/* RFC 4015 3.2: after a recovery that was a mistake it is what it was before. */
+Test(tcp_cubic, test_hystart_9406_css_goes_on_after_an_undo)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 100);
+	uint32_t una = tp->snd_una, nxt = tp->snd_nxt, cwnd;
+
+	css_and_recovery(tp);
+	cwnd = tp->prior_cwnd;
+	tp->snd_cwnd = tp->snd_ssthresh;
+	tp->snd_cwnd = tp->ca->undo_cwnd(tp);
+	tp->snd_ssthresh = TCP_SSTHRESH_INF;
+	tcp_set_ca_state(tp, TCP_CA_OPEN);
+	cr_assert_eq(tp->snd_cwnd, cwnd);
+	slow_round(tp, 120, 8);
+	cr_assert_eq(tp->snd_cwnd, cwnd + 2 * MSS, "%u -> %u", cwnd, tp->snd_cwnd);
+	tp->snd_una = una;
+	tp->snd_nxt = nxt;
+	bench_end(&b);
+}
