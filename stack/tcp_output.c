@@ -260,7 +260,9 @@ static bool nagle_holds(const struct tcp_sock *tp, const struct sk_buff *skb)
 		return false;
 	if (tp->nonagle & (TCP_NAGLE_CORK | TCP_NAGLE_MORE))
 		return true;
-	return tcp_flight(tp) && after(tp->snd_sml, tp->snd_una);
+	/* beyond SND.NXT: that small one was 2 GiB of full segments ago */
+	return tcp_flight(tp) && after(tp->snd_sml, tp->snd_una) &&
+	       !after(tp->snd_sml, tp->snd_nxt);
 }
 
 /* send_one - transmit send_head and move it to the sent side; push: with PSH this time, but not

@@ -335,6 +335,26 @@ Test(tcp_loss, test_nagle_holds_a_second_small_segment_nodelay_does_not)
 	bench_end(&b);
 }
 
+/* RFC 9293 3.4: more than 2 GiB of full segments after the last small one its number seems to be
+ * ahead. None is in flight, so a tail goes at once. */
+Test(tcp_loss, test_nagle_last_small_segment_2_gib_ago)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &plain_1000);
+	conn_tp(&c)->snd_sml = conn_tp(&c)->snd_una + (1u << 31) - 10 * MSS;
+	cr_assert_eq(conn_write(&c, 1, MSS + 100), MSS + 100);
+	bench_turn(&b, 1000);
+	expect(&c, ACK, 1, 1, MSS);
+	expect(&c, ACK, 1 + MSS, 1, 100);
+	/* which counts again */
+	cr_assert_eq(conn_write(&c, 101 + MSS, 10), 10);
+	bench_turn(&b, 1000);
+	expect_none(&b);
+	bench_end(&b);
+}
+
 Test(tcp_loss, test_ack_quick_at_start_then_every_second_and_within_40_ms)
 {
 	struct bench b;
