@@ -221,6 +221,10 @@ static void child_start(struct stack *st, struct tcp_sock *tp, struct sk_buff *s
 {
 	tcp_hash_insert(st->tcp, &tp->node);
 	stat_inc(&st->stats.tcp_passive_opens);
+	/* as Linux: the SYN and this one; and our SYN-ACK, no longer in any queue, is delivered */
+	tp->segs_in = 2;
+	tp->data_segs_in = skb->len != 0;
+	tp->delivered = 1;
 	tcp_rcv_segment(tp, skb);
 }
 

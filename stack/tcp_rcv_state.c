@@ -299,6 +299,7 @@ static void syn_sent_established(struct tcp_sock *tp, struct sk_buff *skb,
 	tp->ecn_ok = tcp_ecn_synack_accept(tp, skb);
 	tp->snd_una = skb->tcp.ack_seq;
 	if (syn) {
+		tp->delivered++;
 		tcp_write_unlink(tp, syn);
 		skb_free(syn);
 	}

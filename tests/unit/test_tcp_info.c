@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* TCP_INFO: what each field says in situations whose answer is known. */
-#include "seg.h"
+#include "seg_half.h"
 #include "stack/tcp_info.h"
 
 static struct sk_tcp_info info(const struct conn *c)
@@ -43,10 +43,40 @@ Test(tcp_info, test_info_fresh_connection)
 	cr_assert_eq(i.tcpi_bytes_received, 0);
 	cr_assert_eq(i.tcpi_segs_out, 2, "SYN and ACK");
 	cr_assert_eq(i.tcpi_segs_in, 1);
+	cr_assert_eq(i.tcpi_delivered, 1, "the SYN");
 	cr_assert_eq(i.tcpi_pacing_rate, UINT64_MAX);
 	cr_assert_eq(i.tcpi_snd_wnd, 65535, "a SYN's window is not scaled");
 	cr_assert_gt(i.tcpi_rto, 200000);
 	bench_end(&b);
+}
+
+/* What Linux 6.18 says of a connection that was accepted; by a request or by a cookie. */
+Test(tcp_info, test_info_accepted_counts_the_handshake)
+{
+	for (unsigned k = 0; k < 4; k++) {
+		bool data = k & 1;
+		struct stack_config cfg;
+		struct sk_tcp_info i;
+		struct bench b;
+		struct sock *lp;
+		struct conn c;
+		struct seg s;
+
+		stack_config_init(&cfg);
+		cfg.syncookies = k & 2 ? 2 : 0;
+		bench_begin(&b, &cfg, 1024);
+		lp = bench_listen(&b, SEG_PORT, 8);
+		half_open(&c, &b, 4000, &seg_full, &s);
+		peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = data ? 10 : 0);
+		cr_assert_eq(sock_accept(lp, &c.sk), 0);
+		i = info(&c);
+		cr_assert_eq(i.tcpi_segs_in, 2, "%u: %u", k, i.tcpi_segs_in);
+		cr_assert_eq(i.tcpi_data_segs_in, data);
+		cr_assert_eq(i.tcpi_delivered, 1);
+		cr_assert_eq(i.tcpi_bytes_received, data ? 10 : 0);
+		cr_assert_eq(i.tcpi_bytes_acked, 0);
+		bench_end(&b);
+	}
 }
 
 Test(tcp_info, test_info_counts_what_is_in_flight_lost_and_sent_again)
@@ -248,6 +278,6 @@ Test(tcp_info, test_info_counts_timeouts_and_their_time)
 	i = info(&c);
 	cr_assert(i.tcpi_total_rto_time > 700 && i.tcpi_total_rto_time < 900);
 	cr_assert_eq(i.tcpi_retransmits, 0);
-	cr_assert_geq(i.tcpi_delivered, 1);
+	cr_assert_eq(i.tcpi_delivered, 2, "the SYN and the data");
 	bench_end(&b);
 }
