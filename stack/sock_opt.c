@@ -47,14 +47,23 @@ static void set_rcvbuf(struct sock *sk, int val, uint32_t max)
 	sk->sk_rcvbuf = doubled(val, max, SOCK_MIN_RCVBUF);
 }
 
-/* set_rcvlowat - Linux tcp_set_rcvlowat: no more than half of the buffer, or a reader would
- * wait for what the window never lets in. */
-static void set_rcvlowat(struct sock *sk, int val)
+/* set_rcvlowat - Linux tcp_set_rcvlowat: no more than half of what the buffer may become, or a
+ * reader would wait for what the window never lets in; and the buffer becomes it, unless the user
+ * chose its size. */
+static void set_rcvlowat(struct tcp_sock *tp, int val)
 {
 	uint32_t n = val < 0 ? INT_MAX : max_t(uint32_t, (uint32_t)val, 1);
+	bool locked = tp->opt.userlocks & SK_RCVBUF_LOCK;
+	struct sock *sk = &tp->sk;
 
-	sk->sk_rcvlowat = min_t(uint32_t, n, sk->sk_rcvbuf / 2);
-	tcp_data_ready(tcp_sk(sk));
+	n = min_t(uint32_t, n, (locked ? sk->sk_rcvbuf : tcp_stack(tp)->cfg.tcp_rmem[2]) / 2);
+	sk->sk_rcvlowat = n;
+	tcp_data_ready(tp);
+	if (locked || 2 * n <= sk->sk_rcvbuf)
+		return;
+	sk->sk_rcvbuf = 2 * n;
+	if (tp->opt.window_clamp)
+		tp->opt.window_clamp = max_t(uint32_t, tp->opt.window_clamp, n);
 }
 
 static int set_linger(struct sock_options *o, const void *val, uint32_t len)
@@ -102,7 +111,7 @@ static int set_socket(struct tcp_sock *tp, int name, int val, const void *raw, u
 	case SK_SO_LINGER:
 		return set_linger(&tp->opt, raw, len);
 	case SK_SO_RCVLOWAT:
-		set_rcvlowat(sk, val);
+		set_rcvlowat(tp, val);
 		return 0;
 	default:
 		return -ENOPROTOOPT;

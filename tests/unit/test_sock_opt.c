@@ -375,6 +375,39 @@ Test(sock_opt, test_rcvlowat_tells_the_reader_late_but_fin_and_shut_window_at_on
 	bench_end(&b);
 }
 
+/* Linux tcp_set_rcvlowat, as measured on 6.18: the buffer grows for it, up to tcp_rmem[2], but not one
+ * that the user chose. */
+Test(sock_opt, test_rcvlowat_grows_the_buffer_as_linux)
+{
+	uint32_t off = 1;
+	struct bench b;
+	struct conn c;
+
+	bench_begin(&b, NULL, 4096);
+	conn_opened(&c, &b, &seg_plain);
+	cr_assert_eq(set(c.sk, SK_SOL_SOCKET, SK_SO_RCVLOWAT, 1 << 20), 0);
+	cr_assert_eq(get(c.sk, SK_SOL_SOCKET, SK_SO_RCVLOWAT), 1 << 20);
+	cr_assert_eq(get(c.sk, SK_SOL_SOCKET, SK_SO_RCVBUF), 2 << 20);
+	/* and what it waits for comes, though nothing is read */
+	c.sk->sk_data_ready = on_ready;
+	readies = 0;
+	for (; off < 1 << 20; off += 1460) {
+		cr_assert_eq(readies, 0, "%u", off);
+		peer(&c, .flags = ACK, .seq = off, .ack = 1, .len = 1460);
+		bench_drain(&b);
+	}
+	cr_assert_eq(readies, 1);
+	cr_assert_eq(sock_inq(c.sk), off - 1);
+	cr_assert_eq(set(c.sk, SK_SOL_SOCKET, SK_SO_RCVLOWAT, -1), 0);
+	cr_assert_eq(c.sk->sk_rcvlowat, b.st->cfg.tcp_rmem[2] / 2);
+	cr_assert_eq(c.sk->sk_rcvbuf, b.st->cfg.tcp_rmem[2]);
+	cr_assert_eq(set(c.sk, SK_SOL_SOCKET, SK_SO_RCVBUF, 50000), 0);
+	cr_assert_eq(set(c.sk, SK_SOL_SOCKET, SK_SO_RCVLOWAT, 1 << 20), 0);
+	cr_assert_eq(c.sk->sk_rcvlowat, 50000);
+	cr_assert_eq(c.sk->sk_rcvbuf, 100000);
+	bench_end(&b);
+}
+
 Test(sock_opt, test_linger_zero_resets)
 {
 	struct sk_linger l = {1, 0};
