@@ -207,6 +207,39 @@ Test(tcp_cong, test_cwv_5681_4_1_idle_takes_the_window_down)
 	bench_end(&b);
 }
 
+/* RFC 2861 3.2 and 7661: an application that sends all the time, but less than it could, loses half of
+ * what it does not use each RTO, down to the initial window, and the threshold keeps what was there. */
+Test(tcp_cong, test_cwv_2861_what_is_not_used_decays_each_rto)
+{
+	/* segments in each round trip; the window after one and two RTOs; tcp_slow_start_after_idle */
+	const unsigned cases[][4] = {{12, 46, 29, 1}, {5, 45, 27, 1}, {12, 80, 80, 0}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned sent = 0, n = cases[i][0], rounds;
+		struct tcp_sock *tp;
+		struct bench b;
+		struct conn c;
+
+		estab(&b, &c, &sacks);
+		b.st->cfg.slow_start_after_idle = cases[i][3];
+		tp = conn_tp(&c);
+		tp->snd_cwnd = 80 * MSS;
+		tp->snd_ssthresh = 40 * MSS;
+		for (unsigned k = 1; k <= 2; k++) {
+			rounds = (unsigned)(tp->rto / RTT) + 2;
+			for (tp->cwnd_stamp_ns = b.st->now; rounds; rounds--) {
+				send_full(&c, sent, n);
+				bench_run(&b, RTT);
+				ack(&c, sent += n);
+			}
+			cr_assert_eq(tp->snd_cwnd / MSS, cases[i][k], "case %u, %u: %u", i, k,
+				     tp->snd_cwnd);
+		}
+		cr_assert_eq(tp->snd_ssthresh, cases[i][3] ? 60 * MSS : 40 * MSS);
+		bench_end(&b);
+	}
+}
+
 /* ---- mistakes ---- */
 
 /* Segments 1 to 9 are SACKed in an order that looks like the loss of 0; it is sent again. */
