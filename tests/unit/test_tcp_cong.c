@@ -536,3 +536,28 @@ Test(tcp_cong, test_tcp_B30_spoofed_duplicates_inflate_nothing)
 	cr_assert_leq(conn_tp(&c)->snd_cwnd, 6 * MSS);
 	bench_end(&b);
 }
+
+/* However the limit was come by: what is beyond any window the peer ever offered grows no more. */
+Test(tcp_cong, test_tcp_B30_cwnd_is_bounded_by_the_peers_window)
+{
+	/* bytes of window, segments of cwnd where growth ends */
+	const uint32_t cases[][2] = {{1000, 64}, {20000, 80}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct tcp_ack_state a = {.flags = TCP_ACKF_UNA, .delivered = 10 * MSS};
+		struct tcp_sock *tp;
+		struct bench b;
+		struct conn c;
+
+		estab(&b, &c, &sacks);
+		tp = conn_tp(&c);
+		tp->max_window = cases[i][0];
+		tp->snd_ssthresh = 20 * MSS;
+		tp->snd_cwnd = 20 * MSS;
+		tp->cwnd_limited = true;
+		for (unsigned k = 0; k < 1000; k++)
+			tcp_cong_control(tp, &a);
+		cr_assert_eq(tp->snd_cwnd, cases[i][1] * MSS, "%u", tp->snd_cwnd);
+		bench_end(&b);
+	}
+}
