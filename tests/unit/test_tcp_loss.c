@@ -123,6 +123,49 @@ Test(tcp_loss, test_rto_again_goes_on_from_the_oldest)
 	bench_end(&b);
 }
 
+/* RFC 5682 3.2: a second RTO of the same segment may be as spurious as the first one. */
+Test(tcp_loss, test_frto_5682_3_2_second_rto_of_the_same_segment_may_be_undone)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &plain_1000);
+	cr_assert_eq(conn_write(&c, 1, 20 * MSS), 20 * MSS);
+	bench_turn(&b, 1000);
+	bench_run(&b, 700 * SEG_MS);
+	bench_drain(&b);
+	cr_assert_eq(conn_tp(&c)->retransmits, 2);
+	dup(&c, 1 + MSS);
+	expect(&c, ACK, 1 + 10 * MSS, 1, MSS);
+	expect(&c, ACK, 1 + 11 * MSS, 1, MSS);
+	expect_none(&b);
+	dup(&c, 1 + 2 * MSS);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
+	cr_assert_eq(stack_stats(b.st)->tcp_spurious_rtos, 1);
+	bench_end(&b);
+}
+
+/* RFC 5682 3.2: but not one that interrupts a recovery: what fills the next hole goes, no new data. */
+Test(tcp_loss, test_frto_5682_3_2_none_where_a_recovery_was_under_way)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &sack_1000);
+	cr_assert_eq(conn_write(&c, 1, 20 * MSS), 20 * MSS);
+	bench_turn(&b, 1000);
+	sack(&c, 1, 1 + MSS, 1 + 4 * MSS);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_RECOVERY);
+	bench_run(&b, 250 * SEG_MS);
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_LOSS);
+	bench_drain(&b);
+	dup(&c, 1 + 4 * MSS);
+	expect(&c, ACK, 1 + 4 * MSS, 1, MSS);
+	expect(&c, ACK, 1 + 5 * MSS, 1, MSS);
+	cr_assert_eq(stack_stats(b.st)->tcp_spurious_rtos, 0);
+	bench_end(&b);
+}
+
 /* ---- without SACK ---- */
 
 Test(tcp_loss, test_reno_third_dup_ack_retransmits_then_partial_ack)
