@@ -166,6 +166,27 @@ Test(tcp_loss, test_frto_5682_3_2_none_where_a_recovery_was_under_way)
 	bench_end(&b);
 }
 
+/* RFC 9293 3.8.6: the window shrank to 110 bytes while a hundred segments of 20 were on their way. What
+ * goes again as one does not reach beyond it. */
+Test(tcp_loss, test_rto_of_tiny_segments_stays_within_a_window_that_shrank)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c, &plain_1000);
+	conn_tp(&c)->nonagle = TCP_NAGLE_OFF;
+	for (unsigned i = 0; i < 100; i++) {
+		cr_assert_eq(conn_write(&c, 1 + i * 20, 20), 20);
+		bench_turn(&b, 1000);
+	}
+	bench_drain(&b);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 21, .win = 110);
+	bench_run(&b, 250 * SEG_MS);
+	expect(&c, ACK, 21, 1, 100);
+	expect_none(&b);
+	bench_end(&b);
+}
+
 /* ---- without SACK ---- */
 
 Test(tcp_loss, test_reno_third_dup_ack_retransmits_then_partial_ack)
