@@ -16,7 +16,7 @@ static const uint16_t tcp_transitions[TCP_STATE_MAX] = {
 	[TCP_CLOSE] = TO(LISTEN) | TO(SYN_SENT) | TO(SYN_RECV),
 	[TCP_LISTEN] = TO(CLOSE),
 	[TCP_SYN_SENT] = TO(SYN_RECV) | TO(ESTABLISHED) | TO(CLOSE),
-	[TCP_SYN_RECV] = TO(ESTABLISHED) | TO(FIN_WAIT1) | TO(CLOSE),
+	[TCP_SYN_RECV] = TO(ESTABLISHED) | TO(CLOSE), /* FIN-WAIT-1: see tcp_shutdown_send() */
 	[TCP_ESTABLISHED] = TO(FIN_WAIT1) | TO(CLOSE_WAIT) | TO(CLOSE),
 	[TCP_FIN_WAIT1] = TO(FIN_WAIT2) | TO(CLOSING) | TO(CLOSE),
 	[TCP_FIN_WAIT2] = TO(TIME_WAIT) | TO(CLOSE),
@@ -280,10 +280,12 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 
 void tcp_shutdown_send(struct tcp_sock *tp)
 {
-	if (tp->sk.sk_shutdown & SEND_SHUTDOWN)
-		return;
 	switch (tp->sk.sk_state) {
 	case TCP_SYN_RECV:
+		/* RFC 9293 3.10.4: it may wait for ESTABLISHED, and comes here again from there (as
+		 * Linux): a connection that skipped it would lack what tcp_init_transfer() sets */
+		tp->sk.sk_shutdown |= SEND_SHUTDOWN;
+		return;
 	case TCP_ESTABLISHED:
 		tcp_set_state(tp, TCP_FIN_WAIT1);
 		break;

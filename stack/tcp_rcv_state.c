@@ -108,6 +108,9 @@ static bool tcp_step5_syn_recv(struct tcp_sock *tp, struct sk_buff *skb)
 	tp->pred_window = TCP_NO_PRED;
 	tcp_set_state(tp, TCP_ESTABLISHED);
 	tcp_init_transfer(tp);
+	/* the user was done sending before */
+	if (unlikely(tp->sk.sk_shutdown & SEND_SHUTDOWN))
+		tcp_shutdown_send(tp);
 	if (tp->parent) {
 		tcp_child_ready(tp);
 		return true;

@@ -308,6 +308,66 @@ Test(tcp_state, test_simultaneous_open_plain_ack_establishes)
 	bench_end(&b);
 }
 
+/* SYN-RECEIVED after our SYN and the peer's crossed. */
+static void simultaneous(struct bench *b, struct conn *c)
+{
+	struct seg s;
+
+	bench_begin(b, NULL, 512);
+	conn_active(c, b, &seg_plain, &s);
+	conn_syn(c, &seg_plain);
+	expect(c, SYN | ACK, 0, 1, 0);
+	assert_state(c, TCP_SYN_RECV);
+}
+
+/* RFC 9293 3.10.4: the FIN waits for ESTABLISHED. It did not, what is set there was not, and the
+ * first bytes that the user read were divided by zero. */
+Test(tcp_state, test_shutdown_in_syn_recv_then_read)
+{
+	struct bench b;
+	struct conn c;
+
+	simultaneous(&b, &c);
+	cr_assert_eq(sock_shutdown(c.sk, SEND_SHUTDOWN), 0);
+	cr_assert_eq(conn_write(&c, 1, 10), -EPIPE);
+	bench_turn(&b, 1000);
+	expect_none(&b);
+	assert_state(&c, TCP_SYN_RECV);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	assert_state(&c, TCP_FIN_WAIT1);
+	expect(&c, FIN | ACK, 1, 1, 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		bench_turn(&b, 20 * SEG_MS);
+		peer(&c, .flags = ACK, .seq = 1 + 1400 * i, .ack = 1, .len = 1400);
+		cr_assert_eq(conn_read(&c, 1 + 1400 * i), 1400);
+	}
+	peer(&c, .flags = ACK, .seq = 5601, .ack = 2);
+	assert_state(&c, TCP_FIN_WAIT2);
+	bench_end(&b);
+}
+
+Test(tcp_state, test_close_in_syn_recv_ends_by_fin_or_in_time)
+{
+	struct bench b;
+	struct conn c;
+
+	simultaneous(&b, &c);
+	sock_close(c.sk);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	expect(&c, FIN | ACK, 1, 1, 0);
+	peer(&c, .flags = FIN | ACK, .seq = 1, .ack = 2);
+	expect(&c, ACK, 2, 2, 0);
+	cr_assert_eq(nr_socks(&b), 0, "TIME-WAIT");
+	bench_end(&b);
+
+	simultaneous(&b, &c);
+	sock_close(c.sk);
+	bench_run(&b, 200 * NSEC_PER_SEC);
+	cr_assert_eq(nr_socks(&b), 0, "the handshake was never completed");
+	cr_assert_eq(b.st->tcp->nr_orphans, 0);
+	bench_end(&b);
+}
+
 Test(tcp_state, test_connect_without_buffers_can_be_tried_again)
 {
 	struct sk_addr to = {.family = SK_AF_INET, .port = SEG_PORT, .v4 = SEG_PEER};
