@@ -98,6 +98,8 @@ bool tcp_cookie_find_options(const struct stack *st, struct tcp_req *req, uint32
 	/* what we would not have agreed to was never in a cookie */
 	if (!cfg->timestamps || ((bits & TS_SACK) && !cfg->sack))
 		return false;
+	if ((bits & TS_ECN) && cfg->ecn == TCP_ECN_OFF && !req->listener->ca->needs_ecn)
+		return false;
 	req->tstamp_ok = true;
 	req->sack_ok = bits & TS_SACK;
 	req->ecn_ok = bits & TS_ECN;

@@ -238,6 +238,25 @@ Test(tcp_cookie, test_cookie_echo_with_options_we_refuse_is_reset)
 	bench_end(&s.b);
 }
 
+/* A client that set the bit got ECN from a server that has it switched off. */
+Test(tcp_cookie, test_cookie_echo_with_ecn_though_switched_off_is_reset)
+{
+	struct stack_config cfg;
+	struct scene s;
+	struct conn c;
+	struct seg seg;
+
+	stack_config_init(&cfg);
+	cfg.ecn = TCP_ECN_OFF;
+	scene_begin(&s, &cfg);
+	half_open(&c, &s.b, 4000, &seg_full, &seg);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .tsecr = c.tsecr ^ 0x20);
+	expect(&c, RST, 1, 0, 0);
+	half_done(&c, s.lp);
+	cr_assert(!conn_tp(&c)->ecn_ok);
+	bench_end(&s.b);
+}
+
 Test(tcp_cookie, test_cookie_accept_queue_full_waits_for_data)
 {
 	struct scene s;
