@@ -183,10 +183,13 @@ static bool probe_timed_out(struct tcp_sock *tp, unsigned max, bool alive)
 
 	if (limit && tcp_stack(tp)->now - tp->probe_start_ns >= limit)
 		return true;
-	/* none of them left this machine: only time says that it is too long, or a cable that is out
-	 * for some seconds would end what a lossy path does not */
-	if (!tp->backoff)
-		return tcp_stack(tp)->now - tp->probe_start_ns >= retries_time(tp, max, RETRY_BASE);
+	/* none of them left this machine, or no more does: only time says that it is too long, or a
+	 * cable that is out for some seconds would end what a lossy path does not */
+	if (!tp->backoff || tcp_tx_off(tp)) {
+		uint64_t since = max_t(uint64_t, tp->probe_start_ns, tp->lack_ns);
+
+		return tcp_stack(tp)->now - since >= retries_time(tp, max, RETRY_BASE);
+	}
 	return tp->probes_out >= max || (tp->sk.sk_dead && !alive && tp->backoff >= max);
 }
 

@@ -107,7 +107,8 @@ static void probe_expired(struct tcp_sock *tp)
 	}
 	if (tcp_probe_timeout(tp))
 		return;
-	if (tp->probes_out < UINT8_MAX)
+	/* after others, what the device refuses is no silence of the peer's */
+	if (tp->probes_out < UINT8_MAX && !(tp->backoff && tcp_tx_off(tp)))
 		tp->probes_out++;
 	if (tcp_send_probe(tp) == -ENOBUFS) {
 		tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_probe_delay(tp, true));
@@ -116,6 +117,10 @@ static void probe_expired(struct tcp_sock *tp)
 	/* data left: the RTO took over */
 	if (!tp->probes_out)
 		return;
+	/* the first that left: those before it, which Linux shows as well, do not count against the
+	 * peer */
+	if (!tp->backoff)
+		tp->probes_out = 1;
 	if (tp->backoff < 30)
 		tp->backoff++;
 	tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_probe_delay(tp, false));

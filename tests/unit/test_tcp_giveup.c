@@ -386,6 +386,66 @@ Test(tcp_giveup, test_refused_retransmission_is_given_up_after_the_time_of_retri
 	bench_end(&b);
 }
 
+/* begin(), and two probes of a window of zero, which the peer answers. */
+static void begin_probing(void)
+{
+	begin(NULL);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .win = -1);
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	for (int i = 0; i < 2; i++) {
+		(void)until_sent();
+		peer(&c, .flags = ACK, .seq = 1, .ack = 1, .win = -1);
+	}
+	cr_assert_geq(conn_tp(&c)->backoff, 2);
+	bench_drain(&b);
+}
+
+/* Each refused probe was taken for one that the peer leaves unanswered: 8 s were the end. */
+Test(tcp_giveup, test_persist_survives_a_cable_out)
+{
+	begin_probing();
+	b.f->dev.tx_off = true;
+	bench_run(&b, 600 * S);
+	expect_none(&b);
+	assert_state(&c, TCP_ESTABLISHED);
+	b.f->dev.tx_off = false;
+	cr_assert_leq(until_sent(), 500);
+	expect(&c, ACK, 0, 1, 0);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	expect(&c, ACK, 1, 1, 100);
+	bench_end(&b);
+}
+
+Test(tcp_giveup, test_persist_on_a_refusing_device_ends_by_time)
+{
+	uint64_t ms;
+
+	begin_probing();
+	b.f->dev.tx_off = true;
+	ms = until_closed(2000 * S);
+	cr_assert(ms >= 924600 && ms <= 926000, "%lu", ms);
+	cr_assert_eq(sock_error(c.sk), -ETIMEDOUT);
+	bench_end(&b);
+}
+
+/* The first probe that leaves is the first that the peer can miss, however many were refused. */
+Test(tcp_giveup, test_persist_begins_to_count_when_the_cable_is_in)
+{
+	begin(NULL);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .win = -1);
+	b.f->dev.tx_off = true;
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	bench_turn(&b, 1000);
+	bench_run(&b, 20 * S);
+	cr_assert_geq(conn_tp(&c)->probes_out, 30);
+	b.f->dev.tx_off = false;
+	cr_assert_leq(until_sent(), 500);
+	cr_assert_eq(conn_tp(&c)->probes_out, 1);
+	bench_run(&b, 10 * S);
+	assert_state(&c, TCP_ESTABLISHED);
+	bench_end(&b);
+}
+
 Test(tcp_giveup, test_refusing_device_still_gets_syns)
 {
 	struct seg seg;
