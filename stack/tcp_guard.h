@@ -8,6 +8,20 @@
 
 #include "stack/tcp_int.h"
 
+/* tcp_seq_acceptable - RFC 9293 3.10.7.4, table 6, in one line, as Linux tests it: skb overlaps
+ * [wup, end]; nxt is RCV.NXT. Old parts are trimmed later, so that wup may be below nxt. Bytes right
+ * at the window's end are beyond it: who took their SND.WL1 would be deaf to every window that the
+ * real peer, far behind it, offers. With a window of zero their ACK counts. A half-open connection
+ * and its child have to judge alike: see child_start(). */
+static inline bool tcp_seq_acceptable(const struct sk_buff *skb, uint32_t wup, uint32_t nxt,
+				      uint32_t end)
+{
+	const struct tcp_skb_cb *cb = &skb->tcp;
+
+	return !before(cb->end_seq, wup) && !after(cb->seq, end) &&
+	       (cb->seq != end || !skb->len || end == nxt);
+}
+
 /* ---- tcp_cookie.c (RFC 4987 3.6) ---- */
 /* tcp_cookie_isn - the ISN that remembers req; rounds req->peer_mss down to what it can say. */
 uint32_t tcp_cookie_isn(const struct stack *st, struct tcp_req *req);

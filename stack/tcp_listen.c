@@ -216,7 +216,8 @@ static struct tcp_sock *child_create(struct stack *st, const struct tcp_req *req
 }
 
 /* child_start - tp, new from its request, stands in the table from now on, and its first segment
- * completes the handshake. Consumes skb. */
+ * completes the handshake. Consumes skb. A child that refuses what its request took has no timer,
+ * stands in no queue and outlives its listener: it ends here. */
 static void child_start(struct stack *st, struct tcp_sock *tp, struct sk_buff *skb)
 {
 	tcp_hash_insert(st->tcp, &tp->node);
@@ -226,6 +227,10 @@ static void child_start(struct stack *st, struct tcp_sock *tp, struct sk_buff *s
 	tp->data_segs_in = skb->len != 0;
 	tp->delivered = 1;
 	tcp_rcv_segment(tp, skb);
+	if (unlikely(tp->sk.sk_state == TCP_SYN_RECV)) {
+		tp->sk.sk_dead = 1;
+		tcp_done(tp);
+	}
 }
 
 /* listen_cookie - an ACK to LISTEN: the answer to a cookie that went out lately? False: skb is the
@@ -343,11 +348,8 @@ static bool req_rst(struct stack *st, struct tcp_req *req, struct sk_buff *skb, 
 static bool req_acceptable(struct stack *st, struct tcp_req *req, struct sk_buff *skb)
 {
 	struct tcp_skb_cb *cb = &skb->tcp;
-	uint32_t nxt = req->irs + 1, wnd_end = nxt + req->rcv_wnd;
-	/* bytes at the window's end are beyond it, as tcp_step1_sequence() has it: a child whose
-	 * first segment is refused there would stay in SYN-RECEIVED without a timer */
-	bool in_window = !before(cb->seq, nxt) && !after(cb->seq, wnd_end) &&
-			 (cb->seq != wnd_end || !skb->len);
+	uint32_t nxt = req->irs + 1;
+	bool in_window = tcp_seq_acceptable(skb, nxt, nxt, nxt + req->rcv_wnd);
 
 	if ((cb->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN && cb->seq == req->irs) {
 		req_syn_again(st, req, skb);

@@ -37,19 +37,11 @@ static bool paws_reject(const struct tcp_sock *tp, const struct sk_buff *skb)
 /* First, check the sequence number (and PAWS before it, RFC 7323 5.3). */
 static bool tcp_step1_sequence(struct tcp_sock *tp, struct sk_buff *skb)
 {
-	struct tcp_skb_cb *cb = &skb->tcp;
 	uint32_t wnd_end = tp->rcv_nxt + tcp_receive_window(tp);
-	bool ok;
 
-	if (unlikely(paws_reject(tp, skb)) && !(cb->tcp_flags & TCPF_RST))
+	if (unlikely(paws_reject(tp, skb)) && !(skb->tcp.tcp_flags & TCPF_RST))
 		return ack_unless_rst(tp, skb, SKB_DROP_TCP_PAWS);
-	/* Table 6 of the RFC in one line, as Linux tests it: the segment overlaps
-	 * [rcv_wup, window end]; old parts are trimmed later. Bytes right at the window's end are
-	 * beyond it: who took their SND.WL1 would be deaf to every window that the real peer, far
-	 * behind it, offers. With a window of zero their ACK counts. */
-	ok = !before(cb->end_seq, tp->rcv_wup) && !after(cb->seq, wnd_end) &&
-	     (cb->seq != wnd_end || !skb->len || wnd_end == tp->rcv_nxt);
-	if (unlikely(!ok))
+	if (unlikely(!tcp_seq_acceptable(skb, tp->rcv_wup, tp->rcv_nxt, wnd_end)))
 		return ack_unless_rst(tp, skb, SKB_DROP_TCP_INVALID_SEQ);
 	return true;
 }

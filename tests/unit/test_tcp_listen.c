@@ -190,6 +190,36 @@ Test(tcp_listen, test_listen_bytes_at_the_windows_end_make_no_child)
 	bench_end(&b);
 }
 
+/* The request's window is made one that its child reckons to be none, so that it refuses what the
+ * request took: whatever else may ever do that, nobody would find the child. */
+Test(tcp_listen, test_listen_child_that_refuses_its_first_segment_ends)
+{
+	begin(NULL, 8);
+	half_open(&c, &b, 4000, &seg_full, &seg);
+	list_first_entry(&tcp_sk(lp)->reqs, struct tcp_req, link)->rcv_wnd = 1u << 31;
+	peer(&c, .flags = ACK, .seq = 2, .ack = 1, .len = 10);
+	bench_drain(&b);
+	cr_assert_eq(b.st->tcp->socks.nr, 1, "the listener");
+	cr_assert_eq(b.st->tcp->nr_nodes, 0);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	expect(&c, RST, 1, 0, 0);
+	bench_end(&b);
+}
+
+/* Table 6 of RFC 9293 3.10.7.4 asks for one byte in the window, in SYN-RECEIVED as later. */
+Test(tcp_listen, test_listen_bytes_before_the_window_are_cut_from_the_first_segment)
+{
+	begin(NULL, 8);
+	half_open(&c, &b, 4000, &seg_full, &seg);
+	peer(&c, .flags = ACK, .seq = -9u, .ack = 1, .len = 9);
+	cr_assert_eq(tcp_sk(lp)->nr_reqs, 1, "all of it is old");
+	bench_drain(&b);
+	peer(&c, .flags = ACK, .seq = -9u, .ack = 1, .len = 20);
+	cr_assert_eq(sock_accept(lp, &c.sk), 0);
+	cr_assert_eq(conn_read(&c, 1), 10);
+	bench_end(&b);
+}
+
 /* RFC 5961 3.2 for a half-open connection. */
 Test(tcp_listen, test_tcp_B01_rst_in_window_of_half_open_is_challenged)
 {
