@@ -329,6 +329,34 @@ Test(tcp_hostile_data, test_tcp_B29_bytes_at_the_window_s_end_say_nothing_of_win
 	scene_end(&s);
 }
 
+/* RFC 9293 3.10.7.4: the window is that of the newest segment (SND.WL1), not of one that it
+ * overtook. */
+Test(tcp_hostile_data, test_tcp_B29_window_of_an_old_segment_does_not_count)
+{
+	struct scene s;
+	struct conn *c = &s.c;
+	const struct tcp_sock *tp;
+
+	scene_begin(&s, &seg_plain);
+	tp = conn_tp(c);
+	peer(c, .flags = ACK, .seq = 11, .ack = 1, .len = 10, .win = 5000);
+	cr_assert_eq(tp->snd_wnd, 5000, "newer: less counts as well");
+	peer(c, .flags = ACK, .seq = 1, .ack = 1, .win = 20000);
+	cr_assert_eq(tp->snd_wnd, 5000, "older: not more");
+	peer(c, .flags = ACK, .seq = 1, .ack = 1, .win = -1);
+	cr_assert_eq(tp->snd_wnd, 5000, "nor none");
+	peer(c, .flags = ACK, .seq = 11, .ack = 1, .win = 4000);
+	cr_assert_eq(tp->snd_wnd, 5000, "with the same numbers less does not, as in Linux");
+	peer(c, .flags = ACK, .seq = 11, .ack = 1, .win = 6000);
+	cr_assert_eq(tp->snd_wnd, 6000, "but more");
+	cr_assert_eq(conn_write(c, 1, 10), 10);
+	bench_turn(&s.b, 1000);
+	peer(c, .flags = ACK, .seq = 1, .ack = 11, .win = 3000);
+	cr_assert_eq(tp->snd_wnd, 3000, "a newer ACK is newer");
+	bench_drain(&s.b);
+	scene_end(&s);
+}
+
 /* ---- B30: hostile ACKs ---- */
 
 Test(tcp_hostile_data, test_tcp_B30_ack_of_unsent_data_and_division_gain_nothing)
