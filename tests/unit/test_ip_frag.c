@@ -226,6 +226,24 @@ Test(ip_frag, test_ip_B22_one_source_does_not_push_out_another)
 	lab_end(&l);
 }
 
+/* Fewer datagrams than one bucket holds, and each as large as can be: memory is what bounds them. */
+Test(ip_frag, test_ip_B22_one_source_has_its_share_of_the_memory)
+{
+	struct lab l = lab_begin_cfg(0, 4096, 64);
+	uint8_t b[FAKE_FRAME_MAX];
+
+	send_frag(&l, 1, 0, 80, true);
+	for (uint32_t i = 0; i < 8 * 60; i++) {
+		fake_inject(l.f, b, frag(b, LAB_GW, (uint16_t)(i / 60), i % 60 * 1024, 1024, true));
+		(void)stack_rx(l.st, l.now, 64);
+		cr_assert_leq(held(&l), 160 * 1024 / 2048 + 2, "its share");
+	}
+	cr_assert_geq(held(&l), 60, "one of them fits");
+	send_frag(&l, 1, 80, 40, false);
+	expect_whole(&l, 1, 120);
+	lab_end(&l);
+}
+
 /* ---- time (RFC 792, RFC 1122 3.3.2) ---- */
 
 Test(ip_frag, test_frag_timeout_tells_the_sender_if_the_first_came)
