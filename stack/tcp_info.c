@@ -58,13 +58,21 @@ static void info_flight(const struct tcp_sock *tp, struct sk_tcp_info *i)
 		i->tcpi_sacked = tp->sacked_out / tp->mss_cache;
 }
 
+/* Linux's advmss is what the SYN said until the handshake, and less by timestamps from then on. */
+static uint32_t info_advmss(const struct tcp_sock *tp)
+{
+	bool opens = tp->sk.sk_state == TCP_SYN_SENT || tp->sk.sk_state == TCP_SYN_RECV;
+
+	return opens ? tp->advmss : tp->advmss - (tp->hdr_len - TCP_HLEN);
+}
+
 static void info_path(const struct tcp_sock *tp, struct sk_tcp_info *i)
 {
 	i->tcpi_rto = (uint32_t)(tcp_rto_backoff(tp) / NSEC_PER_USEC);
 	i->tcpi_ato = (uint32_t)(tcp_stack(tp)->cfg.delack / NSEC_PER_USEC);
 	i->tcpi_snd_mss = tp->mss_cache;
 	i->tcpi_rcv_mss = tp->rcv_mss;
-	i->tcpi_advmss = tp->advmss;
+	i->tcpi_advmss = info_advmss(tp);
 	i->tcpi_pmtu = tcp_path_mtu(tp);
 	i->tcpi_rtt = tp->srtt_us8 >> 3;
 	i->tcpi_rttvar = tp->rttvar_us4 >> 2;

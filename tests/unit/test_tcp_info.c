@@ -34,7 +34,7 @@ Test(tcp_info, test_info_fresh_connection)
 		     SK_TCPI_OPT_TIMESTAMPS | SK_TCPI_OPT_SACK | SK_TCPI_OPT_WSCALE);
 	cr_assert_eq(i.tcpi_snd_wscale, 7);
 	cr_assert_eq(i.tcpi_snd_mss, 1448);
-	cr_assert_eq(i.tcpi_advmss, 1460);
+	cr_assert_eq(i.tcpi_advmss, 1448, "1460 less timestamps, as Linux's");
 	cr_assert_eq(i.tcpi_pmtu, 1500);
 	cr_assert_eq(i.tcpi_snd_cwnd, 10);
 	cr_assert_eq(i.tcpi_snd_ssthresh, 0x7fffffff);
@@ -77,6 +77,26 @@ Test(tcp_info, test_info_accepted_counts_the_handshake)
 		cr_assert_eq(i.tcpi_bytes_acked, 0);
 		bench_end(&b);
 	}
+}
+
+Test(tcp_info, test_info_advmss_is_less_timestamps_and_the_syn_is_not)
+{
+	struct bench b;
+	struct conn c;
+	struct seg syn;
+
+	bench_begin(&b, NULL, 1024);
+	conn_active(&c, &b, &seg_full, &syn);
+	cr_assert_eq(syn.o.mss, 1460, "RFC 6691 2: options are not counted");
+	cr_assert_eq(info(&c).tcpi_advmss, 1460);
+	conn_synack(&c, &seg_full);
+	cr_assert_eq(info(&c).tcpi_advmss, 1448);
+	bench_drain(&b);
+	bench_end(&b);
+
+	opened(&b, &c, &seg_plain);
+	cr_assert_eq(info(&c).tcpi_advmss, 1460, "a peer without timestamps");
+	bench_end(&b);
 }
 
 Test(tcp_info, test_info_counts_what_is_in_flight_lost_and_sent_again)
