@@ -290,7 +290,8 @@ static int set_window_clamp(struct tcp_sock *tp, int val)
 		tp->opt.window_clamp = 0;
 		return 0;
 	}
-	tp->opt.window_clamp = max_t(uint32_t, (uint32_t)val, SOCK_MIN_RCVBUF / 2);
+	/* as ints, like Linux: less than nothing is the least */
+	tp->opt.window_clamp = (uint32_t)max_t(int, val, (int)(SOCK_MIN_RCVBUF / 2));
 	return 0;
 }
 
