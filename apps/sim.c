@@ -27,20 +27,26 @@ enum {
 };
 
 #define JOBS_MAX 64
+#define SEED_MAX INT64_MAX /* what --json can say */
 
 /* hostile_row - "any", or a row's name, or the end with all names. */
 static unsigned hostile_row(const char *arg)
 {
-	unsigned row = sim_hostile_find(arg), nr = 1;
+	unsigned row = sim_hostile_find(arg);
+	char names[256] = "";
+	const char *name;
 
 	if (row)
 		return row;
 	if (!strcmp(arg, "any"))
 		return SIM_HOSTILE_ANY;
-	while (sim_hostile_name(nr + 1, NULL))
-		nr++;
-	cli_usage("--hostile: no row '%s'; it is 'any', or one of %s to %s (docs/tcp-matrix.md)",
-		  arg, sim_hostile_name(1, NULL), sim_hostile_name(nr, NULL));
+	for (unsigned nr = 1; (name = sim_hostile_name(nr, NULL)); nr++) {
+		size_t at = strlen(names);
+
+		(void)snprintf(names + at, sizeof(names) - at, " %s", name);
+	}
+	cli_usage("--hostile %s: no such row of docs/tcp-matrix.md; it is 'any', or one of%s",
+		  options_shown(arg), names);
 }
 
 static error_t sim_parse(int key, char *arg, struct argp_state *state)
@@ -49,7 +55,7 @@ static error_t sim_parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case KEY_SEED:
-		a->one.seed = cli_uint("--seed", arg, 0, UINT64_MAX);
+		a->one.seed = cli_uint("--seed", arg, 0, SEED_MAX);
 		a->seed = true;
 		return 0;
 	case KEY_PCAP:
@@ -63,7 +69,7 @@ static error_t sim_parse(int key, char *arg, struct argp_state *state)
 		a->seeds = true;
 		return 0;
 	case KEY_FIRST:
-		a->many.first = cli_uint("--first-seed", arg, 0, UINT64_MAX / 2);
+		a->many.first = cli_uint("--first-seed", arg, 0, SEED_MAX);
 		a->first = true;
 		return 0;
 	case KEY_JOBS:
@@ -82,6 +88,10 @@ static error_t sim_parse(int key, char *arg, struct argp_state *state)
 			cli_usage("--pcap and --verbose go with --seed");
 		if (a->seed && (a->first || a->many.jobs || a->many.json))
 			cli_usage("--first-seed, --jobs and --json go with --seeds");
+		if (a->seeds && a->many.nr - 1 > SEED_MAX - a->many.first)
+			cli_usage("--first-seed %" PRIu64 " and --seeds %" PRIu64
+				  ": the last seed there is is %" PRId64,
+				  a->many.first, a->many.nr, SEED_MAX);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -99,7 +109,7 @@ static const struct argp_option sim_options[] = {
 	{"jobs", KEY_JOBS, "N", 0, "With --seeds: N processes (default 1)", 0},
 	{"hostile", KEY_HOSTILE, "ROW", 0,
 	 "A host that is no stack of ours and keeps no rule does ROW of docs/tcp-matrix.md, B1 to "
-	 "B34, to one of the others; \"any\": in each world another (default: in some worlds)",
+	 "B34 without B23, to one of the others; \"any\": in each world another (default: in some worlds)",
 	 0},
 	{"json", KEY_JSON, NULL, 0, "With --seeds: print the result as JSON", 0},
 	{0},

@@ -292,9 +292,10 @@ static void print_result(struct soak *k)
 		       ": %u failed; %" PRIu64 " connections, %" PRIu64 " frames, %" PRIu64
 		       " bytes, %" PRIu64 " retransmissions, %" PRIu64
 		       " timeouts; %.1f s, %.1f of cpu, %.0f connections "
-		       "a second of cpu\n",
+		       "a second of cpu%s\n",
 		       done, k->opt->nr, k->opt->first, k->nr_failures, s.flows, s.frames, s.bytes,
-		       s.retrans, s.timeouts, t, cpu, (double)s.flows / cpu);
+		       s.retrans, s.timeouts, t, cpu, (double)s.flows / cpu,
+		       stopped ? "; interrupted" : "");
 		return;
 	}
 	j = json_pack("{s:I,s:I,s:I,s:i,s:f,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:O}",
@@ -338,5 +339,6 @@ int sim_soak(const struct soak_options *opt)
 	print_result(&k);
 	json_decref(k.failures);
 	(void)munmap(k.worker, k.jobs * sizeof(*k.worker));
-	return k.nr_failures != 0;
+	/* interrupted: not all that was asked for is well */
+	return k.nr_failures || stopped;
 }

@@ -429,7 +429,11 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, unsigned hostile)
 
 static void print_path(FILE *f, const struct wire_path *p)
 {
-	fprintf(f, "rate %.6g Mbit/s delay %.6g ms", (double)p->rate / 1e6, (double)p->delay / 1e6);
+	if (p->rate)
+		fprintf(f, "rate %.6g Mbit/s", (double)p->rate / 1e6);
+	else
+		fprintf(f, "rate unlimited");
+	fprintf(f, " delay %.6g ms", (double)p->delay / 1e6);
 	if (p->jitter)
 		fprintf(f, " jitter %.6g ms", (double)p->jitter / 1e6);
 	if (p->queue_bytes || p->queue_frames)

@@ -100,6 +100,8 @@ def test_sim_verbose_tells_what_was_drawn_and_what_happened():
     for words in ('hosts', 'link 0 forth: rate', 'flow 0: host', 'heal', 'client is done',
                   'all well'):
         assert words in out, '%s not in %s' % (words, out[:2000])
+    out = ''.join(sim('--seed', str(seed), '--verbose')[0] for seed in range(1, 31))
+    assert 'rate unlimited delay' in out and 'rate 0 Mbit/s' not in out
 
 
 @case
@@ -122,14 +124,22 @@ def test_sim_json_says_the_same_with_one_job_and_two():
 
 
 @case
+def test_sim_last_seed_is_the_same_to_both():
+    last = str(2**63 - 1)
+    did = json.loads(sim('--seeds', '1', '--first-seed', last, '--json')[0])
+    assert did['worlds'] == 1 and str(did['first_seed']) == last, did
+    sim('--seed', last)
+
+
+@case
 def test_sim_interrupt_ends_with_what_was_done():
     p = subprocess.Popen([PROGRAM, 'sim', '--seeds', '4000000'], stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE)
     time.sleep(1)
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=20)
-    assert p.returncode == 0, err
-    done = re.match(rb'(\d+) of 4000000 worlds from seed 1: 0 failed', out)
+    assert p.returncode == 1 and err == b'', err
+    done = re.match(rb'(\d+) of 4000000 worlds from seed 1: 0 failed.*; interrupted$', out)
     assert done and int(done.group(1)) > 0, out
 
 
@@ -140,7 +150,11 @@ def test_sim_refusals_are_one_line():
             (['--seed', 'x'], 2, 'number'), (['--seeds', '0'], 2, 'number'),
             (['--seeds', '3', '--pcap', '/tmp/x'], 2, '--pcap'),
             (['--seed', '3', '--jobs', '2'], 2, '--jobs'), (['--jobs', '2'], 2, '--seed N'),
-            (['--seed', '1', '--hostile', 'B23'], 2, 'B1 to B34'),
+            (['--seed', '1', '--hostile', 'B23'], 2, ' B22 B24 '),
+            (['--seed', '1', '--hostile', 'foo'], 2, "'any', or one of B1 B2 "),
+            (['--seed', '9223372036854775808'], 2, '0 to 9223372036854775807'),
+            (['--seeds', '1', '--first-seed', '9223372036854775808'], 2, '0 to 9223372036854775807'),
+            (['--seeds', '2', '--first-seed', '9223372036854775807'], 2, 'the last seed'),
             (['--hostile', 'B1'], 2, '--seed N'),
             (['--nonsense'], 2, 'nonsense'), (['1'], 2, '1'),
             (['--seed', '1', '--pcap', '/nowhere/x.pcap'], 1, '/nowhere/x.pcap')):
