@@ -41,7 +41,9 @@ static void bench_value(struct bench_args *a, int key, char *arg)
 		if (err == -EAFNOSUPPORT)
 			cli_usage("--connect %s: IPv6 is not supported yet; give A.B.C.D:PORT",
 				  arg);
-		if (err || !a->cfg.addr.port || !a->cfg.addr.v4)
+		if (!err && !a->cfg.addr.port)
+			cli_usage("--connect %s: the port is 1 to 65535", arg);
+		if (err || !a->cfg.addr.v4)
 			cli_usage("--connect %s: give A.B.C.D:PORT (names are not resolved)",
 				  options_shown(arg));
 		break;

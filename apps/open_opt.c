@@ -365,6 +365,9 @@ int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
 	err = plan_lanes(opt, &plan);
 	if (!err)
 		err = parse_idle(opt->idle, &plan.idle, &plan.nap_ns);
+	/* a wrong value is told first: with --dev it would be told next */
+	if (!err && opt->set[0])
+		err = plan_settings(opt, &plan);
 	if (!err && opt->dev)
 		err = plan_device(opt, &plan);
 	else if (!err && opt->ip)
@@ -379,8 +382,6 @@ int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan)
 		err = open_error(-EINVAL, needs_dev, "--fault");
 	else if (!err && opt->set[0])
 		err = open_error(-EINVAL, needs_dev, "--set");
-	if (!err && opt->set[0])
-		err = plan_settings(opt, &plan);
 	if (err)
 		return err;
 	*ret_plan = plan;
