@@ -31,10 +31,10 @@ enum {
 struct wire_args {
 	struct wrun_config run;
 	struct wtap tap[2];
-	const char *ip[2];
+	struct wtap_ip ip[2];
 	const char *pcap;
 	unsigned taps;
-	bool json, queue;
+	bool json, rate, queue;
 };
 
 static volatile bool stop;
@@ -57,9 +57,11 @@ static void take_tap(struct wire_args *a, const char *arg)
 
 static void take_ip(struct wire_args *a, const char *arg)
 {
-	if (!a->taps || a->ip[a->taps - 1])
+	if (!a->taps || a->ip[a->taps - 1].text)
 		cli_usage("--ip %s: one address, behind the --tap that it is for", arg);
-	a->ip[a->taps - 1] = arg;
+	if (wtap_cidr(arg, &a->ip[a->taps - 1]))
+		cli_usage("--ip %s: give address and prefix, as in 10.78.0.1/24",
+			  options_shown(arg));
 }
 
 static void take_cut(struct wire_args *a, const char *arg)
@@ -73,7 +75,8 @@ static void take_cut(struct wire_args *a, const char *arg)
 	if (colon && colon - arg < (long)sizeof(at))
 		memcpy(at, arg, (size_t)(colon - arg));
 	if (!warg_time(at, &c->at) || !warg_time(colon + 1, &c->until))
-		cli_usage("--cut %s: give when and how long, as in 2s:500ms", options_shown(arg));
+		cli_usage("--cut %s: give when and how long, as in 2s:500ms (each at most 3600s)",
+			  options_shown(arg));
 	c->until += c->at;
 }
 
@@ -82,7 +85,35 @@ static void take_path(struct wire_args *a, enum warg_what what, const char *name
 	if (!warg_path(what, arg, a->run.path))
 		cli_usage("--%s %s: give it as in %s; two with a comma between are A to B, B to A",
 			  name, options_shown(arg), warg_example(what));
+	a->rate |= what == WARG_RATE;
 	a->queue |= what == WARG_QUEUE;
+}
+
+static bool same_tap(const struct wtap *a, const struct wtap *b)
+{
+	return !strcmp(a->name, b->name) && !strcmp(a->netns, b->netns);
+}
+
+/* check - what only shows when all is known. A value of 0 for both ways is no "unlimited" that the
+ * user can see, nor a wire that is cut. */
+static void check(const struct wire_args *a)
+{
+	const struct wire_path *p = a->run.path;
+	bool rate = p[0].rate || p[1].rate;
+
+	if (a->taps < 2)
+		cli_usage("give the two ends, --tap A --tap B: devices that are made if there are "
+			  "none");
+	if (same_tap(&a->tap[0], &a->tap[1]))
+		cli_usage("--tap %s: both ends are the same tap; give two names", a->tap[0].name);
+	if (a->rate && !rate)
+		cli_usage("--rate 0: leave --rate out for no limit; --cut lets nothing pass");
+	if (a->queue && !p[0].queue_bytes && !p[0].queue_frames && !p[1].queue_bytes &&
+	    !p[1].queue_frames)
+		cli_usage("--queue 0: leave --queue out for what the rate sends in a round trip, "
+			  "and --rate for no queue at all");
+	if ((p[0].mark_bytes || p[1].mark_bytes) && !rate)
+		cli_usage("--mark is about the queue in front of a rate: give --rate as well");
 }
 
 /* default_queue - a queue that holds what the rate sends in a round trip, as routers are sized; not less
@@ -94,7 +125,7 @@ static void default_queue(struct wire_path path[static 2])
 	for (int i = 0; i < 2; i++) {
 		double bytes = (double)path[i].rate / 8 * rtt;
 
-		if (path[i].rate)
+		if (path[i].rate && !path[i].queue_bytes && !path[i].queue_frames)
 			path[i].queue_bytes = (uint32_t)(bytes < 96e3  ? 96e3
 							 : bytes > 1e9 ? 1e9
 								       : bytes);
@@ -109,7 +140,8 @@ static const struct argp_option wire_options[] = {
 	 0},
 	{"ip", KEY_IP, "A.B.C.D/LEN", 0, "Address of the kernel's side of the --tap before it", 0},
 	{0, 0, 0, 0,
-	 "The link; a second value behind a comma is that from B to A (default: perfect):", 2},
+	 "The link; a second value behind a comma is that from B to A, and 0 there: as if not given (default: perfect):",
+	 2},
 	{"rate", KEY_PATH + WARG_RATE, "RATE", 0,
 	 "1gbit, 10mbit, 56kbit: of Ethernet header and payload", 0},
 	{"delay", KEY_PATH + WARG_DELAY, "TIME", 0,
@@ -185,11 +217,8 @@ static error_t wire_parse(int key, char *arg, struct argp_state *state)
 		a->json = true;
 		return 0;
 	case ARGP_KEY_END:
-		if (a->taps < 2)
-			cli_usage("give the two ends, --tap A --tap B: devices that are made if "
-				  "there are none");
-		if (!a->queue)
-			default_queue(a->run.path);
+		check(a);
+		default_queue(a->run.path);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -241,7 +270,7 @@ static void open_ends(struct wire_args *a)
 
 	for (int i = 0; i < 2; i++) {
 		if (wtap_open(&a->tap[i], err, sizeof(err)) ||
-		    (a->ip[i] && wtap_address(&a->tap[i], a->ip[i], err, sizeof(err))))
+		    (a->ip[i].text && wtap_address(&a->tap[i], &a->ip[i], err, sizeof(err))))
 			cli_die("%s", err);
 	}
 }

@@ -85,13 +85,9 @@ bool warg_chance(const char *s, double *ret)
 	const char *rest;
 	double v;
 
-	if (!number(s, &v, &rest) || (*rest && strcmp(rest, "%")))
+	if (!number(s, &v, &rest) || (*rest ? strcmp(rest, "%") != 0 : v > 0) || v > 100)
 		return false;
-	if (*rest)
-		v /= 100;
-	if (v > 1)
-		return false;
-	*ret = v;
+	*ret = v / 100;
 	return true;
 }
 
@@ -229,17 +225,17 @@ bool warg_path(enum warg_what what, const char *s, struct wire_path path[static 
 const char *warg_example(enum warg_what what)
 {
 	static const char *const example[WARG_NR] = {
-		[WARG_RATE] = "1gbit, 10mbit or 56kbit",
-		[WARG_DELAY] = "20ms or 150us",
-		[WARG_JITTER] = "2ms or 50us",
-		[WARG_QUEUE] = "100 (frames), 64kb or 2mb",
-		[WARG_LOSS] = "0.1%",
-		[WARG_BURST] = "0.1%:20% (chances to enter and to leave a burst)",
-		[WARG_REORDER] = "1%:3ms",
-		[WARG_DUP] = "0.1%",
-		[WARG_CORRUPT] = "0.1%",
+		[WARG_RATE] = "1gbit, 10mbit or 56kbit (at most 1000gbit)",
+		[WARG_DELAY] = "20ms or 150us (at most 3600s)",
+		[WARG_JITTER] = "2ms or 50us (at most 3600s)",
+		[WARG_QUEUE] = "100 (frames, 1 to 65536), 64kb or 2mb (at most 4294mb)",
+		[WARG_LOSS] = "1% (0% to 100%)",
+		[WARG_BURST] = "0.1%:20% (chances to enter and to leave a burst, 0% to 100%)",
+		[WARG_REORDER] = "1%:3ms (0% to 100%, at most 3600s)",
+		[WARG_DUP] = "1% (0% to 100%)",
+		[WARG_CORRUPT] = "1% (0% to 100%)",
 		[WARG_MTU] = "1400, or 1400:icmp to be told (576 to 65535)",
-		[WARG_MARK] = "64kb",
+		[WARG_MARK] = "64kb (at most 4294mb)",
 	};
 
 	return example[what];

@@ -13,7 +13,7 @@
 MUST_USE bool warg_rate(const char *s, uint64_t *ret);
 /* warg_time - ns, us, ms, s; at most an hour. ret: ns. */
 MUST_USE bool warg_time(const char *s, uint64_t *ret);
-/* warg_chance - 0.1% or 0.001. ret: 0 to 1. */
+/* warg_chance - 0.1%, or 0: a bare 1 could be 1% or always, and is refused. ret: 0 to 1. */
 MUST_USE bool warg_chance(const char *s, double *ret);
 
 /* What a path can be told, an option each. */
@@ -32,9 +32,10 @@ enum warg_what {
 	WARG_NR
 };
 
-/* warg_path - one value for both directions, or two with a comma between them: path[0]'s, path[1]'s. */
+/* warg_path - one value for both directions, or two with a comma between them: path[0]'s, path[1]'s.
+ * 0: that direction as if the option was not given. */
 MUST_USE bool warg_path(enum warg_what what, const char *s, struct wire_path path[static 2]);
-/* warg_example - what such a value looks like: "20ms". */
+/* warg_example - what such a value looks like, and its range: "1% (0% to 100%)". */
 const char *warg_example(enum warg_what what);
 
 /* warg_print - path in one line, in the words of warg_path, into buf. */

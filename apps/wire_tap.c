@@ -215,27 +215,32 @@ int wtap_open(struct wtap *t, char *err, size_t errlen)
 	return 0;
 }
 
-int wtap_address(const struct wtap *t, const char *cidr, char *err, size_t errlen)
+int wtap_cidr(const char *s, struct wtap_ip *ret)
 {
-	const char *slash = strchr(cidr, '/');
-	struct in_addr addr, mask;
-	char buf[INET_ADDRSTRLEN] = "", *end = NULL;
-	unsigned long len = slash ? strtoul(slash + 1, &end, 10) : 0;
-	int old, error;
+	const char *slash = strchr(s, '/');
+	char buf[INET_ADDRSTRLEN] = "", *end;
+	unsigned long len;
 
-	if (slash && slash - cidr < (long)sizeof(buf))
-		memcpy(buf, cidr, (size_t)(slash - cidr));
-	if (inet_pton(AF_INET, buf, &addr) != 1 || *end || len < 1 || len > 32)
-		return fail(-EINVAL, err, errlen,
-			    "--ip %s: give address and prefix, as in 10.78.0.1/24",
-			    *cidr ? cidr : "''");
-	mask.s_addr = htonl(UINT32_MAX << (32 - len));
-	old = go_there(t, err, errlen);
+	if (!slash || slash - s >= (long)sizeof(buf) || slash[1] < '0' || slash[1] > '9')
+		return -EINVAL;
+	memcpy(buf, s, (size_t)(slash - s));
+	len = strtoul(slash + 1, &end, 10);
+	if (inet_pton(AF_INET, buf, &ret->addr) != 1 || *end || len < 1 || len > 32)
+		return -EINVAL;
+	ret->mask.s_addr = htonl(UINT32_MAX << (32 - len));
+	ret->text = s;
+	return 0;
+}
+
+int wtap_address(const struct wtap *t, const struct wtap_ip *ip, char *err, size_t errlen)
+{
+	int old = go_there(t, err, errlen), error;
+
 	if (old < 0)
 		return old;
-	error = set_address(t, addr, mask);
+	error = set_address(t, ip->addr, ip->mask);
 	ns_leave(old);
-	return error ? fail(error, err, errlen, "--ip %s: %s", cidr, strerror(-error)) : 0;
+	return error ? fail(error, err, errlen, "--ip %s: %s", ip->text, strerror(-error)) : 0;
 }
 
 /* ---- what the kernel could not give us ---- */
