@@ -5,13 +5,21 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fuzz.h"
 
 int main(int argc, char **argv)
 {
 	static uint8_t buf[1u << 20];
+	bool help = argc == 2 && !strcmp(argv[1], "--help");
 
+	if (argc < 2 || help) {
+		fprintf(help ? stdout : stderr,
+			"usage: [FUZZ_VERBOSE=1] %s FILE...: run each input once, and tell what happens\n",
+			argv[0]);
+		return help ? 0 : 2;
+	}
 	for (int i = 1; i < argc; i++) {
 		FILE *f = fopen(argv[i], "re");
 		size_t n;
@@ -21,6 +29,10 @@ int main(int argc, char **argv)
 			return 2;
 		}
 		n = fread(buf, 1, sizeof(buf), f);
+		if (ferror(f)) {
+			perror(argv[i]);
+			return 2;
+		}
 		fclose(f);
 		printf("%s\n", argv[i]);
 		(void)fflush(stdout);
