@@ -323,11 +323,39 @@ static int conn_dial_wait(struct pl_conn *c, uint64_t deadline)
 	return err;
 }
 
-PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
-		   struct pl_conn **ret_conn)
+int dial_control(struct pl_conn *c, struct dial_control *ctl)
 {
+	if (likely(!ctl->fn))
+		return 0;
+	ctl->err = ctl->fn(c, ctl->arg);
+	if (ctl->err)
+		conn_drop(c);
+	return ctl->err;
+}
+
+/* dial_refused - what needs no socket to be known. */
+static int dial_refused(const struct lane *l, enum pl_net net, const struct pl_addr *addr,
+			uint64_t deadline)
+{
+	if (!is_net(net))
+		return -EINVAL;
+	if (addr->family != PL_AF_INET)
+		return -EAFNOSUPPORT;
+	if (!addr->port || !addr_is_host(addr))
+		return -EINVAL;
+	if (!conn_net(l, net))
+		return -ENODEV;
+	if (deadline && deadline <= lane_now(l))
+		return -ETIME;
+	return ctx_self_err();
+}
+
+PL_API int pl_dial_control(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
+			   int (*control)(struct pl_conn *c, void *arg), void *arg,
+			   struct pl_conn **ret_conn)
+{
+	struct dial_control ctl = {.fn = control, .arg = arg};
 	struct lane *l = lane_self();
-	const struct conn_ops *ops;
 	struct pl_conn *c;
 	int err;
 
@@ -335,21 +363,12 @@ PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadlin
 		return -EINVAL;
 	if (!l)
 		return -EXDEV;
-	if (!is_net(net))
-		return -EINVAL;
-	if (addr->family != PL_AF_INET)
-		return -EAFNOSUPPORT;
-	if (!addr->port || !addr_is_host(addr))
-		return -EINVAL;
-	ops = conn_net(l, net);
-	if (!ops)
-		return -ENODEV;
-	if (deadline && deadline <= lane_now(l))
-		return -ETIME;
-	err = ctx_self_err();
+	err = dial_refused(l, net, addr, deadline);
 	if (err)
 		return err;
-	err = ops->dial_start(l, addr, &c);
+	err = conn_net(l, net)->dial_start(l, addr, &ctl, &c);
+	if (ctl.err)
+		return ctl.err;
 	if (err == -EINPROGRESS) {
 		err = conn_dial_wait(c, deadline);
 		if (err)
@@ -359,6 +378,12 @@ PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadlin
 		return errtab_norm(ERRTAB_DIAL, err);
 	*ret_conn = c;
 	return 0;
+}
+
+PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
+		   struct pl_conn **ret_conn)
+{
+	return pl_dial_control(net, addr, deadline, NULL, NULL, ret_conn);
 }
 
 /* ---- fds of the user's ---- */

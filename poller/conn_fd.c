@@ -212,26 +212,46 @@ static int conn_fd_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 	return conn_fd_new(nb, fd, 0, ret_conn);
 }
 
-static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct pl_conn **ret_conn)
+/* connect_fd - 0, -EINPROGRESS, other -errno. */
+static int connect_fd(struct lane *l, int fd, const struct pl_addr *addr)
 {
 	struct sockaddr_in sin;
-	int fd = conn_fd_socket(l, SOCK_NONBLOCK);
-	int err = 0, err_new;
+
+	conn_fd_sockaddr(addr, &sin);
+	count(l, LEDGER_EV_SYS_CONNECT, 1);
+	if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0)
+		return 0;
+	/* interrupted: the handshake goes on by itself (connect(2)) */
+	return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+/* An unconnected socket that epoll has would bring an edge of its own (EPOLLHUP): it gets into
+ * epoll after connect(2), unless somebody wants the conn before. Then no poll comes in between, as
+ * the control may not park, and epoll_wait(2) tells of what is so when it is called. */
+static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct dial_control *ctl,
+			      struct pl_conn **ret_conn)
+{
+	int fd = conn_fd_socket(l, SOCK_NONBLOCK), err = 0, err_new;
+	bool early = ctl->fn;
 
 	if (fd < 0)
 		return fd;
-	conn_fd_sockaddr(addr, &sin);
-	count(l, LEDGER_EV_SYS_CONNECT, 1);
-	if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)))
-		err = -errno;
-	/* interrupted: the handshake goes on by itself (connect(2)) */
-	if (err == -EINTR)
-		err = -EINPROGRESS;
+	if (early) {
+		err = conn_fd_new(lane_kernel_backend(l), fd, 0, ret_conn);
+		if (!err)
+			err = dial_control(*ret_conn, ctl);
+		if (err)
+			return err;
+	}
+	err = connect_fd(l, fd, addr);
 	if (err && err != -EINPROGRESS) {
-		close(fd);
+		if (early)
+			conn_drop(*ret_conn);
+		else
+			close(fd);
 		return err;
 	}
-	err_new = conn_fd_new(lane_kernel_backend(l), fd, 0, ret_conn);
+	err_new = early ? 0 : conn_fd_new(lane_kernel_backend(l), fd, 0, ret_conn);
 	return err_new ? err_new : err;
 }
 

@@ -102,6 +102,16 @@ void conn_lane_free(struct lane *l);
  * any more; those that wait on a conn are only unhooked from it. */
 void conn_lane_fini(struct lane *l);
 
+/* What the user of pl_dial_control() does with the conn before it connects. fn NULL: nothing. */
+struct dial_control {
+	int (*fn)(struct pl_conn *c, void *arg);
+	void *arg;
+	int err; /* what it returned */
+};
+
+/* dial_control - 0, or what ended the dial: c is gone then. */
+MUST_USE int dial_control(struct pl_conn *c, struct dial_control *ctl);
+
 struct conn_ops {
 	const char *name;
 	/* completion - a write that says -ECONNRESET was parked when the reset came; one that
@@ -114,8 +124,10 @@ struct conn_ops {
 		      struct pl_conn **ret_conn);
 	/* accept - one try: 0, -EAGAIN, -ECONNABORTED (try again), other -errno. */
 	int (*accept)(struct pl_conn *c, struct pl_conn **ret_conn);
-	/* dial_start - 0 connected at once; -EINPROGRESS with *ret_conn set; other -errno. */
-	int (*dial_start)(struct lane *l, const struct pl_addr *addr, struct pl_conn **ret_conn);
+	/* dial_start - 0 connected at once; -EINPROGRESS with *ret_conn set; other -errno. ctl is
+	 * called before the first packet. */
+	int (*dial_start)(struct lane *l, const struct pl_addr *addr, struct dial_control *ctl,
+			  struct pl_conn **ret_conn);
 	/* dial_check - after the wait for write: 0 connected, -EINPROGRESS wait again, -errno. */
 	int (*dial_check)(struct pl_conn *c);
 	/* read/write - one try: bytes, 0 (read: end of stream), -EAGAIN, other -errno. A write

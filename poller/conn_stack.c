@@ -69,7 +69,7 @@ static int conn_stack_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 }
 
 static int conn_stack_dial_start(struct lane *l, const struct pl_addr *addr,
-				 struct pl_conn **ret_conn)
+				 struct dial_control *ctl, struct pl_conn **ret_conn)
 {
 	struct netpoll_backend *nb = lane_stack_backend(l);
 	struct stack *st = netpoll_stack_of(nb);
@@ -85,18 +85,20 @@ static int conn_stack_dial_start(struct lane *l, const struct pl_addr *addr,
 	if (err)
 		return err;
 	err = sock_setopt_int(sk, SK_SOL_TCP, SK_TCP_NODELAY, 1);
-	if (!err)
-		err = sock_connect(sk, &sa);
-	if (err != -EINPROGRESS) {
+	if (err) {
 		sock_close(sk);
 		return err;
 	}
-	/* hooked up in the same turn: no segment has come in between */
 	err = conn_stack_new(nb, sk, 0, &c);
+	if (!err)
+		err = dial_control(c, ctl);
 	if (err)
 		return err;
+	err = sock_connect(sk, &sa);
+	if (err != -EINPROGRESS)
+		conn_drop(c);
 	*ret_conn = c;
-	return -EINPROGRESS;
+	return err;
 }
 
 static int conn_stack_dial_check(struct pl_conn *c)

@@ -94,7 +94,7 @@ static int conn_uring_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 }
 
 static int conn_uring_dial_start(struct lane *l, const struct pl_addr *addr,
-				 struct pl_conn **ret_conn)
+				 struct dial_control *ctl, struct pl_conn **ret_conn)
 {
 	struct netpoll_backend *nb = lane_kernel_backend(l);
 	int fd = conn_fd_socket(l, 0), err;
@@ -105,6 +105,8 @@ static int conn_uring_dial_start(struct lane *l, const struct pl_addr *addr,
 	if (fd < 0)
 		return fd;
 	err = conn_fd_new(nb, fd, 0, &c);
+	if (!err)
+		err = dial_control(c, ctl);
 	if (err)
 		return err;
 	sqe = netpoll_uring_sqe(nb);

@@ -94,6 +94,14 @@ PL_API int pl_accept(struct pl_conn *listener, struct pl_conn **ret_conn);
  * as pl_adopt; the common errors (R56). */
 PL_API int pl_dial(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
 		   struct pl_conn **ret_conn);
+/* pl_dial_control - as pl_dial, with control(c, arg) before the first packet, as Go's Dialer.Control:
+ * for what a SYN carries or decides (TCP_CONGESTION, SO_RCVBUF, TCP_MAXSEG, TCP_SYNCNT, IP_TOS), and over
+ * kernel sockets for bind(2) and the like on pl_conn_fd(c). It may set and get options, but neither
+ * park nor close c. What it returns but 0, -errno by convention, ends the dial and is what
+ * pl_dial_control returns; c is gone then. control NULL: pl_dial. */
+PL_API int pl_dial_control(enum pl_net net, const struct pl_addr *addr, uint64_t deadline,
+			   int (*control)(struct pl_conn *c, void *arg), void *arg,
+			   struct pl_conn **ret_conn);
 /* pl_read - at least one byte, at most len. Bytes; 0 end of stream; -ENOTCONN a listener;
  * -EINVAL len above SSIZE_MAX; the common errors. len 0 returns 0 after the lock (R54). */
 PL_API ssize_t pl_read(struct pl_conn *c, void *buf, size_t len);

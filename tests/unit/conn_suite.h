@@ -39,6 +39,7 @@ struct conn_env {
 	X(parked_write_in_reset_ends)                                                              \
 	X(parked_write_of_nothing_yet_in_reset_says_econnreset)                                    \
 	X(R56_dial_refused)                                                                        \
+	X(options_before_the_syn)                                                                  \
 	X(R56_dial_deadline)                                                                       \
 	X(read_deadline_and_moved)                                                                 \
 	X(write_deadline_and_moved)                                                                \

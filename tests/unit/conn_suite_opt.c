@@ -252,3 +252,60 @@ void conn_case_lengths_of_queues(struct conn_env *e)
 {
 	run_pair(e, srv_queue, cli_queue);
 }
+
+/* ---- options that the SYN carries ---- */
+
+static void g_accepts_small(void *arg)
+{
+	struct pair *p = arg;
+
+	if (listen_any(p->e, 0, &p->addr, &p->l))
+		return;
+	EQ(p->e, pl_accept(p->l, &p->s), 0);
+	if (p->s)
+		OK(p->e, get(p->s, IPPROTO_TCP, TCP_MAXSEG) <= 500);
+	close_checked(p->e, &p->s);
+	close_checked(p->e, &p->l);
+}
+
+static int wants_small(struct pl_conn *c, void *arg)
+{
+	struct pair *p = arg;
+
+	p->a++;
+	return set(c, IPPROTO_TCP, TCP_MAXSEG, 500);
+}
+
+static int refuses(struct pl_conn *c, void *arg)
+{
+	(void)c;
+	return *(int *)arg;
+}
+
+static void g_dials_small(void *arg)
+{
+	int no[] = {-EACCES, -EINPROGRESS, 7};
+	struct pair *p = arg;
+
+	while (!p->addr.port && !p->e->nr_fail)
+		pl_yield();
+	for (unsigned i = 0; i < 3; i++)
+		EQ(p->e, pl_dial_control(p->e->net, &p->addr, 0, refuses, &no[i], &p->c), no[i]);
+	OK(p->e, !p->c);
+	EQ(p->e, pl_dial_control(p->e->net, &p->addr, 0, wants_small, p, &p->c), 0);
+	EQ(p->e, p->a, 1);
+	close_checked(p->e, &p->c);
+	/* before the handshake ends, as it does with pl_dial */
+	p->addr.port = 1;
+	EQ(p->e, pl_dial_control(p->e->net, &p->addr, 0, wants_small, p, &p->c), -ECONNREFUSED);
+	EQ(p->e, p->a, 2);
+}
+
+void conn_case_options_before_the_syn(struct conn_env *e)
+{
+	struct pair p = {.e = e};
+
+	EQ(e, lane_go(e->srv, g_accepts_small, &p, "accepts_small"), 0);
+	EQ(e, lane_go(e->cli, g_dials_small, &p, "dials_small"), 0);
+	run(e);
+}

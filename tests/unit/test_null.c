@@ -112,6 +112,8 @@ static void null_addr(void)
 	REFUSED(pl_listen(PL_NET_KERNEL, &a, 0, NULL));
 	REFUSED(pl_dial(PL_NET_KERNEL, NULL, 0, &c));
 	REFUSED(pl_dial(PL_NET_KERNEL, &a, 0, NULL));
+	REFUSED(pl_dial_control(PL_NET_KERNEL, NULL, 0, NULL, NULL, &c));
+	REFUSED(pl_dial_control(PL_NET_KERNEL, &a, 0, NULL, NULL, NULL));
 	REFUSED(pl_adopt(0, PL_ADOPT_KEEP, NULL));
 	REFUSED(pl_resolve(NULL, 7, &a, 1));
 	REFUSED(pl_resolve("1.2.3.4", 7, NULL, 1));
