@@ -4,6 +4,7 @@
 #define TESTS_UNIT_DYING_H
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -55,6 +56,30 @@ static inline void run_named(void (*fn)(void *arg), void *arg, const char *name)
 	cr_assert_eq(lane_go(l, fn, arg, name), 0);
 	cr_assert_eq(lane_run(l), 0);
 	lane_destroy(l);
+}
+
+static inline void *dying_nothing(void *arg)
+{
+	return arg;
+}
+
+static inline void dying_thread(void *arg)
+{
+	pthread_t t;
+
+	(void)arg;
+	if (pthread_create(&t, NULL, dying_nothing, NULL) || pthread_join(t, NULL))
+		_exit(1);
+}
+
+/* need_threads_of_a_child - qemu-user 7.2 ends a child that was forked beside other threads when it
+ * starts one itself ("qemu_plugin_vcpu_init_hook: assertion failed"). A pl_run does. */
+static inline void need_threads_of_a_child(void)
+{
+	static char text[1024];
+
+	if (dying(dying_thread, NULL, text, sizeof(text)))
+		cr_skip("a forked child cannot start a thread here (qemu-user)");
 }
 
 #endif

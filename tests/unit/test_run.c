@@ -251,8 +251,10 @@ Test(run, test_run_goroutine_that_holds_its_lane_is_told_with_its_frames, .timeo
 {
 	static char text[8192];
 	const char *at;
-	int status = dying(run_spins, NULL, text, sizeof(text));
+	int status;
 
+	need_threads_of_a_child();
+	status = dying(run_spins, NULL, text, sizeof(text));
 	cr_assert_eq(status, 0, "%x %s", status, text);
 	at = strstr(text, "goroutine 1 (spins) has held lane 0 for 1");
 	cr_assert_not_null(at, "%s", text);
@@ -264,8 +266,10 @@ Test(run, test_run_goroutine_that_holds_its_lane_is_told_with_its_frames, .timeo
 Test(run, test_run_goroutine_that_waits_in_the_kernel_is_told_and_not_woken, .timeout = 20)
 {
 	static char text[8192];
-	int status = dying(run_naps, NULL, text, sizeof(text));
+	int status;
 
+	need_threads_of_a_child();
+	status = dying(run_naps, NULL, text, sizeof(text));
 	cr_assert_eq(status, 0, "%x %s", status, text);
 	cr_assert_not_null(strstr(text, "goroutine 1 (naps) has held lane 0 for 1"), "%s", text);
 }
@@ -346,6 +350,7 @@ static bool says_stuck(void (*fn)(void *arg), bool thread)
 
 Test(run, test_run_goroutines_that_nothing_can_wake_are_told_of, .timeout = 40)
 {
+	need_threads_of_a_child();
 	cr_assert(says_stuck(locks_twice, false));
 	cr_assert(says_stuck(receives_alone, false));
 	cr_assert(says_stuck(receives_alone, true), "the channel is the lane's");
