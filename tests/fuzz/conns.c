@@ -115,8 +115,12 @@ static void note_edge(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 		fc->has_edge = false;
 		return;
 	}
-	if (!fc->has_edge)
+	if (!fc->has_edge) {
+		/* what the stack has not seen yet may open it farther than it knows */
+		if (z->f->in_tail != z->f->in_head || z->nr_away)
+			return;
 		fc->edge = tp->snd_una + tp->snd_wnd;
+	}
 	fc->has_edge = true;
 	if (after(s->ack + (win << tp->snd_wscale), fc->edge))
 		fc->edge = s->ack + (win << tp->snd_wscale);
