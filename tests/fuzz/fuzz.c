@@ -341,6 +341,8 @@ void fuzz_end(struct fuzz *z)
 	fuzz_turn(z, 1000);
 	/* only now the device gives its buffers back: who waited for one goes on */
 	fake_release_held(z->f);
+	/* the pool tells nobody: the stack sees it in its next turn, which is no timer's */
+	fuzz_turn(z, 1000);
 	z->mute = true;
 	while (z->now < end && z->turns < END_TURNS && !(sh = z->st->tcp, all_over(z)))
 		fuzz_turn(z, until_timer(z, end));
