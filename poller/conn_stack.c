@@ -46,6 +46,9 @@ static int conn_stack_listen(struct lane *l, const struct pl_addr *addr, int bac
 		return err;
 	/* as in Go; what is accepted inherits it */
 	err = sock_setopt_int(sk, SK_SOL_TCP, SK_TCP_NODELAY, 1);
+	/* a server comes back while its old connections are in TIME-WAIT */
+	if (!err)
+		err = sock_setopt_int(sk, SK_SOL_SOCKET, SK_SO_REUSEADDR, 1);
 	if (!err)
 		err = sock_bind(sk, &sa);
 	if (!err)

@@ -63,5 +63,7 @@ const char *sim_check_empty(struct sim_host *h)
 		return "a half-open connection";
 	if (sh->tws.nr)
 		return "a connection in TIME-WAIT";
+	if (sh->port_slab.nr)
+		return "a port that nobody has";
 	return NULL;
 }

@@ -11,7 +11,7 @@
 
 static const struct tcp_sock *listener(const struct sim_foe *f)
 {
-	return tcp_lookup_listener(f->prey->st->tcp, f->prey->ip, PORT);
+	return tcp_lookup_listener(f->prey->st->tcp, f->prey->ip, PORT, 0, 0);
 }
 
 void foe_b11(struct sim_foe *f)

@@ -31,8 +31,12 @@ int sock_bind(struct sock *sk, const struct sk_addr *addr)
 		return -EINVAL;
 	if (addr->v4 && addr->v4 != sk->sk_stack->ip)
 		return -EADDRNOTAVAIL;
-	if (addr->port && tcp_lookup_listener(sk->sk_stack->tcp, addr->v4, addr->port))
-		return -EADDRINUSE;
+	if (addr->port) {
+		int err = tcp_port_bind(tp, addr->port);
+
+		if (err)
+			return err;
+	}
 	sk->sk_local = *addr;
 	tp->bound = true;
 	return 0;
@@ -43,16 +47,21 @@ int sock_listen(struct sock *sk, unsigned backlog)
 	struct tcp_sock *tp = tcp_sk(sk);
 	struct stack *st = sk->sk_stack;
 	struct tcp_tw *none; /* that has no peer */
+	uint16_t port;
 	int err;
 
 	if (sk->sk_state != TCP_CLOSE || !tp->bound || sk->sk_err)
 		return -EINVAL;
 	if (!sk->sk_local.port) {
-		sk->sk_local.port = tcp_pick_port(st, sk->sk_local.v4, 0, 0, &none);
-		if (!sk->sk_local.port)
-			return -EADDRNOTAVAIL;
+		port = tcp_pick_port(st, sk->sk_local.v4, 0, 0, &none);
+		if (!port)
+			return -EADDRINUSE;
+		err = tcp_port_bind(tp, port);
+		if (err)
+			return err;
+		sk->sk_local.port = port;
 	}
-	err = tcp_listen_insert(st->tcp, tp);
+	err = tcp_port_listen(tp);
 	if (err)
 		return err;
 	tp->backlog = min_t(unsigned, backlog, st->cfg.somaxconn);

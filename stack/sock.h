@@ -90,13 +90,15 @@ MUST_USE int sock_create(struct stack *st, unsigned family, struct sock **ret_sk
 
 /*
  * sock_bind - choose the local address. Port 0 is chosen at listen or connect. 0;
- * -EADDRNOTAVAIL not an address of this stack (0 = any is fine); -EADDRINUSE a listener
- * has it; -EINVAL already bound or connected.
+ * -EADDRNOTAVAIL not an address of this stack (0 = any is fine); -EADDRINUSE others have the port,
+ * and not all of them and sk share it (SO_REUSEADDR, SO_REUSEPORT: tcp_port_bind()); -EINVAL already
+ * bound or connected; -ENOBUFS.
  */
 MUST_USE int sock_bind(struct sock *sk, const struct sk_addr *addr);
 
 /* sock_listen - backlog + 1 connections, as in Linux, may wait in each of the SYN and the accept
- * queue (backlog is clamped to the setting somaxconn). 0; -EINVAL not bound or not closed; -EADDRINUSE. */
+ * queue (backlog is clamped to the setting somaxconn). 0; -EINVAL not bound or not closed;
+ * -EADDRINUSE as sock_bind, or ports exhausted; -ENOBUFS. */
 MUST_USE int sock_listen(struct sock *sk, unsigned backlog);
 
 /* sock_accept - take the oldest established connection: the caller owns *ret_sk. 0;

@@ -85,10 +85,10 @@ static int set_socket(struct tcp_sock *tp, int name, int val, const void *raw, u
 
 	switch (name) {
 	case SK_SO_REUSEADDR:
-		tp->opt.reuseaddr = val != 0;
+		tcp_port_set_reuse(tp, TCP_REUSE_ADDR, val != 0);
 		return 0;
 	case SK_SO_REUSEPORT:
-		tp->opt.reuseport = val != 0;
+		tcp_port_set_reuse(tp, TCP_REUSE_PORT, val != 0);
 		return 0;
 	case SK_SO_SNDBUF:
 		set_sndbuf(sk, val, sk->sk_stack->cfg.wmem_max);

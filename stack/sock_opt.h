@@ -18,7 +18,7 @@
 /* clang-format off */
 /* X(name, number): SK_SOL_SOCKET. All ints, but for LINGER. */
 #define SK_SO_OPTIONS(X)                                                                           \
-	X(SO_REUSEADDR, 2)   /* bool; kept: a port in TIME-WAIT may be bound without it, too */    \
+	X(SO_REUSEADDR, 2)   /* bool; bind beside connections and TIME-WAITs that had it, too */   \
 	X(SO_TYPE, 3)        /* get */                                                             \
 	X(SO_ERROR, 4)       /* get: the pending error, which it clears */                         \
 	X(SO_SNDBUF, 7)      /* bytes, at most wmem_max; doubled, as Linux: truesize counts */     \
@@ -26,7 +26,8 @@
 	X(SO_KEEPALIVE, 9)   /* bool */                                                            \
 	X(SO_OOBINLINE, 10)  /* always 1: urgent data is in line (RFC 6093); 0 is -EINVAL */       \
 	X(SO_LINGER, 13)     /* struct sk_linger; on with 0 s: sock_close resets. No close waits */\
-	X(SO_REUSEPORT, 15)  /* bool; kept: a port has one listener in each lane anyhow */         \
+	X(SO_REUSEPORT, 15)  /* bool; and listeners who all have it share clients. Of one lane:   \
+			      * another lane's sockets are never in the way, and share nothing */  \
 	X(SO_RCVLOWAT, 18)   /* bytes before a reader is told; 0 is 1 */                           \
 	X(SO_SNDLOWAT, 19)   /* get: 1 */                                                          \
 	X(SO_ACCEPTCONN, 30) /* get: does it listen? */                                            \

@@ -156,6 +156,7 @@ void tcp_sock_free(struct tcp_sock *tp)
 	tcp_rcv_queues_purge(tp);
 	write_queue_purge(tp);
 	tcp_stop_timers(tp);
+	tcp_port_put(tp);
 	st->tcp->nr_orphans -= tp->orphan;
 	list_del(&tp->out_link);
 	list_del(&tp->mem_link);
@@ -170,6 +171,7 @@ void tcp_done(struct tcp_sock *tp)
 	if (tp->sk.sk_state != TCP_CLOSE)
 		tcp_set_state(tp, TCP_CLOSE);
 	tcp_hash_remove(tcp_stack(tp)->tcp, &tp->node);
+	tcp_port_done(tp);
 	tcp_stop_timers(tp);
 	write_queue_purge(tp);
 	list_del(&tp->out_link);
@@ -227,7 +229,7 @@ static int connect_addr(struct tcp_sock *tp, const struct sk_addr *peer, struct 
 	tp->node.laddr = tp->rt.saddr;
 	tp->node.faddr = peer->v4;
 	tp->node.fport = peer->port;
-	if (tp->bound && sk->sk_local.port) {
+	if (tp->port_use == TCP_PORT_BOUND) {
 		n = tcp_lookup(st->tcp, tp->node.laddr, peer->v4, sk->sk_local.port, peer->port);
 		if (n && !tcp_tw_may_go(st, n, ret_tw))
 			return -EADDRNOTAVAIL;
@@ -260,8 +262,11 @@ int tcp_connect(struct tcp_sock *tp, const struct sk_addr *peer)
 	if (unlikely(tw))
 		tcp_tw_inherit(tp, tw);
 	tp->snd_una = tp->snd_nxt = tp->write_seq = tp->iss;
-	err = tcp_queue_syn(tp);
+	err = tcp_port_connect(tp);
+	if (!err)
+		err = tcp_queue_syn(tp);
 	if (err) {
+		tcp_port_done(tp);
 		tp->iss = 0; /* not begun: it may be tried again */
 		return err;
 	}
@@ -358,6 +363,7 @@ int tcp_shard_init(struct stack *st)
 	/* no more flights than these can need one at a time */
 	tcp_slab_init(&sh->marks, sizeof(struct tcp_marks),
 		      st->cache.pool->nr / (TCP_INDEX_SIZE * TCP_INDEX_GAP), false);
+	tcp_port_init(sh);
 	list_init(&sh->out_list);
 	list_init(&sh->all);
 	list_init(&sh->mem_wait);
@@ -398,6 +404,7 @@ void tcp_shard_fini(struct stack *st)
 	tcp_slab_fini(st, &sh->reqs);
 	tcp_slab_fini(st, &sh->tws);
 	tcp_slab_fini(st, &sh->marks);
+	tcp_slab_fini(st, &sh->port_slab);
 	tcp_hash_fini(st);
 	stack_mfree(st, sh, sizeof(*sh));
 	st->tcp = NULL;

@@ -110,6 +110,12 @@ bool tcp_cookie_find_options(const struct stack *st, struct tcp_req *req, uint32
 
 bool tcp_cookie_due(const struct tcp_sock *lp)
 {
-	return lp->overflow_ns &&
-	       tcp_stack(lp)->now - lp->overflow_ns < COOKIE_PERIODS * COOKIE_PERIOD;
+	const struct tcp_sock *tp;
+
+	/* with SO_REUSEPORT the SYN may have gone to another, before one came or went */
+	for (tp = tcp_listen_first(lp); tp; tp = tp->listen_next)
+		if (tcp_listen_same(tp, lp) && tp->overflow_ns &&
+		    tcp_stack(tp)->now - tp->overflow_ns < COOKIE_PERIODS * COOKIE_PERIOD)
+			return true;
+	return false;
 }

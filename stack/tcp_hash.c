@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The table of 4-tuples, the table of listeners, the choice of ports and initial sequence
- * numbers, and the slabs that TCP's objects come from. RFC 6056 (ports, algorithm 3),
+ * The table of 4-tuples, initial sequence numbers, and the slabs that TCP's objects come from.
  * RFC 6528 (ISN), RFC 7323 7.1 (timestamp offsets). All hashes are keyed.
  */
 #include <string.h>
@@ -71,57 +70,10 @@ void tcp_hash_remove(struct tcp_shard *sh, struct tcp_node *n)
 	sh->nr_nodes--;
 }
 
-static struct tcp_sock **listen_bucket(struct tcp_shard *sh, uint16_t port)
-{
-	return &sh->listeners[port % TCP_LISTEN_BUCKETS];
-}
-
-struct tcp_sock *tcp_lookup_listener(const struct tcp_shard *sh, uint32_t laddr, uint16_t lport)
-{
-	struct tcp_sock *tp = sh->listeners[lport % TCP_LISTEN_BUCKETS];
-
-	for (; tp; tp = tp->listen_next)
-		if (tp->sk.sk_local.port == lport &&
-		    (tp->sk.sk_local.v4 == 0 || tp->sk.sk_local.v4 == laddr))
-			return tp;
-	return NULL;
-}
-
-int tcp_listen_insert(struct tcp_shard *sh, struct tcp_sock *tp)
-{
-	struct tcp_sock **b = listen_bucket(sh, tp->sk.sk_local.port);
-	struct tcp_sock *o;
-
-	for (o = *b; o; o = o->listen_next)
-		if (o->sk.sk_local.port == tp->sk.sk_local.port &&
-		    (!o->sk.sk_local.v4 || !tp->sk.sk_local.v4 ||
-		     o->sk.sk_local.v4 == tp->sk.sk_local.v4))
-			return -EADDRINUSE;
-	tp->listen_next = *b;
-	*b = tp;
-	return 0;
-}
-
-void tcp_listen_remove(struct tcp_shard *sh, struct tcp_sock *tp)
-{
-	struct tcp_sock **p = listen_bucket(sh, tp->sk.sk_local.port);
-
-	for (; *p; p = &(*p)->listen_next)
-		if (*p == tp) {
-			*p = tp->listen_next;
-			tp->listen_next = NULL;
-			return;
-		}
-}
-
-struct tuple_bytes {
-	uint32_t laddr, faddr, ports;
-} PACKED;
-
 uint32_t tcp_new_isn(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
 		     uint16_t fport)
 {
-	struct tuple_bytes t = {laddr, faddr, ports_of(lport, fport)};
+	struct tcp_tuple_bytes t = {laddr, faddr, ports_of(lport, fport)};
 
 	/* RFC 6528: a clock of 64 ns ticks, as Linux's, plus the keyed hash. */
 	return (uint32_t)siphash24(st->tcp->isn_key, &t, sizeof(t)) + (uint32_t)(st->now >> 6);
@@ -129,42 +81,10 @@ uint32_t tcp_new_isn(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t 
 
 uint32_t tcp_new_tsoffset(struct stack *st, uint32_t laddr, uint32_t faddr)
 {
-	struct tuple_bytes t = {laddr, faddr, 0};
+	struct tcp_tuple_bytes t = {laddr, faddr, 0};
 
 	/* Per pair of hosts, so that a reopened 4-tuple's clock never goes back (RFC 6191). */
 	return (uint32_t)siphash24(st->tcp->ts_key, &t, sizeof(t));
-}
-
-/* port_usable - no listener, and the 4-tuple is free or held by a TIME-WAIT that may go. */
-static bool port_usable(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
-			uint16_t fport, struct tcp_tw **ret_tw)
-{
-	struct tcp_node *n;
-
-	/* A listener's port, without a peer, is good on every lane. */
-	if (faddr && !steer_is_home(st, laddr, faddr, lport, fport))
-		return false;
-	if (tcp_lookup_listener(st->tcp, laddr, lport))
-		return false;
-	n = tcp_lookup(st->tcp, laddr, faddr, lport, fport);
-	return !n || tcp_tw_may_go(st, n, ret_tw);
-}
-
-uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport,
-		       struct tcp_tw **ret_tw)
-{
-	struct tcp_shard *sh = st->tcp;
-	struct tuple_bytes t = {laddr, faddr, fport};
-	uint32_t lo = st->cfg.port_range[0], range = st->cfg.port_range[1] - lo + 1;
-	uint32_t offset = (uint32_t)siphash24(sh->port_key, &t, sizeof(t));
-
-	for (uint32_t i = 0; i < range; i++) {
-		uint16_t port = (uint16_t)(lo + (offset + sh->port_next++) % range);
-
-		if (port_usable(st, laddr, faddr, port, fport, ret_tw))
-			return port;
-	}
-	return 0;
 }
 
 void tcp_slab_init(struct tcp_slab *s, uint32_t size, uint32_t max, bool looked_at)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where TCP's objects live and are found: the table of 4-tuples, listeners by port, ephemeral
- * ports, and the slabs. Owner lane only; addresses in network order, ports in host order.
+ * Where TCP's objects live and are found: the table of 4-tuples, initial sequence numbers, and the
+ * slabs. Owner lane only; addresses in network order, ports in host order.
  */
 #ifndef STACK_TCP_HASH_H
 #define STACK_TCP_HASH_H
@@ -14,8 +14,6 @@
 struct stack;
 struct tcp_node;
 struct tcp_shard;
-struct tcp_sock;
-struct tcp_tw;
 
 /* A slab of type-stable objects (architecture.md rule 5): blocks are never given back
  * before the shard ends. */
@@ -32,14 +30,11 @@ struct tcp_node *tcp_lookup(const struct tcp_shard *sh, uint32_t laddr, uint32_t
 			    uint16_t lport, uint16_t fport);
 void tcp_hash_insert(struct tcp_shard *sh, struct tcp_node *n);
 void tcp_hash_remove(struct tcp_shard *sh, struct tcp_node *n);
-struct tcp_sock *tcp_lookup_listener(const struct tcp_shard *sh, uint32_t laddr, uint16_t lport);
-/* tcp_listen_insert - 0; -EADDRINUSE when address and port overlap with another's. */
-MUST_USE int tcp_listen_insert(struct tcp_shard *sh, struct tcp_sock *tp);
-void tcp_listen_remove(struct tcp_shard *sh, struct tcp_sock *tp);
-/* tcp_pick_port - an ephemeral port for (laddr, ?, faddr, fport), 0 if exhausted. *ret_tw is the
- * TIME-WAIT that stands there and may be ended for it, or untouched. */
-uint16_t tcp_pick_port(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t fport,
-		       struct tcp_tw **ret_tw);
+/* What the keyed hashes of a peer are taken of. */
+struct tcp_tuple_bytes {
+	uint32_t laddr, faddr, ports;
+} PACKED;
+
 /* tcp_new_isn, tcp_new_tsoffset - RFC 6528; RFC 7323 7.1. */
 uint32_t tcp_new_isn(struct stack *st, uint32_t laddr, uint32_t faddr, uint16_t lport,
 		     uint16_t fport);

@@ -146,6 +146,7 @@ static void tcp_rcv_closed(struct stack *st, struct sk_buff *skb)
 static COLD void tcp_rcv_no_sock(struct stack *st, struct sk_buff *skb, struct tcp_node *n)
 {
 	const struct iphdr_ *ip = skb_iphdr(skb);
+	const struct tcphdr_ *th = skb_tcphdr(skb);
 	uint32_t min_isn = 0;
 	struct tcp_sock *lp;
 
@@ -155,7 +156,7 @@ static COLD void tcp_rcv_no_sock(struct stack *st, struct sk_buff *skb, struct t
 	}
 	if (n && !tcp_tw_rcv(st, container_of(n, struct tcp_tw, node), skb, &min_isn))
 		return;
-	lp = tcp_lookup_listener(st->tcp, ip->daddr, be16(skb_tcphdr(skb)->dest));
+	lp = tcp_lookup_listener(st->tcp, ip->daddr, be16(th->dest), ip->saddr, be16(th->source));
 	if (lp)
 		tcp_listen_rcv(lp, skb, min_isn);
 	else

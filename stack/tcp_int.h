@@ -17,6 +17,7 @@
 #include "stack/tcp_hash.h"
 #include "stack/tcp_info.h"
 #include "stack/tcp_loss.h"
+#include "stack/tcp_port.h"
 #include "stack/tcp_rcvq.h"
 
 #define TCPF_FIN 0x01u
@@ -279,8 +280,10 @@ struct tcp_sock {
 	bool active_open;          /* by sock_connect */
 	bool fin_rcvd, fin_queued; /* the peer's FIN was processed; ours is in the write queue */
 	bool in_accept_queue;
-	bool orphan;               /* counted in tcp_shard.nr_orphans */
-	bool bound;                /* sock_bind gave the port */
+	bool orphan;      /* counted in tcp_shard.nr_orphans */
+	bool bound;       /* sock_bind was called */
+	uint8_t port_use; /* enum tcp_port_use, of `port` */
+	uint16_t port;
 	bool mem_waiting;          /* on tcp_shard.mem_wait */
 	struct list_head all_link; /* tcp_shard.all */
 	struct list_head mem_link;
@@ -321,10 +324,9 @@ struct tcp_tw {
 	uint32_t rcv_nxt, snd_nxt, rcv_wnd, ts_recent, tsoffset;
 	uint64_t ts_recent_ns, challenge_ns;
 	uint8_t rcv_wscale;
+	uint8_t reuse; /* TCP_REUSE_* */
 	bool tstamp_ok;
 };
-
-#define TCP_LISTEN_BUCKETS 256u
 
 struct tcp_shard {
 	struct tcp_node **table;
@@ -332,12 +334,13 @@ struct tcp_shard {
 	uint32_t nr_nodes;
 	uint32_t nr_orphans; /* socks that their user closed and the stack still ends */
 	struct tcp_sock *listeners[TCP_LISTEN_BUCKETS];
+	struct tcp_port *ports[TCP_PORT_BUCKETS];
 	uint64_t hash_key[2];
 	struct tcp_pmtu *pmtu; /* cfg.pmtu_max of them; NULL until a router told one */
 	uint8_t isn_key[16], port_key[16], ts_key[16], cookie_key[16];
 	uint32_t port_next;    /* RFC 6056 algorithm 3's counter */
 	uint16_t frag_id[256]; /* IDs of what may be fragmented, by destination */
-	struct tcp_slab socks, reqs, tws, marks;
+	struct tcp_slab socks, reqs, tws, marks, port_slab;
 	struct list_head out_list; /* socks with something to send this turn */
 	struct list_head all;      /* every sock, by creation */
 	struct list_head mem_wait; /* writers that wait for buffers */

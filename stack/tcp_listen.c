@@ -221,6 +221,7 @@ static struct tcp_sock *child_create(struct stack *st, const struct tcp_req *req
 static void child_start(struct stack *st, struct tcp_sock *tp, struct sk_buff *skb)
 {
 	tcp_hash_insert(st->tcp, &tp->node);
+	tcp_port_child(tp);
 	stat_inc(&st->stats.tcp_passive_opens);
 	/* as Linux: the SYN and this one; and our SYN-ACK, no longer in any queue, is delivered */
 	tp->segs_in = 2;

@@ -13,6 +13,7 @@ void tcp_tw_free(struct stack *st, struct tcp_tw *tw)
 	tcp_hash_remove(st->tcp, &tw->node);
 	timer_cancel(&st->wheel, &tw->timer);
 	list_del(&tw->lru);
+	tcp_port_tw_put(st, tw);
 	stat_add(&st->stats.tcp_tw_count, (uint64_t)-1);
 	tcp_slab_put(&st->tcp->tws, tw);
 }
@@ -61,6 +62,7 @@ void tcp_time_wait(struct tcp_sock *tp)
 		tw->ts_recent = tp->ts_recent;
 		tw->ts_recent_ns = st->now;
 		tw->tsoffset = tp->tsoffset;
+		tcp_port_time_wait(tw, tp);
 		tcp_hash_insert(st->tcp, &tw->node);
 		list_add_tail(&tw->lru, &st->tcp->tw_lru);
 		timer_init(&tw->timer, tw_timer_fn);
@@ -129,7 +131,8 @@ bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32
 	}
 	/* only for someone who listens: a SYN to nobody must not end the wait (RFC 1122 4.2.2.13
 	 * lets LISTEN alone reopen) */
-	if (may_reopen(tw, skb) && tcp_lookup_listener(st->tcp, tw->node.laddr, tw->node.lport)) {
+	if (may_reopen(tw, skb) && tcp_lookup_listener(st->tcp, tw->node.laddr, tw->node.lport,
+						       tw->node.faddr, tw->node.fport)) {
 		*ret_isn = isn_beyond(tw);
 		tcp_tw_free(st, tw);
 		return true;

@@ -61,6 +61,7 @@ struct conn_env {
 	X(thousand_connections)                                                                    \
 	X(backlog_holds_unaccepted)                                                                \
 	X(address_in_use)                                                                          \
+	X(server_comes_back)                                                                       \
 	X(bad_addresses)                                                                           \
 	X(addresses_of_both_ends_match)                                                            \
 	X(options_and_wrong_kind)                                                                  \

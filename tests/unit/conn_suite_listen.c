@@ -172,6 +172,34 @@ void conn_case_address_in_use(struct conn_env *e)
 	run(e);
 }
 
+/* The listener is gone, its connection open, and then in TIME-WAIT. */
+static void srv_comes_back(struct pair *p)
+{
+	struct pl_conn *again = NULL;
+
+	EQ(p->e, pl_listen(p->e->net, &p->addr, 0, &again), 0);
+	close_checked(p->e, &again);
+	close_checked(p->e, &p->s);
+	while (!p->done && !p->e->nr_fail)
+		pl_sleep(MS);
+	EQ(p->e, pl_listen(p->e->net, &p->addr, 0, &again), 0);
+	close_checked(p->e, &again);
+}
+
+static void cli_sees_the_end(struct pair *p)
+{
+	char b;
+
+	EQ(p->e, pl_read(p->c, &b, 1), 0);
+	close_checked(p->e, &p->c);
+	p->done = 1;
+}
+
+void conn_case_server_comes_back(struct conn_env *e)
+{
+	run_pair(e, srv_comes_back, cli_sees_the_end);
+}
+
 static void g_bad_addresses(void *arg)
 {
 	struct conn_env *e = arg;

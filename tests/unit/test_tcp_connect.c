@@ -22,6 +22,7 @@ static void begin(const struct seg_peer *p, unsigned tw_reuse)
 	bench_begin(&b, &cfg, 1024);
 	conn_opened(&c, &b, p);
 	cr_assert_eq(c.lport, PORT);
+	cr_assert_eq(sock_setopt_int(c.sk, SK_SOL_SOCKET, SK_SO_REUSEADDR, 1), 0);
 	sock_close(c.sk);
 	bench_turn(&b, 1000);
 	peer(&c, .flags = FIN | ACK, .seq = 1, .ack = 2);
@@ -44,6 +45,7 @@ static int dial(uint16_t port, uint32_t to, struct sock **ret_sk)
 	int err;
 
 	cr_assert_eq(sock_create(b.st, SK_AF_INET, ret_sk), 0);
+	cr_assert_eq(sock_setopt_int(*ret_sk, SK_SOL_SOCKET, SK_SO_REUSEADDR, 1), 0);
 	if (port)
 		cr_assert_eq(sock_bind(*ret_sk, &a), 0);
 	a.v4 = to;
