@@ -87,6 +87,9 @@ enum setting_unit {
 	    "of the loopback only")                                                                \
 	ONE(uint64_t, tw_reuse_delay, "tcp_tw_reuse_delay", 1000, MS, 1, 60000, "RFC 6191",        \
 	    "How old it must be for that")                                                         \
+	ONE(uint8_t, rfc1337, "tcp_rfc1337", 1, FLAG, 0, 1, "RFC 1337",                            \
+	    "1: a RST does not end a TIME-WAIT; 0 (Linux's default): an exact one does, as "       \
+	    "RFC 9293 3.10.7.4 has it")                                                            \
 	ONE(uint64_t, fin_timeout, "tcp_fin_timeout", 60, S, 1, 3600, "-",                         \
 	    "How long a closed socket waits in FIN-WAIT-2 for the peer's FIN")                     \
 	ONE(uint8_t, syn_retries, "tcp_syn_retries", 6, COUNT, 1, 127, "RFC 1122 4.2.3.5",         \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * TIME-WAIT as a small object (RFC 9293 3.6.1, 3.10.7.4): it answers old segments, ignores
- * RST (RFC 1337), and makes way for a new SYN that is provably newer, the peer's or our own (RFC
+ * RST (RFC 1337) if the setting says so, and makes way for a new SYN that is provably newer, the peer's or our own (RFC
  * 6191, 1122 4.2.2.13). Bounded: the oldest goes when the table is full.
  */
 #include <string.h>
@@ -121,12 +121,32 @@ static bool may_reopen(const struct tcp_tw *tw, const struct sk_buff *skb)
 	return after(skb->tcp.seq, tw->rcv_nxt);
 }
 
+/* is_stale - RFC 7323 5.3 R1: skb is older than what came before. */
+static bool is_stale(const struct tcp_tw *tw, const struct sk_buff *skb)
+{
+	struct tcp_options opt;
+
+	if (!tw->tstamp_ok)
+		return false;
+	tcp_parse_options(skb, &opt, false);
+	return opt.saw_tstamp && before(opt.ts_val, tw->ts_recent);
+}
+
+/* tw_rst - RFC 9293 3.10.7.4, second check, lets it end the wait; then an old segment of this
+ * connection may be taken for one of the next (RFC 1337 2). Consumes skb. */
+static void tw_rst(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb)
+{
+	if (!st->cfg.rfc1337 && skb->tcp.seq == tw->rcv_nxt && !is_stale(tw, skb))
+		tcp_tw_free(st, tw);
+	skb_drop(skb, SKB_DROP_TCP_RESET);
+}
+
 bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn)
 {
 	bool fresh_fin;
 
 	if (skb->tcp.tcp_flags & TCPF_RST) {
-		skb_drop(skb, SKB_DROP_TCP_RESET);
+		tw_rst(st, tw, skb);
 		return false;
 	}
 	/* only for someone who listens: a SYN to nobody must not end the wait (RFC 1122 4.2.2.13

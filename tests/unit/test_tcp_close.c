@@ -405,6 +405,31 @@ Test(tcp_close, test_time_wait_fin_again_restarts_the_clock)
 	bench_end(&b);
 }
 
+/* The setting tcp_rfc1337: 0 is Linux's default, and RFC 9293 3.10.7.4's second check; RFC 1337 3
+ * (F1) ignores all of them. */
+Test(tcp_close, test_time_wait_1337_exact_rst_ends_it_where_the_setting_lets_it)
+{
+	for (unsigned on = 0; on < 2; on++) {
+		struct bench b;
+		struct conn c;
+		struct sock *lp;
+
+		to_time_wait(&b, &c, &lp, &seg_full);
+		b.st->cfg.rfc1337 = (uint8_t)on;
+		peer(&c, .flags = RST, .seq = 1);
+		peer(&c, .flags = RST | ACK, .seq = 3, .ack = 2);
+		/* RFC 7323 5.3 R1: an old duplicate */
+		c.tsval -= 1000;
+		peer(&c, .flags = RST, .seq = 2);
+		c.tsval += 1000;
+		cr_assert_eq(stack_stats(b.st)->tcp_tw_count, 1);
+		peer(&c, .flags = RST, .seq = 2);
+		cr_assert_eq(stack_stats(b.st)->tcp_tw_count, on);
+		expect_none(&b);
+		bench_end(&b);
+	}
+}
+
 Test(tcp_close, test_time_wait_new_syn_reopens)
 {
 	static const struct seg_peer *kinds[] = {&seg_plain, &seg_full};

@@ -438,7 +438,7 @@ Test(tcp_hostile_data, test_tcp_B32_time_wait_answers)
 	bench_drain(&s.b);
 	cr_assert_eq(stack_stats(s.b.st)->tcp_tw_count, 1);
 	c->sk = NULL;
-	/* RST: ignored (RFC 1337), also an exact one */
+	/* RST: ignored, also an exact one (RFC 1337, the default of tcp_rfc1337) */
 	peer(c, .flags = RST, .seq = 2);
 	peer(c, .flags = RST | ACK, .seq = 2, .ack = 2);
 	expect_none(&s.b);
