@@ -5,6 +5,7 @@
 usage: args.py BUILD. Prints TAP. BUILD has the fuzz programs without a fuzzer.
 """
 
+import contextlib
 import importlib.machinery
 import importlib.util
 import io
@@ -28,11 +29,25 @@ def called(*cmd, env=None):
     return p.returncode, p.stdout.decode(), p.stderr.decode()
 
 
+def loaded():
+    loader = importlib.machinery.SourceFileLoader('fuzz_run', RUN)
+    run = importlib.util.module_from_spec(importlib.util.spec_from_loader('fuzz_run', loader))
+    loader.exec_module(run)
+    return run
+
+
 def test_fuzz_args_bad_ones_are_one_line():
     for args, words in ((['--add', RUN + '=../../evil', 'frag'], 'without a folder'),
                         (['--add', RUN + '=a/b', 'frag'], 'without a folder'),
                         (['--add', RUN + '=..', 'frag'], 'without a folder'),
                         (['--add', 'foo', 'frag'], 'FILE=NAME'),
+                        (['--add', RUN + '=', 'frag'], 'at most 99 letters'),
+                        (['--add', RUN + '=a\nb', 'frag'], 'at most 99 letters'),
+                        (['--add', RUN + '=' + 'x' * 100, 'frag'], 'at most 99 letters'),
+                        (['--add', RUN + '=row-B22', 'frag'], 'seeds.py'),
+                        (['--add', RUN + '=0123456789abcdef', 'frag'], '--pack'),
+                        (['--add', os.devnull + '=nothing', 'frag'], 'is empty'),
+                        (['--add', RUN + '=finding-ttl', '--add', HERE + '/args.py=finding-ttl', 'frag'], 'NAME of its own'),
                         (['--add', '/nonexistent=x', 'frag'], '/nonexistent: No such file'),
                         (['--add', RUN + '=x'], 'one TARGET'),
                         (['--build', BUILD, '--keep', '/proc/nope', 'frag'], '/proc/nope'),
@@ -46,9 +61,7 @@ def test_fuzz_args_bad_ones_are_one_line():
 
 
 def test_fuzz_args_a_corpus_with_a_path_is_refused():
-    loader = importlib.machinery.SourceFileLoader('fuzz_run', RUN)
-    run = importlib.util.module_from_spec(importlib.util.spec_from_loader('fuzz_run', loader))
-    loader.exec_module(run)
+    run = loaded()
     with tempfile.TemporaryDirectory() as run.HERE:
         for name in ('../../evil', '/evil', 'a/b', '..'):
             os.makedirs(os.path.join(run.HERE, 'corpus'), exist_ok=True)
@@ -65,6 +78,23 @@ def test_fuzz_args_a_corpus_with_a_path_is_refused():
             assert os.listdir(os.path.join(run.HERE, 'a', 'b')) == []
         run.pack('frag', {'good.1': SEED})
         assert run.packed('frag') == {'good.1': SEED}
+
+
+def test_fuzz_args_an_added_input_stays():
+    run = loaded()
+    with tempfile.TemporaryDirectory() as run.HERE:
+        mine = os.path.join(run.HERE, 'a=b')
+        with open(mine, 'wb') as f:
+            f.write(SEED)
+        sys.argv = [RUN, 'frag', '--add', mine + '=finding-mine', '--add', mine + '=again']
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert run.main() == 0
+        assert '2 inputs' in out.getvalue(), out.getvalue()
+        assert run.packed('frag') == {'finding-mine': SEED, 'again': SEED}
+        assert run.stays('finding-mine')
+        assert run.unpack('frag', os.path.join(run.HERE, 'all')) > 2
+        with open(os.path.join(run.HERE, 'all', 'finding-mine'), 'rb') as f:
+            assert f.read() == SEED
 
 
 def test_fuzz_args_an_input_of_ones_own_is_replayed():
