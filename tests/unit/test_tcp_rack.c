@@ -71,6 +71,44 @@ Test(tcp_rack, test_rack_6_2_on_a_long_path_the_look_is_4_ms_late_at_most)
 	bench_end(&b);
 }
 
+/* one_rtt - a segment that is acknowledged after so long; what TCP_INFO then says is the least. */
+static uint32_t one_rtt(struct conn *c, uint64_t rtt)
+{
+	uint32_t end = conn_tp(c)->write_seq - conn_tp(c)->iss + MSS, len;
+	struct sk_tcp_info info;
+
+	cr_assert_eq(conn_write(c, end - MSS, MSS), MSS);
+	bench_turn(c->b, 1000);
+	bench_turn(c->b, rtt - 2000);
+	dup(c, end);
+	bench_drain(c->b);
+	len = sizeof(info);
+	cr_assert_eq(sock_getopt(c->sk, SK_SOL_TCP, SK_TCP_INFO, &info, &len), 0);
+	return info.tcpi_min_rtt / 1000;
+}
+
+/* Linux's tcp_min_rtt_wlen, RFC 8985 6.2 step 1: the path may have become longer, and RACK would take
+ * a quarter of the old minimum for ever. */
+Test(tcp_rack, test_rack_6_2_min_rtt_is_that_of_the_last_300_s)
+{
+	struct bench b;
+	struct conn c;
+
+	estab(&b, &c);
+	cr_assert_eq(one_rtt(&c, 30 * SEG_MS), 20);
+	bench_run(&b, 299 * NSEC_PER_SEC);
+	cr_assert_eq(one_rtt(&c, 80 * SEG_MS), 20);
+	bench_run(&b, NSEC_PER_SEC);
+	cr_assert_eq(one_rtt(&c, 80 * SEG_MS), 80);
+	/* a lesser one counts at once, and is as old as when it last was seen */
+	cr_assert_eq(one_rtt(&c, 40 * SEG_MS), 40);
+	bench_run(&b, 200 * NSEC_PER_SEC);
+	cr_assert_eq(one_rtt(&c, 40 * SEG_MS), 40);
+	bench_run(&b, 200 * NSEC_PER_SEC);
+	cr_assert_eq(one_rtt(&c, 80 * SEG_MS), 40);
+	bench_end(&b);
+}
+
 Test(tcp_rack, test_rack_6_2_dupthresh_segments_do_not_wait)
 {
 	struct bench b;
