@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "apps/tsc.h"
+#include "apps/wire_rest.h"
 #include "drivers/pcap_file.h"
 #include "stack/base/clock.h"
 
@@ -33,6 +34,7 @@ struct loop {
 	struct wrun_result *res;
 	struct wire *w;
 	uint64_t start, looked; /* ns of CLOCK_MONOTONIC */
+	struct wrest rest;
 	bool cut;
 	uint8_t buf[WIRE_FRAME_MAX];
 };
@@ -194,6 +196,25 @@ static int set_cut(struct loop *l, bool cut)
 	return err;
 }
 
+/* woken - after a sleep that was to end at `until`, but at a frame before that. */
+static void woken(struct loop *l, uint64_t slept_at, uint64_t until)
+{
+	uint64_t now = mono_ns();
+
+	away(l, now, until - slept_at);
+	wrest_slept(&l->rest, now - slept_at);
+}
+
+/* nap - ns of sleep, whatever there is to do. */
+static void nap(struct loop *l, uint64_t ns)
+{
+	const struct timespec ts = {.tv_nsec = (long)ns};
+	uint64_t now = mono_ns();
+
+	(void)nanosleep(&ts, NULL);
+	woken(l, now, now + ns);
+}
+
 /* wait_for - sleep until shortly before `due`, or until a tap can be read. */
 static int wait_for(struct loop *l, uint64_t now, uint64_t due)
 {
@@ -208,7 +229,7 @@ static int wait_for(struct loop *l, uint64_t now, uint64_t due)
 	ts = (struct timespec){.tv_sec = 0, .tv_nsec = (long)ns};
 	if (ppoll(fds, 2, &ts, NULL) < 0 && errno != EINTR)
 		return -errno;
-	away(l, mono_ns(), ns);
+	woken(l, now, now + ns);
 	return 0;
 }
 
@@ -218,12 +239,15 @@ static int loop(struct loop *l, volatile bool *stop)
 	int n = 0;
 
 	while (!*stop && n >= 0) {
-		uint64_t now = mono_ns(), due = end, next;
+		uint64_t now = mono_ns(), due = end, next, tired;
 		bool cut;
 
 		if (now >= end)
 			break;
+		tired = wrest_awake(&l->rest, now - l->looked);
 		away(l, now, 0);
+		if (tired && l->res->fifo)
+			nap(l, tired);
 		due = min_t(uint64_t, due, next_cut(l, now, &cut));
 		if (cut != l->cut)
 			n = set_cut(l, cut);
