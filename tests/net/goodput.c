@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The sender of goodput.py: one source for both sides of its comparison. It sends for some seconds as
- * fast as it may, over Parklane's stack (--dev ... --ip ...) or over the kernel's (--epoll), and tells
- * what TCP_INFO says at the end.
+ * Both ends of goodput.py: one source for both sides of its comparison. The one sends for some seconds
+ * as fast as it may and tells what TCP_INFO says then; the other reads as fast as it comes, and tells
+ * how much that was in so many seconds from accept on. Over Parklane's stack (--dev ... --ip ...) or the
+ * kernel's (--epoll). With a cpu it goes there, with real-time priority, once its lane runs: DPDK's
+ * start waits for a thread in a way that never ends where both have that and one cpu.
  *
- * usage: goodput [LANE OPTION...] HOST:PORT SECONDS CONTROL
+ * usage: goodput [LANE OPTION...] send HOST:PORT SECONDS CONTROL [CPU]
+ *        goodput [LANE OPTION...] receive PORT SECONDS [CPU]
  */
+#include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <parklane/parklane.h>
 
-#define PIECE (256 * 1024)
+#define PIECE    (256 * 1024)
+#define PRIORITY 40 /* of SCHED_FIFO: below the wire's */
 
 struct run {
-	struct pl_addr to;
+	struct pl_addr addr;
 	double seconds;
-	const char *control;
+	const char *control, *cpu; /* control: NULL = receive; cpu: NULL = any, and no priority */
 	int err;
 };
 
@@ -58,10 +64,7 @@ static int send_all(struct pl_conn *conn, const struct run *r)
 	ssize_t n = 0;
 	int err;
 
-	err = pl_setsockopt(conn, IPPROTO_TCP, TCP_CONGESTION, r->control,
-			    (unsigned)strlen(r->control));
-	if (!err)
-		err = pl_set_write_deadline(conn, end);
+	err = pl_set_write_deadline(conn, end);
 	while (!err && (n = pl_write(conn, piece, sizeof(piece))) > 0)
 		written += (uint64_t)n;
 	if (!err)
@@ -71,16 +74,97 @@ static int send_all(struct pl_conn *conn, const struct run *r)
 	return err;
 }
 
-static void sender(void *arg)
+static int be_urgent(const char *cpu)
+{
+	struct sched_param sp = {.sched_priority = PRIORITY};
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)atoi(cpu), &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0 ||
+	    sched_setscheduler(0, SCHED_FIFO, &sp) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Before the SYN: a kernel whose default is bbr would pace what was bbr for a moment, CUBIC too, which
+ * no Linux of its own accord does. */
+static int set_control(struct pl_conn *conn, void *arg)
+{
+	const struct run *r = arg;
+
+	return pl_setsockopt(conn, IPPROTO_TCP, TCP_CONGESTION, r->control,
+			     (unsigned)strlen(r->control));
+}
+
+static int sender(struct run *r)
+{
+	struct pl_conn *conn;
+	int err = pl_dial_control(PL_NET_AUTO, &r->addr, pl_now() + 10000000000, set_control, r,
+				  &conn);
+
+	if (!err) {
+		err = send_all(conn, r);
+		pl_close(conn);
+	}
+	return err;
+}
+
+static int receiver(struct run *r)
+{
+	struct pl_conn *listener, *conn;
+	uint64_t got = 0, start;
+	ssize_t n;
+	int err = pl_listen(PL_NET_AUTO, &r->addr, 1, &listener);
+
+	if (err)
+		return err;
+	puts("ready");
+	fflush(stdout);
+	err = pl_accept(listener, &conn);
+	pl_close(listener);
+	if (err)
+		return err;
+	start = pl_now();
+	err = pl_set_read_deadline(conn, start + (uint64_t)(r->seconds * 1e9));
+	while (!err && (n = pl_read(conn, piece, sizeof(piece))) > 0)
+		got += (uint64_t)n;
+	printf("{\"bytes\": %llu, \"seconds\": %.3f}\n", (unsigned long long)got,
+	       (double)(pl_now() - start) / 1e9);
+	pl_close(conn);
+	return err;
+}
+
+static void end(void *arg)
 {
 	struct run *r = arg;
-	struct pl_conn *conn;
 
-	r->err = pl_dial(PL_NET_AUTO, &r->to, pl_now() + 10000000000, &conn);
-	if (r->err)
-		return;
-	r->err = send_all(conn, r);
-	pl_close(conn);
+	r->err = r->cpu ? be_urgent(r->cpu) : 0;
+	if (!r->err)
+		r->err = r->control ? sender(r) : receiver(r);
+}
+
+static bool take_args(struct run *r, char **argv, int n)
+{
+	bool sends = n > 0 && strcmp(argv[0], "send") == 0;
+	int last = sends ? 4 : 3;
+
+	if (n < last || n > last + 1 || (!sends && strcmp(argv[0], "receive") != 0))
+		return false;
+	if (sends) {
+		r->control = argv[3];
+		if (pl_addr_parse(argv[1], &r->addr))
+			return false;
+	} else {
+		char any[32];
+
+		(void)snprintf(any, sizeof(any), "0.0.0.0:%s", argv[1]);
+		if (pl_addr_parse(any, &r->addr))
+			return false;
+	}
+	r->seconds = atof(argv[2]);
+	r->cpu = n > last ? argv[last] : NULL;
+	return r->seconds > 0;
 }
 
 int main(int argc, char **argv)
@@ -93,13 +177,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "goodput: %s\n", pl_last_error());
 		return 2;
 	}
-	if (argc - i != 3 || pl_addr_parse(argv[i], &r.to) ||
-	    (r.seconds = atof(argv[i + 1])) <= 0) {
-		fputs("usage: goodput [LANE OPTION...] HOST:PORT SECONDS CONTROL\n", stderr);
+	if (!take_args(&r, argv + i, argc - i)) {
+		fputs("usage: goodput [LANE OPTION...] send HOST:PORT SECONDS CONTROL [CPU]\n"
+		      "       goodput [LANE OPTION...] receive PORT SECONDS [CPU]\n",
+		      stderr);
 		return 2;
 	}
-	r.control = argv[i + 2];
-	if (pl_run(&opt, sender, &r) < 0)
+	if (pl_run(&opt, end, &r) < 0)
 		fprintf(stderr, "goodput: %s\n", pl_last_error());
 	else if (r.err)
 		fprintf(stderr, "goodput: %s\n", pl_strerror(r.err));

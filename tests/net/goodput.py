@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Goodput over a lossy path in real time: Parklane -> Linux against Linux -> Linux, in turns.
+"""Goodput over a lossy path in real time: Parklane -> Linux (or Linux -> Parklane, or Parklane at both
+ends) against Linux -> Linux, in turns.
 
-usage: goodput.py PARKLANE SENDER [--seeds N] [--loss P,P,...] [--seconds S] [--rate R] [--rtt MS]
-                  [--control NAME] [--quick | --smoke] [--json FILE]
+usage: goodput.py PARKLANE GOODPUT [--ours sender|receiver|both] [--seeds N] [--loss P,P,...]
+                  [--seconds S] [--rate R] [--rtt MS] [--queue Q] [--control NAME] [--quick | --smoke]
+                  [--json FILE]
 
-One program, tests/net/goodput.c, sends through `parklane wire` for some seconds to a kernel that
-reads as fast as it can: over our stack (af_packet on the wire's tap), and over the kernel's. Both
-lose the frames of the same numbers, by the same seeds. Goodput is what the reader had after so many
-seconds, start included. How late the wire's frames left stands beside: a run counts for what it says
-only where that is small against the round trip.
+One program, tests/net/goodput.c, sends through `parklane wire` for some seconds, and reads as fast as it
+can: over our stack (af_packet on the wire's tap), and over the kernel's. Both lose the frames of the
+same numbers, by the same seeds. Goodput is what the reader had after so many seconds, start included. How
+late the wire's frames left stands beside: a run counts for what it says only where that is small against
+the round trip.
 """
 
 import argparse
@@ -17,7 +19,6 @@ import json
 import os
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,42 +28,15 @@ import netlib
 from netlib import popen, sh
 
 SMOKE = 'test_goodput_a_second_of_both_through_a_lossy_wire'
-OURS, FAR, PORT = '10.78.0.1', '10.78.0.2', 7
+NEAR, FAR, PORT = '10.78.0.1', '10.78.0.2', '7'
 # The wire has the first cpu. The second does TCP for whatever the taps get, as a NIC's interrupt would
-# make it, or the wire would pay for both ends. Ends and reader are as urgent as it is, that other
-# programs do not matter; so they never compute for long.
-WIRE_CPU, RPS_CPUS, URGENT = '0', '2', ['chrt', '-f', '40']
+# make it, or the wire would pay for both ends; both ends are there, with real-time priority, that other
+# programs do not matter. On the wire's they would take what it leaves to others (apps/wire_rest.h).
+WIRE_CPU, END_CPU, RPS_CPUS = '0', '1', '2'
+URGENT = ['chrt', '-f', '40']
 # Enough for some fifty losses at what CUBIC makes of 20 ms, in percent: seconds.
 SECONDS = {0: 6, 0.1: 12, 1: 8, 3: 8}
 CPU = re.compile(r'model name\s*: (.*)')
-
-
-def receive():
-    """The reader, in the other namespace: a line with (bytes, seconds) for each connection."""
-    ls = socket.socket()
-    ls.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    ls.bind(('', PORT))
-    ls.listen(1)
-    print('ready', flush=True)
-    buf = bytearray(netlib.MIB)
-    while True:
-        seconds = float(sys.stdin.readline())
-        s = ls.accept()[0]
-        start = time.monotonic()
-        s.settimeout(seconds)
-        got, end = 0, start
-        try:
-            while end - start < seconds:
-                n = s.recv_into(buf)
-                end = time.monotonic()
-                if not n:
-                    break
-                if end - start < seconds:
-                    got += n
-        except (ConnectionError, socket.timeout):
-            pass
-        print(got, seconds if end - start >= seconds else time.monotonic() - start, flush=True)
-        s.close()
 
 
 class Bench:
@@ -76,16 +50,15 @@ class Bench:
             sh(' '.join(where + ['sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1',
                                  'net.ipv6.conf.default.disable_ipv6=1']))
         sh('mount -t sysfs none /sys')
-        self.reader = popen(self.inside + URGENT + [sys.executable, os.path.abspath(__file__), '--receive'],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.reader.stdout.readline()
 
-    def wire(self, ours, loss, seed):
+    def wire(self, sends, reads, loss, seed):
         a = self.a
-        p = popen(['taskset', '-c', WIRE_CPU, a.parklane, 'wire', '--tap', 'ga'] + ([] if ours else ['--ip', OURS + '/24']) +
-                  ['--tap', 'gb@%d' % self.holder.pid, '--ip', FAR + '/24', '--rate', a.rate,
-                   '--delay', '%gms' % (a.rtt / 2), '--loss', '%g%%,0' % loss, '--seed', str(seed),
-                   '--json'] + (['--pcap', a.pcap] if a.pcap else []),
+        taps = ['--tap', 'ga'] + ([] if sends else ['--ip', NEAR + '/24'])
+        taps += ['--tap', 'gb@%d' % self.holder.pid] + ([] if reads else ['--ip', FAR + '/24'])
+        p = popen(['taskset', '-c', WIRE_CPU, a.parklane, 'wire'] + taps +
+                  ['--rate', a.rate, '--delay', '%gms' % (a.rtt / 2), '--loss', '%g%%,0' % loss,
+                   '--seed', str(seed), '--json'] + (['--queue', a.queue] if a.queue else []) +
+                  (['--pcap', a.pcap] if a.pcap else []),
                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for line in p.stderr:
             if b'wire between' in line:
@@ -99,29 +72,37 @@ class Bench:
         sh("%s unshare -m sh -c 'mount -t sysfs none /sys && echo %s >%s'" % (
             ' '.join(self.inside), RPS_CPUS, rps % 'gb'))
 
-    def sample(self, ours, loss, seed):
-        """One connection; goodput in Mbit/s, the sender's TCP_INFO, the wire's counters."""
-        a, seconds = self.a, self.a.seconds or SECONDS.get(loss, 8)
-        wire = self.wire(ours, loss, seed)
-        self.reader.stdin.write(b'%g\n' % seconds)
-        self.reader.stdin.flush()
-        lane = ['--dev', 'net_af_packet0,iface=ga', '--ip', OURS + '/24'] if ours else ['--epoll']
+    def end_of(self, ours, where, dev, ip, args):
+        """One end, as a program that runs: over our stack or the kernel's."""
+        a = self.a
+        lane = ['--dev', 'net_af_packet0,iface=' + dev, '--ip', ip + '/24'] if ours else ['--epoll']
         lane += ['--set=' + s for s in a.set] if ours else []
-        p = popen(URGENT + [a.sender] + lane + ['%s:%d' % (FAR, PORT), '%g' % (seconds + 0.3), a.control],
-                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        out, err = p.communicate(timeout=seconds + 30)
-        assert p.returncode == 0, err.decode()
-        got, took = self.reader.stdout.readline().split()
-        assert float(took) >= seconds, 'the connection ended after %s s' % took
+        return popen(where + [a.end] + lane + args + [END_CPU], stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE)
+
+    def sample(self, sends, reads, loss, seed):
+        """One connection; goodput in Mbit/s, the sender's TCP_INFO, the wire's counters. sends, reads:
+        that end is ours."""
+        a, seconds = self.a, self.a.seconds or SECONDS.get(loss, 8)
+        wire = self.wire(sends, reads, loss, seed)
+        reader = self.end_of(reads, self.inside, 'gb', FAR, ['receive', PORT, '%g' % seconds])
+        assert reader.stdout.readline() == b'ready\n', reader.communicate()[1].decode()
+        sender = self.end_of(sends, [], 'ga', NEAR,
+                             ['send', FAR + ':' + PORT, '%g' % (seconds + 0.3), a.control])
+        out, err = sender.communicate(timeout=seconds + 30)
+        assert sender.returncode == 0, err.decode()
+        got, err = reader.communicate(timeout=30)
+        got = json.loads(got)
+        assert got['seconds'] >= seconds, 'the connection ended after %s s: %s' % (
+            got['seconds'], err.decode())
         wire.send_signal(signal.SIGINT)
         counters = json.loads(wire.communicate(timeout=10)[0])
-        return {'seed': seed, 'mbit': int(got) * 8 / 1e6 / seconds, 'sender': json.loads(out),
+        return {'seed': seed, 'mbit': got['bytes'] * 8 / 1e6 / seconds, 'sender': json.loads(out),
                 'wire': counters}
 
     def end(self):
-        for p in (self.reader, self.holder):
-            p.kill()
-            p.wait()
+        self.holder.kill()
+        self.holder.wait()
 
 
 def spread(samples):
@@ -157,13 +138,16 @@ def machine():
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('parklane', type=os.path.abspath)
-    p.add_argument('sender', type=os.path.abspath)
+    p.add_argument('end', type=os.path.abspath, help='tests/net/goodput')
+    p.add_argument('--ours', choices=('sender', 'receiver', 'both'), default='sender',
+                   help='which end is compared with Linux on both (default: sender)')
     p.add_argument('--seeds', type=int, default=10, help='from 1 (default: 10)')
     p.add_argument('--first-seed', type=int, default=1)
     p.add_argument('--loss', default='0.1,1,3', help='percents (default: 0.1,1,3)')
     p.add_argument('--seconds', type=float, help='of a connection (default: by the loss)')
     p.add_argument('--rate', default='1gbit')
     p.add_argument('--rtt', type=float, default=20, help='ms, both ways (default: 20)')
+    p.add_argument('--queue', help="as the wire's (default: what the rate sends in a round trip)")
     p.add_argument('--control', default='cubic')
     p.add_argument('--set', action='append', default=[], help='a setting of our stack, NAME=VALUE')
     p.add_argument('--quick', action='store_true', help='3 seeds of 4 seconds')
@@ -195,7 +179,8 @@ def compare(a, bench):
         for n in range(a.seeds):
             # who begins takes turns, too
             for ours in ((True, False), (False, True))[n % 2]:
-                (us if ours else linux).append(bench.sample(ours, loss, a.first_seed + n))
+                ends = ours and a.ours != 'receiver', ours and a.ours != 'sender'
+                (us if ours else linux).append(bench.sample(*ends, loss, a.first_seed + n))
         rows.append(row(loss, us, linux))
     return rows
 
@@ -211,8 +196,6 @@ def smoke(a):
 
 
 def main():
-    if sys.argv[1:] == ['--receive']:
-        return receive()
     a = arguments()
     reason = netlib.why_not(dpdk=True) or why_not()
     if reason and a.smoke:
@@ -224,7 +207,8 @@ def main():
         tap = netlib.Tap(1)
         tap.run([(SMOKE, lambda: smoke(a))])
         return tap.status()
-    meta = dict(machine(), rate=a.rate, rtt_ms=a.rtt, control=a.control, seeds=a.seeds)
+    meta = dict(machine(), rate=a.rate, rtt_ms=a.rtt, queue=a.queue or 'of a round trip',
+                control=a.control, ours=a.ours, seeds=a.seeds)
     print(', '.join('%s %s' % kv for kv in meta.items()), flush=True)
     bench = Bench(a)
     try:
