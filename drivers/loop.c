@@ -170,33 +170,12 @@ static struct sk_buff *rehome(struct sk_buff *skb, struct skb_cache *cache)
 	return skb;
 }
 
-/* Copies a frame into the receiver's own skbs: a chain if it is larger than one buffer.
- * NULL if the pool is empty. */
+/* Copies a frame into the receiver's own skbs. NULL if the pool is empty. */
 static struct sk_buff *copy_in(const struct loop_slot *s, struct skb_cache *cache)
 {
-	unsigned room = cache->pool->buf_size, headroom = LOOP_HEADROOM, off = 0;
-	struct sk_buff *skb = NULL, *part;
+	unsigned headroom = cache->pool->buf_size < 2 * LOOP_HEADROOM ? 0 : LOOP_HEADROOM;
 
-	if (room < 2 * LOOP_HEADROOM)
-		headroom = 0;
-	do {
-		unsigned n = min_t(unsigned, s->len - off, room - headroom);
-
-		part = skb_alloc(cache, headroom);
-		if (!part) {
-			if (skb)
-				skb_free(skb);
-			return NULL;
-		}
-		memcpy(skb_put(part, n), s->bytes + off, n);
-		if (skb)
-			skb_append_frag(skb, part);
-		else
-			skb = part;
-		off += n;
-		headroom = 0;
-	} while (off < s->len);
-	return skb;
+	return skb_from_bytes(cache, headroom, s->bytes, s->len);
 }
 
 static uint8_t rx_csum(const struct sk_buff *skb)

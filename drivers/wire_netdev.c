@@ -30,31 +30,12 @@ static struct wire_dev *to_wire(struct netdev *dev)
 	return container_of(dev, struct wire_dev, dev);
 }
 
-/* copy_in - a chain if the frame is larger than one buffer; NULL if the pool is empty. */
+/* copy_in - NULL if the pool is empty. */
 static struct sk_buff *copy_in(struct skb_cache *cache, const uint8_t *bytes, unsigned len)
 {
-	unsigned headroom = cache->pool->buf_size >= 4 * WIRE_HEADROOM ? WIRE_HEADROOM : 0, off = 0;
-	struct sk_buff *skb = NULL;
+	unsigned headroom = cache->pool->buf_size >= 4 * WIRE_HEADROOM ? WIRE_HEADROOM : 0;
 
-	do {
-		struct sk_buff *part = skb_alloc(cache, headroom);
-		unsigned n;
-
-		if (!part) {
-			if (skb)
-				skb_free(skb);
-			return NULL;
-		}
-		n = min_t(unsigned, len - off, skb_tailroom(part));
-		memcpy(skb_put(part, n), bytes + off, n);
-		if (skb)
-			skb_append_frag(skb, part);
-		else
-			skb = part;
-		off += n;
-		headroom = 0;
-	} while (off < len);
-	return skb;
+	return skb_from_bytes(cache, headroom, bytes, len);
 }
 
 static unsigned wire_rx_burst(struct netdev *dev, uint16_t queue, struct skb_cache *cache,

@@ -43,7 +43,8 @@ struct netdev_ops {
 	 * the rest stay the caller's. Only the lane that owns the queue calls it.
 	 */
 	unsigned (*tx_burst)(struct netdev *dev, uint16_t queue, struct sk_buff **skbs, unsigned n);
-	/* get_fd - an fd that polls readable when frames wait; -EOPNOTSUPP if there is none. */
+	/* get_fd - an fd that polls readable when frames wait; -EOPNOTSUPP if there is none. NULL:
+	 * never. */
 	int (*get_fd)(struct netdev *dev, uint16_t queue);
 	/* next_event - decorators and wires: absolute ns at which a held frame leaves, 0 none. */
 	uint64_t (*next_event)(struct netdev *dev);

@@ -313,3 +313,28 @@ struct sk_buff *skb_copy(struct skb_cache *c, const struct sk_buff *skb, unsigne
 	head->dev = skb->dev;
 	return head;
 }
+
+struct sk_buff *skb_from_bytes(struct skb_cache *c, unsigned headroom, const uint8_t *p, unsigned n)
+{
+	struct sk_buff *head = NULL;
+
+	do {
+		struct sk_buff *to = skb_alloc(c, head ? 0 : headroom);
+		unsigned k;
+
+		if (!to) {
+			if (head)
+				skb_free(head);
+			return NULL;
+		}
+		k = min_t(unsigned, n, skb_tailroom(to));
+		memcpy(skb_put(to, k), p, k);
+		p += k;
+		n -= k;
+		if (head)
+			skb_append_frag(head, to);
+		else
+			head = to;
+	} while (n);
+	return head;
+}

@@ -399,6 +399,10 @@ MUST_USE struct sk_buff *skb_ref(struct skb_cache *c, struct sk_buff *skb, unsig
  */
 MUST_USE struct sk_buff *skb_copy(struct skb_cache *c, const struct sk_buff *skb,
 				  unsigned headroom);
+/* skb_from_bytes - a fresh skb with the n bytes at p and `headroom` before them, a chain if they do
+ * not fit one buffer; NULL if the pool is empty. For devices that copy. */
+MUST_USE struct sk_buff *skb_from_bytes(struct skb_cache *c, unsigned headroom, const uint8_t *p,
+					unsigned n);
 /* skb_writable - true if the linear bytes may be written now. */
 static inline bool skb_writable(const struct sk_buff *skb)
 {

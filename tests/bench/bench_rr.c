@@ -73,24 +73,9 @@ static unsigned end_rx(struct netdev *dev, uint16_t queue, struct skb_cache *cac
 	return got;
 }
 
-static int end_fd(struct netdev *dev, uint16_t queue)
-{
-	(void)dev;
-	(void)queue;
-	return -EOPNOTSUPP;
-}
-
-static bool end_up(struct netdev *dev)
-{
-	(void)dev;
-	return true;
-}
-
 static const struct netdev_ops end_ops = {
 	.rx_burst = end_rx,
 	.tx_burst = end_tx,
-	.get_fd = end_fd,
-	.link_up = end_up,
 };
 
 static void turn(void)

@@ -79,24 +79,6 @@ static uint64_t now_ns(void)
 
 /* ---- the device ---- */
 
-/* fill - n bytes into skb and as many fragments as it takes; false: no buffer. */
-static bool fill(struct sk_buff *skb, struct skb_cache *cache, const uint8_t *p, unsigned n)
-{
-	unsigned take = min_t(unsigned, n, skb_tailroom(skb));
-
-	memcpy(skb_put(skb, take), p, take);
-	for (unsigned off = take; off < n; off += take) {
-		struct sk_buff *frag = skb_alloc(cache, 0);
-
-		if (!frag)
-			return false;
-		take = min_t(unsigned, n - off, skb_tailroom(frag));
-		memcpy(skb_put(frag, take), p + off, take);
-		skb_append_frag(skb, frag);
-	}
-	return true;
-}
-
 static unsigned tap_rx(struct netdev *dev, uint16_t queue, struct skb_cache *cache,
 		       struct sk_buff **skbs, unsigned n)
 {
@@ -107,18 +89,14 @@ static unsigned tap_rx(struct netdev *dev, uint16_t queue, struct skb_cache *cac
 	(void)queue;
 	while (got < n) {
 		ssize_t len = read(world.fd, frame, sizeof(frame));
-		struct sk_buff *skb;
 
 		if (len <= ETH_HLEN)
 			break;
 		world.rx_max = max_t(unsigned, world.rx_max, (unsigned)len - ETH_HLEN);
-		skb = skb_alloc(cache, 0);
-		if (!skb)
+		skbs[got] = skb_from_bytes(cache, 0, frame, (unsigned)len);
+		if (!skbs[got])
 			break;
-		if (fill(skb, cache, frame, (unsigned)len))
-			skbs[got++] = skb;
-		else
-			skb_free(skb);
+		got++;
 	}
 	return got;
 }

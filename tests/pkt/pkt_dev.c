@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The device of libparklane-pkt.so: packetdrill's packets have no Ethernet header, and the neighbour
  * who answers ARP for every address but ours is played here. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,24 +92,6 @@ static unsigned dev_tx(struct netdev *dev, uint16_t queue, struct sk_buff **skbs
 	return n;
 }
 
-/* frame_fill - f's bytes into skb and as many fragments as it takes. */
-static bool frame_fill(struct sk_buff *skb, struct skb_cache *cache, const struct pkt_frame *f)
-{
-	unsigned n = min_t(unsigned, f->len, skb_tailroom(skb));
-
-	memcpy(skb_put(skb, n), f->bytes, n);
-	for (unsigned off = n; off < f->len; off += n) {
-		struct sk_buff *frag = skb_alloc(cache, 0);
-
-		if (!frag)
-			return false;
-		n = min_t(unsigned, f->len - off, skb_tailroom(frag));
-		memcpy(skb_put(frag, n), f->bytes + off, n);
-		skb_append_frag(skb, frag);
-	}
-	return true;
-}
-
 static unsigned dev_rx(struct netdev *dev, uint16_t queue, struct skb_cache *cache,
 		       struct sk_buff **skbs, unsigned n)
 {
@@ -120,35 +101,17 @@ static unsigned dev_rx(struct netdev *dev, uint16_t queue, struct skb_cache *cac
 	(void)queue;
 	while (got < n && w->in.head) {
 		struct pkt_frame *f = frames_get(&w->in);
-		struct sk_buff *skb = skb_alloc(cache, 0);
 
-		if (skb && frame_fill(skb, cache, f))
-			skbs[got++] = skb;
-		else if (skb)
-			skb_free(skb);
+		skbs[got] = skb_from_bytes(cache, 0, f->bytes, f->len);
+		got += !!skbs[got];
 		free(f);
 	}
 	return got;
 }
 
-static int dev_fd(struct netdev *dev, uint16_t queue)
-{
-	(void)dev;
-	(void)queue;
-	return -EOPNOTSUPP;
-}
-
-static bool dev_up(struct netdev *dev)
-{
-	(void)dev;
-	return true;
-}
-
 static const struct netdev_ops dev_ops = {
 	.rx_burst = dev_rx,
 	.tx_burst = dev_tx,
-	.get_fd = dev_fd,
-	.link_up = dev_up,
 };
 
 void pkt_dev_init(struct pkt_world *w, uint16_t mtu)

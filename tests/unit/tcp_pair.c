@@ -72,24 +72,6 @@ static unsigned end_tx(struct netdev *dev, uint16_t queue, struct sk_buff **skbs
 	return n;
 }
 
-/* frame_fill - the frame's bytes into skb and as many fragments as it takes. */
-static bool frame_fill(struct sk_buff *skb, struct skb_cache *cache, const struct pair_frame *f)
-{
-	unsigned off = 0, n = f->len < skb_tailroom(skb) ? f->len : skb_tailroom(skb);
-
-	memcpy(skb_put(skb, n), f->bytes, n);
-	for (off = n; off < f->len; off += n) {
-		struct sk_buff *frag = skb_alloc(cache, 0);
-
-		if (!frag)
-			return false;
-		n = f->len - off < skb_tailroom(frag) ? f->len - off : skb_tailroom(frag);
-		memcpy(skb_put(frag, n), f->bytes + off, n);
-		skb_append_frag(skb, frag);
-	}
-	return true;
-}
-
 static unsigned end_rx(struct netdev *dev, uint16_t queue, struct skb_cache *cache,
 		       struct sk_buff **skbs, unsigned n)
 {
@@ -99,36 +81,18 @@ static unsigned end_rx(struct netdev *dev, uint16_t queue, struct skb_cache *cac
 	(void)queue;
 	while (got < n && e->head && e->head->due <= e->pair->now) {
 		struct pair_frame *f = e->head;
-		struct sk_buff *skb = skb_alloc(cache, 0);
 
+		skbs[got] = skb_from_bytes(cache, 0, f->bytes, f->len);
+		got += !!skbs[got];
 		e->head = f->next;
-		if (skb && frame_fill(skb, cache, f))
-			skbs[got++] = skb;
-		else if (skb)
-			skb_free(skb);
 		free(f);
 	}
 	return got;
 }
 
-static int end_fd(struct netdev *dev, uint16_t queue)
-{
-	(void)dev;
-	(void)queue;
-	return -EOPNOTSUPP;
-}
-
-static bool end_up(struct netdev *dev)
-{
-	(void)dev;
-	return true;
-}
-
 static const struct netdev_ops end_ops = {
 	.rx_burst = end_rx,
 	.tx_burst = end_tx,
-	.get_fd = end_fd,
-	.link_up = end_up,
 };
 
 void pair_init(struct pair *p, const struct stack_config *cfg, unsigned nr_skbs, uint32_t features,

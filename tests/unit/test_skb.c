@@ -253,6 +253,27 @@ Test(skb, test_skb_ref_pool_empty_leaves_nothing)
 	end(&b);
 }
 
+Test(skb, test_skb_from_bytes_is_a_chain_where_it_must)
+{
+	struct bench b = begin(3, 256);
+	struct sk_buff *skb;
+	uint8_t bytes[700];
+
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	skb = skb_from_bytes(b.c, 56, bytes, 200);
+	expect(skb, 200, 0);
+	cr_assert_null(skb->frag);
+	cr_assert_eq(skb_headroom(skb), 56);
+	cr_assert_null(skb_from_bytes(b.c, 56, bytes, 700), "three buffers, two are left");
+	skb_free(skb);
+	skb = skb_from_bytes(b.c, 56, bytes, 700);
+	expect(skb, 700, 0);
+	cr_assert_eq(skb_headlen(skb), 200);
+	skb_free(skb);
+	end(&b);
+}
+
 Test(skb, test_skb_copy_longer_than_a_buffer_is_a_chain)
 {
 	struct bench b = begin(16, 64);
