@@ -10,20 +10,29 @@
 
 static const struct seg_peer sack_1000 = {.mss = MSS, .wscale = 4, .win = 65535, .sack = true};
 
-/* estab - a connection whose round trip was measured; its first segment is acknowledged. */
-static inline void estab(struct bench *b, struct conn *c)
+static struct bench b;
+static struct conn c;
+
+/* begin - each test finds a connection whose round trip was measured; its first segment is
+ * acknowledged. */
+static inline void begin(void)
 {
-	bench_begin(b, NULL, 4096);
-	conn_passive(c, b, bench_listen(b, SEG_PORT, 8), 4000, &sack_1000);
+	bench_begin(&b, NULL, 4096);
+	conn_passive(&c, &b, bench_listen(&b, SEG_PORT, 8), 4000, &sack_1000);
 	/* a round trip of 20 ms, measured, and the window for what a test sends */
-	cr_assert_eq(conn_write(c, 1, MSS), MSS);
-	bench_turn(b, 1000);
-	bench_run(b, RTT);
-	peer(c, .flags = ACK, .seq = 1, .ack = 1 + MSS);
-	conn_tp(c)->srtt_us8 = 0;
-	conn_tp(c)->min_rtt_us = 0;
-	tcp_rtt_sample(conn_tp(c), RTT);
-	bench_drain(b);
+	cr_assert_eq(conn_write(&c, 1, MSS), MSS);
+	bench_turn(&b, 1000);
+	bench_run(&b, RTT);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1 + MSS);
+	conn_tp(&c)->srtt_us8 = 0;
+	conn_tp(&c)->min_rtt_us = 0;
+	tcp_rtt_sample(conn_tp(&c), RTT);
+	bench_drain(&b);
+}
+
+static inline void end(void)
+{
+	bench_end(&b);
 }
 
 /* The n-th segment of the test, from 0, begins here. */

@@ -5,13 +5,13 @@
  */
 #include "seg_calls.h"
 
+static struct bench b;
+static struct conn c;
+
 /* ---- closing ---- */
 
 Test(tcp_close, test_close_active_goes_to_time_wait)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	sock_close(c.sk);
 	bench_turn(&b, 1000);
@@ -31,9 +31,6 @@ Test(tcp_close, test_close_active_goes_to_time_wait)
 
 Test(tcp_close, test_close_with_fin_and_ack_in_one_segment)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	sock_close(c.sk);
 	bench_turn(&b, 1000);
@@ -46,9 +43,6 @@ Test(tcp_close, test_close_with_fin_and_ack_in_one_segment)
 
 Test(tcp_close, test_close_passive_last_ack_frees_all)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	listen_to(c.sk);
 	peer(&c, .flags = FIN | ACK, .seq = 1, .ack = 1);
@@ -72,9 +66,6 @@ Test(tcp_close, test_close_passive_last_ack_frees_all)
 
 Test(tcp_close, test_close_simultaneous_passes_closing)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	cr_assert_eq(sock_shutdown(c.sk, SEND_SHUTDOWN), 0);
 	bench_turn(&b, 1000);
@@ -92,9 +83,6 @@ Test(tcp_close, test_close_simultaneous_passes_closing)
 
 Test(tcp_close, test_half_close_still_receives)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	cr_assert_eq(sock_shutdown(c.sk, SEND_SHUTDOWN), 0);
 	cr_assert_eq(conn_write(&c, 1, 10), -EPIPE);
@@ -114,9 +102,6 @@ Test(tcp_close, test_half_close_still_receives)
 
 Test(tcp_close, test_fin_wait1_data_then_fin_waits_for_our_ack)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	cr_assert_eq(sock_shutdown(c.sk, SEND_SHUTDOWN), 0);
 	bench_turn(&b, 1000);
@@ -133,9 +118,6 @@ Test(tcp_close, test_fin_wait1_data_then_fin_waits_for_our_ack)
 
 Test(tcp_close, test_shutdown_sends_fin_behind_what_is_queued)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &(struct seg_peer){.mss = 1000, .wscale = -1, .win = 1500});
 	cr_assert_eq(conn_write(&c, 1, 2500), 2500);
 	cr_assert_eq(sock_shutdown(c.sk, SEND_SHUTDOWN), 0);
@@ -153,9 +135,6 @@ Test(tcp_close, test_shutdown_sends_fin_behind_what_is_queued)
 
 Test(tcp_close, test_fin_out_of_order_waits_for_the_hole)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_full);
 	peer(&c, .flags = FIN | ACK, .seq = 101, .ack = 1, .len = 50);
 	assert_state(&c, TCP_ESTABLISHED);
@@ -172,9 +151,6 @@ Test(tcp_close, test_fin_out_of_order_waits_for_the_hole)
 
 Test(tcp_close, test_bare_fin_out_of_order_waits_for_the_hole)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_full);
 	peer(&c, .flags = FIN | ACK, .seq = 101, .ack = 1);
 	assert_state(&c, TCP_ESTABLISHED);
@@ -186,9 +162,6 @@ Test(tcp_close, test_bare_fin_out_of_order_waits_for_the_hole)
 
 Test(tcp_close, test_close_with_unread_data_resets)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 10);
 	expect(&c, ACK, 1, 11, 0);
@@ -202,9 +175,6 @@ Test(tcp_close, test_close_with_unread_data_resets)
 
 Test(tcp_close, test_abort_resets_and_data_after_close_resets)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	sock_abort(c.sk);
 	bench_turn(&b, 1000);
@@ -224,9 +194,6 @@ Test(tcp_close, test_abort_resets_and_data_after_close_resets)
 
 Test(tcp_close, test_data_after_a_close_whose_fin_was_lost_resets_where_the_peer_stands)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	sock_close(c.sk);
 	bench_turn(&b, 1000);
@@ -239,9 +206,6 @@ Test(tcp_close, test_data_after_a_close_whose_fin_was_lost_resets_where_the_peer
 
 Test(tcp_close, test_fin_wait2_orphan_times_out)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	sock_close(c.sk);
 	bench_turn(&b, 1000);
@@ -258,9 +222,6 @@ Test(tcp_close, test_fin_wait2_orphan_times_out)
 
 Test(tcp_close, test_fin_wait2_closed_later_times_out_too)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	cr_assert_eq(sock_shutdown(c.sk, SEND_SHUTDOWN), 0);
 	bench_turn(&b, 1000);
@@ -277,8 +238,6 @@ Test(tcp_close, test_fin_wait2_closed_later_times_out_too)
 Test(tcp_close, test_last_ack_unanswered_is_given_up)
 {
 	struct stack_config cfg;
-	struct bench b;
-	struct conn c;
 	struct sock *lp;
 
 	stack_config_init(&cfg);
@@ -331,8 +290,6 @@ Test(tcp_close, test_rst_exact_ends_every_state_else_challenge)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
-		struct bench b;
-		struct conn c;
 		uint32_t nxt;
 
 		reach(&c, &b, t[i].state);
@@ -359,9 +316,6 @@ Test(tcp_close, test_rst_exact_ends_every_state_else_challenge)
 
 Test(tcp_close, test_rst_keeps_what_was_received_before)
 {
-	struct bench b;
-	struct conn c;
-
 	estab(&b, &c, &seg_plain);
 	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 10);
 	peer(&c, .flags = RST, .seq = 11);
@@ -390,8 +344,6 @@ static void to_time_wait(struct bench *b, struct conn *c, struct sock **ret_lp,
 
 Test(tcp_close, test_time_wait_fin_again_restarts_the_clock)
 {
-	struct bench b;
-	struct conn c;
 	struct sock *lp;
 
 	to_time_wait(&b, &c, &lp, &seg_plain);
@@ -410,8 +362,6 @@ Test(tcp_close, test_time_wait_fin_again_restarts_the_clock)
 Test(tcp_close, test_time_wait_1337_exact_rst_ends_it_where_the_setting_lets_it)
 {
 	for (unsigned on = 0; on < 2; on++) {
-		struct bench b;
-		struct conn c;
 		struct sock *lp;
 
 		to_time_wait(&b, &c, &lp, &seg_full);
@@ -435,8 +385,7 @@ Test(tcp_close, test_time_wait_new_syn_reopens)
 	static const struct seg_peer *kinds[] = {&seg_plain, &seg_full};
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct bench b;
-		struct conn c, d;
+		struct conn d;
 		struct sock *lp;
 		struct seg_peer p = *kinds[i];
 
@@ -459,8 +408,7 @@ Test(tcp_close, test_time_wait_reopened_isn_lies_beyond_the_old_numbers)
 	struct tcp_node *n;
 	struct tcp_req *req;
 	uint32_t old_nxt;
-	struct bench b;
-	struct conn c, d;
+	struct conn d;
 	struct sock *lp;
 
 	to_time_wait(&b, &c, &lp, &p);
@@ -477,8 +425,7 @@ Test(tcp_close, test_time_wait_reopened_isn_lies_beyond_the_old_numbers)
 
 Test(tcp_close, test_time_wait_older_syn_does_not_reopen)
 {
-	struct bench b;
-	struct conn c, d;
+	struct conn d;
 	struct sock *lp;
 	struct seg_peer p = seg_full;
 
@@ -494,8 +441,6 @@ Test(tcp_close, test_time_wait_older_syn_does_not_reopen)
 
 Test(tcp_close, test_time_wait_syn_without_listener_does_not_end_it)
 {
-	struct bench b;
-	struct conn c;
 	struct sock *lp;
 
 	to_time_wait(&b, &c, &lp, &seg_plain);
@@ -509,7 +454,6 @@ Test(tcp_close, test_time_wait_syn_without_listener_does_not_end_it)
 Test(tcp_close, test_time_wait_table_full_oldest_goes)
 {
 	struct stack_config cfg;
-	struct bench b;
 	struct sock *lp;
 
 	stack_config_init(&cfg);
@@ -517,8 +461,6 @@ Test(tcp_close, test_time_wait_table_full_oldest_goes)
 	bench_begin(&b, &cfg, 1024);
 	lp = bench_listen(&b, SEG_PORT, 8);
 	for (uint16_t i = 0; i < 10; i++) {
-		struct conn c;
-
 		conn_passive(&c, &b, lp, 4000 + i, &seg_plain);
 		sock_close(c.sk);
 		bench_turn(&b, 1000);

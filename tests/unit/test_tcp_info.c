@@ -3,6 +3,9 @@
 #include "seg_half.h"
 #include "stack/tcp_info.h"
 
+static struct bench b;
+static struct conn c;
+
 static struct sk_tcp_info info(const struct conn *c)
 {
 	struct sk_tcp_info i;
@@ -23,8 +26,6 @@ static void opened(struct bench *b, struct conn *c, const struct seg_peer *p)
 Test(tcp_info, test_info_fresh_connection)
 {
 	struct sk_tcp_info i;
-	struct bench b;
-	struct conn c;
 
 	opened(&b, &c, &seg_full);
 	i = info(&c);
@@ -57,9 +58,7 @@ Test(tcp_info, test_info_accepted_counts_the_handshake)
 		bool data = k & 1;
 		struct stack_config cfg;
 		struct sk_tcp_info i;
-		struct bench b;
 		struct sock *lp;
-		struct conn c;
 		struct seg s;
 
 		stack_config_init(&cfg);
@@ -81,8 +80,6 @@ Test(tcp_info, test_info_accepted_counts_the_handshake)
 
 Test(tcp_info, test_info_advmss_is_less_timestamps_and_the_syn_is_not)
 {
-	struct bench b;
-	struct conn c;
 	struct seg syn;
 
 	bench_begin(&b, NULL, 1024);
@@ -102,8 +99,6 @@ Test(tcp_info, test_info_advmss_is_less_timestamps_and_the_syn_is_not)
 Test(tcp_info, test_info_counts_what_is_in_flight_lost_and_sent_again)
 {
 	struct sk_tcp_info i;
-	struct bench b;
-	struct conn c;
 
 	opened(&b, &c, &seg_full);
 	cr_assert_eq(conn_write(&c, 1, 20 * 1448), 20 * 1448);
@@ -135,8 +130,6 @@ Test(tcp_info, test_info_counts_what_is_in_flight_lost_and_sent_again)
 Test(tcp_info, test_info_times_since_data_and_acks)
 {
 	struct sk_tcp_info i;
-	struct bench b;
-	struct conn c;
 
 	opened(&b, &c, &seg_plain);
 	cr_assert_eq(conn_write(&c, 1, 10), 10);
@@ -161,8 +154,6 @@ Test(tcp_info, test_info_times_since_data_and_acks)
 Test(tcp_info, test_info_tells_who_held_the_sender_up)
 {
 	struct sk_tcp_info i;
-	struct bench b;
-	struct conn c;
 
 	opened(&b, &c, &seg_plain);
 	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .win = 100);
@@ -184,8 +175,6 @@ Test(tcp_info, test_info_tells_who_held_the_sender_up)
 Test(tcp_info, test_info_writer_that_waits_though_all_is_sent_is_sndbuf_limited)
 {
 	struct sk_tcp_info i;
-	struct bench b;
-	struct conn c;
 
 	opened(&b, &c, &seg_plain);
 	cr_assert_eq(sock_setopt_int(c.sk, SK_SOL_SOCKET, SK_SO_SNDBUF, 4000), 0);
@@ -203,7 +192,6 @@ Test(tcp_info, test_info_out_of_order_listener_and_closed)
 {
 	struct sk_tcp_info i;
 	struct conn c, l = {0};
-	struct bench b;
 
 	bench_begin(&b, NULL, 1024);
 	l.sk = bench_listen(&b, SEG_PORT, 8);
@@ -227,7 +215,6 @@ Test(tcp_info, test_info_out_of_order_listener_and_closed)
 
 Test(tcp_info, test_info_of_listener_is_its_queue)
 {
-	struct bench b;
 	struct conn c, l = {0};
 	struct sk_tcp_info i;
 	struct seg s;
@@ -257,8 +244,6 @@ Test(tcp_info, test_info_of_stat_agrees)
 {
 	struct stack_sock_info k;
 	struct sk_tcp_info i;
-	struct bench b;
-	struct conn c;
 
 	opened(&b, &c, &seg_full);
 	cr_assert_eq(conn_write(&c, 1, 20 * 1448), 20 * 1448);
@@ -280,8 +265,6 @@ Test(tcp_info, test_info_of_stat_agrees)
 Test(tcp_info, test_info_counts_timeouts_and_their_time)
 {
 	struct sk_tcp_info i;
-	struct bench b;
-	struct conn c;
 
 	opened(&b, &c, &seg_plain);
 	cr_assert_eq(conn_write(&c, 1, 100), 100);

@@ -4,14 +4,12 @@
 
 #define SHRUNK 63 /* << 4: hardly more than MSS */
 
+TestSuite(tcp_rack, .init = begin, .fini = end);
+
 /* ---- RACK, RFC 8985 section 6 ---- */
 
 Test(tcp_rack, test_rack_6_2_one_sack_waits_a_quarter_rtt)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 4);
 	bench_run(&b, RTT);
 	sack(&c, at(0), at(3), at(4));
@@ -25,16 +23,11 @@ Test(tcp_rack, test_rack_6_2_one_sack_waits_a_quarter_rtt)
 	expect(&c, ACK, at(0), 1, MSS);
 	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_RECOVERY);
 	cr_assert_eq(conn_tp(&c)->lost_out, 3 * MSS);
-	bench_end(&b);
 }
 
 /* parklane sim --seed 1653 at 457c54f: bytes behind a small window were left without any timer. */
 Test(tcp_rack, test_rack_timer_with_nothing_out_leaves_the_persist_timer)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 4);
 	bench_run(&b, RTT);
 	sack(&c, at(0), at(3), at(4));
@@ -49,15 +42,10 @@ Test(tcp_rack, test_rack_timer_with_nothing_out_leaves_the_persist_timer)
 	cr_assert_eq(conn_tp(&c)->pending, TCP_PEND_PROBE);
 	peer(&c, .flags = ACK, .seq = 1, .ack = at(4));
 	expect(&c, ACK, at(4), 1, MSS);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_rack_6_2_on_a_long_path_the_look_is_4_ms_late_at_most)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	conn_tp(&c)->srtt_us8 = 0;
 	conn_tp(&c)->min_rtt_us = 0;
 	tcp_rtt_sample(conn_tp(&c), 200 * SEG_MS);
@@ -68,7 +56,6 @@ Test(tcp_rack, test_rack_6_2_on_a_long_path_the_look_is_4_ms_late_at_most)
 	expect_none(&b);
 	bench_run(&b, 6 * SEG_MS);
 	expect(&c, ACK, at(0), 1, MSS);
-	bench_end(&b);
 }
 
 /* one_rtt - a segment that is acknowledged after so long; what TCP_INFO then says is the least. */
@@ -91,10 +78,6 @@ static uint32_t one_rtt(struct conn *c, uint64_t rtt)
  * a quarter of the old minimum for ever. */
 Test(tcp_rack, test_rack_6_2_min_rtt_is_that_of_the_last_300_s)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	cr_assert_eq(one_rtt(&c, 30 * SEG_MS), 20);
 	bench_run(&b, 299 * NSEC_PER_SEC);
 	cr_assert_eq(one_rtt(&c, 80 * SEG_MS), 20);
@@ -106,15 +89,10 @@ Test(tcp_rack, test_rack_6_2_min_rtt_is_that_of_the_last_300_s)
 	cr_assert_eq(one_rtt(&c, 40 * SEG_MS), 40);
 	bench_run(&b, 200 * NSEC_PER_SEC);
 	cr_assert_eq(one_rtt(&c, 80 * SEG_MS), 40);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_rack_6_2_dupthresh_segments_do_not_wait)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 6);
 	bench_run(&b, RTT);
 	sack(&c, at(0), at(1), at(2));
@@ -124,16 +102,11 @@ Test(tcp_rack, test_rack_6_2_dupthresh_segments_do_not_wait)
 	expect(&c, ACK, at(0), 1, MSS);
 	/* what left in the same burst behind the last one that arrived is not judged yet */
 	cr_assert_eq(conn_tp(&c)->lost_out, MSS);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_rack_6_2_seen_reordering_makes_it_wait)
 {
-	struct bench b;
-	struct conn c;
 	struct tcp_sock *tp;
-
-	estab(&b, &c);
 	tp = conn_tp(&c);
 	send_full(&c, 0, 10);
 	bench_run(&b, RTT);
@@ -150,15 +123,10 @@ Test(tcp_rack, test_rack_6_2_seen_reordering_makes_it_wait)
 	expect_none(&b);
 	cr_assert_eq(tp->ca_state, TCP_CA_OPEN);
 	cr_assert_eq(tp->reordering, 9);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_rack_6_2_lost_retransmission_is_found_by_time)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 10);
 	bench_run(&b, RTT);
 	sack(&c, at(0), at(1), at(8));
@@ -173,16 +141,11 @@ Test(tcp_rack, test_rack_6_2_lost_retransmission_is_found_by_time)
 	sack(&c, at(0), at(1), at(11));
 	expect(&c, ACK, at(0), 1, MSS);
 	cr_assert_eq(stack_stats(b.st)->tcp_timeouts, 0);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_rack_6_2_answer_faster_than_the_path_is_to_the_original)
 {
-	struct bench b;
-	struct conn c;
 	uint64_t xmit;
-
-	estab(&b, &c);
 	send_full(&c, 0, 10);
 	bench_run(&b, RTT);
 	sack(&c, at(0), at(1), at(8));
@@ -191,16 +154,11 @@ Test(tcp_rack, test_rack_6_2_answer_faster_than_the_path_is_to_the_original)
 	bench_run(&b, 2 * SEG_MS);
 	dup(&c, at(8));
 	cr_assert_eq(conn_tp(&c)->rack.xmit_ns, xmit);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_rack_6_2_dsack_widens_the_window_for_16_recoveries)
 {
-	struct bench b;
-	struct conn c;
 	struct tcp_sock *tp;
-
-	estab(&b, &c);
 	tp = conn_tp(&c);
 	send_full(&c, 0, 10);
 	bench_run(&b, RTT);
@@ -221,18 +179,13 @@ Test(tcp_rack, test_rack_6_2_dsack_widens_the_window_for_16_recoveries)
 	for (unsigned i = 0; i < 16; i++)
 		tcp_rack_update_reo_wnd(tp, false, true);
 	cr_assert_eq(tp->rack.reo_wnd_mult, 1);
-	bench_end(&b);
 }
 
 /* ---- TLP, section 7 ---- */
 
 Test(tcp_rack, test_tlp_7_2_after_two_rtts_the_last_segment)
 {
-	struct bench b;
-	struct conn c;
 	struct tcp_sock *tp;
-
-	estab(&b, &c);
 	tp = conn_tp(&c);
 	send_full(&c, 0, 4);
 	bench_run(&b, 2 * RTT);
@@ -246,16 +199,11 @@ Test(tcp_rack, test_tlp_7_2_after_two_rtts_the_last_segment)
 	bench_run(&b, 120 * SEG_MS);
 	expect(&c, ACK, at(0), 1, MSS);
 	cr_assert_eq(stack_stats(b.st)->tcp_loss_probes, 1);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_tlp_7_2_not_later_than_the_rto)
 {
-	struct bench b;
-	struct conn c;
 	struct tcp_sock *tp;
-
-	estab(&b, &c);
 	tp = conn_tp(&c);
 	tp->srtt_us8 = 8 * 300000;
 	tp->rto = 400 * SEG_MS;
@@ -263,7 +211,6 @@ Test(tcp_rack, test_tlp_7_2_not_later_than_the_rto)
 	bench_run(&b, 402 * SEG_MS);
 	expect(&c, ACK, at(3), 1, MSS);
 	cr_assert_eq(stack_stats(b.st)->tcp_timeouts, 0);
-	bench_end(&b);
 }
 
 /* shrink - two bytes come, the second with a window of SHRUNK: a newer segment may take it back. */
@@ -279,39 +226,25 @@ static void shrink(struct conn *c)
  * armed again and again, and the RTO never. */
 Test(tcp_rack, test_tlp_beyond_a_shrunken_window_leaves_it_to_the_rto)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 4);
 	shrink(&c);
 	bench_run(&b, 400 * SEG_MS);
 	expect(&c, ACK, at(0), 3, MSS);
 	cr_assert_eq(stack_stats(b.st)->tcp_loss_probes, 0);
 	cr_assert_eq(stack_stats(b.st)->tcp_timeouts, 1);
-	bench_end(&b);
 }
 
 /* Seed 188, RFC 9293 3.10.7.4: a peer that took its window back drops what is beyond, ACKs too. */
 Test(tcp_rack, test_ack_beyond_a_shrunken_window_is_sent_at_its_end)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 4);
 	shrink(&c);
 	peer(&c, .flags = ACK, .seq = 1, .ack = at(0), .len = 1, .win = SHRUNK);
 	expect(&c, ACK, at(0) + (SHRUNK << 4), 3, 0);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_tlp_7_3_new_data_goes_first)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	conn_tp(&c)->snd_cwnd = 4 * MSS;
 	cr_assert_eq(conn_write(&c, at(0), 5 * MSS), 5 * MSS);
 	bench_turn(&b, 1000);
@@ -323,16 +256,11 @@ Test(tcp_rack, test_tlp_7_3_new_data_goes_first)
 	dup(&c, at(5));
 	cr_assert(!conn_tp(&c)->tlp_out);
 	cr_assert_eq(conn_tp(&c)->retrans_out, 0);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_tlp_7_4_dsack_of_the_probe_means_no_loss)
 {
-	struct bench b;
-	struct conn c;
 	uint32_t cwnd;
-
-	estab(&b, &c);
 	cwnd = conn_tp(&c)->snd_cwnd;
 	send_full(&c, 0, 4);
 	bench_run(&b, 2 * RTT + 4 * SEG_MS);
@@ -343,16 +271,11 @@ Test(tcp_rack, test_tlp_7_4_dsack_of_the_probe_means_no_loss)
 	cr_assert(!conn_tp(&c)->tlp_out);
 	cr_assert_geq(conn_tp(&c)->snd_cwnd, cwnd);
 	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
-	bench_end(&b);
 }
 
 Test(tcp_rack, test_tlp_7_4_probe_that_filled_a_hole_costs_cwnd)
 {
-	struct bench b;
-	struct conn c;
 	uint32_t cwnd;
-
-	estab(&b, &c);
 	cwnd = conn_tp(&c)->snd_cwnd;
 	send_full(&c, 0, 4);
 	bench_run(&b, 2 * RTT + 4 * SEG_MS);
@@ -364,5 +287,4 @@ Test(tcp_rack, test_tlp_7_4_probe_that_filled_a_hole_costs_cwnd)
 	bench_run(&b, RTT);
 	dup(&c, at(5));
 	cr_assert_lt(conn_tp(&c)->snd_cwnd, cwnd);
-	bench_end(&b);
 }

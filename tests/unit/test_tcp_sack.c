@@ -7,6 +7,8 @@
 
 #include "seg_rack.h"
 
+TestSuite(tcp_sack, .init = begin, .fini = end);
+
 #define NR 700u
 
 /* What a peer told, byte by byte of a segment: whole ones count. */
@@ -37,59 +39,61 @@ static void check_model(struct conn *c, unsigned acked)
 	cr_assert_eq(i, NR);
 }
 
+static void random_blocks(unsigned seed)
+{
+	unsigned acked = 0;
+
+	memset(model, 0, sizeof(model));
+	srand(seed);
+	b.no_check = true;
+	if (seed % 2)
+		b.st->tcp->marks.max = 0;
+	conn_tp(&c)->snd_cwnd = 2 * NR * MSS;
+	c.sk->sk_sndbuf = 64u << 20;
+	for (unsigned i = 0; i < NR; i += 50)
+		cr_assert_eq(conn_write(&c, at(i), 50 * MSS), 50 * MSS);
+	bench_turn(&b, 1000);
+	/* nothing of it is sent again, so that the queue stays as it is */
+	conn_tp(&c)->snd_cwnd = MSS;
+	conn_tp(&c)->reord_seen = 1;
+	b.no_check = false;
+	cr_assert_eq(b.st->tcp->marks.nr, !(seed % 2));
+	cr_assert_eq(conn_tp(&c)->index.gap, seed % 2 ? 4 * TCP_INDEX_GAP : TCP_INDEX_GAP);
+	for (unsigned i = 0; i < 300; i++) {
+		uint32_t f[2], t[2];
+
+		for (unsigned k = 0; k < 2; k++) {
+			unsigned first = acked + 1 + (unsigned)rand() % (NR - acked - 1);
+			unsigned len = (unsigned)rand() % (rand() % 8 ? 4 : NR);
+
+			len = min_t(unsigned, len, NR - first);
+			f[k] = at(first) + (rand() % 3 ? 0 : (uint32_t)rand() % MSS);
+			t[k] = at(first + len) - (rand() % 3 ? 0 : (uint32_t)rand() % MSS);
+			if (!before(f[k], t[k]) || !after(f[k], at(acked)))
+				f[k] = t[k] = 0;
+			else
+				(void)model_sack(f[k], t[k]);
+		}
+		sack2(&c, at(acked), f[0], t[0], f[1], t[1]);
+		check_model(&c, acked);
+		if (rand() % 16 == 0 && acked + 40 < NR) {
+			acked += (unsigned)rand() % 30;
+			dup(&c, at(acked));
+		}
+	}
+	dup(&c, at(NR));
+	cr_assert_eq(b.st->tcp->marks.nr, 0);
+}
+
 /* B18: blocks anywhere, of any length, ragged at the edges, split and merged, with partial ACKs in
  * between: what is marked is exactly the whole segments inside them. Every other time there is no
  * large ring of landmarks to be had. */
 Test(tcp_sack, test_sack_B18_random_blocks_against_a_model)
 {
-	struct bench b;
-	struct conn c;
-
 	for (unsigned seed = 1; seed <= 20; seed++) {
-		unsigned acked = 0;
-
-		memset(model, 0, sizeof(model));
-		srand(seed);
-		estab(&b, &c);
-		b.no_check = true;
-		if (seed % 2)
-			b.st->tcp->marks.max = 0;
-		conn_tp(&c)->snd_cwnd = 2 * NR * MSS;
-		c.sk->sk_sndbuf = 64u << 20;
-		for (unsigned i = 0; i < NR; i += 50)
-			cr_assert_eq(conn_write(&c, at(i), 50 * MSS), 50 * MSS);
-		bench_turn(&b, 1000);
-		/* nothing of it is sent again, so that the queue stays as it is */
-		conn_tp(&c)->snd_cwnd = MSS;
-		conn_tp(&c)->reord_seen = 1;
-		b.no_check = false;
-		cr_assert_eq(b.st->tcp->marks.nr, !(seed % 2));
-		cr_assert_eq(conn_tp(&c)->index.gap, seed % 2 ? 4 * TCP_INDEX_GAP : TCP_INDEX_GAP);
-		for (unsigned i = 0; i < 300; i++) {
-			uint32_t f[2], t[2];
-
-			for (unsigned k = 0; k < 2; k++) {
-				unsigned first = acked + 1 + (unsigned)rand() % (NR - acked - 1);
-				unsigned len = (unsigned)rand() % (rand() % 8 ? 4 : NR);
-
-				len = min_t(unsigned, len, NR - first);
-				f[k] = at(first) + (rand() % 3 ? 0 : (uint32_t)rand() % MSS);
-				t[k] = at(first + len) - (rand() % 3 ? 0 : (uint32_t)rand() % MSS);
-				if (!before(f[k], t[k]) || !after(f[k], at(acked)))
-					f[k] = t[k] = 0;
-				else
-					(void)model_sack(f[k], t[k]);
-			}
-			sack2(&c, at(acked), f[0], t[0], f[1], t[1]);
-			check_model(&c, acked);
-			if (rand() % 16 == 0 && acked + 40 < NR) {
-				acked += (unsigned)rand() % 30;
-				dup(&c, at(acked));
-			}
-		}
-		dup(&c, at(NR));
-		cr_assert_eq(b.st->tcp->marks.nr, 0);
-		bench_end(&b);
+		random_blocks(seed);
+		end();
+		begin();
 	}
 }
 
@@ -97,10 +101,6 @@ Test(tcp_sack, test_sack_B18_random_blocks_against_a_model)
  * recovery was a mistake, and each one between marked the whole flight lost anew. */
 Test(tcp_sack, test_sack_B18_divided_acks_do_not_have_all_marked_again)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	conn_tp(&c)->snd_cwnd = 2 * NR * MSS;
 	c.sk->sk_sndbuf = 64u << 20;
 	for (unsigned i = 0; i < NR; i += 50) {
@@ -120,29 +120,19 @@ Test(tcp_sack, test_sack_B18_divided_acks_do_not_have_all_marked_again)
 	bench_turn(&b, 1000);
 	cr_assert_geq(conn_tp(&c)->lost_bytes, (NR - 50) * MSS);
 	cr_assert_leq(conn_tp(&c)->lost_bytes, 6 * NR * MSS);
-	bench_end(&b);
 }
 
 Test(tcp_sack, test_sack_order_of_blocks_is_no_reordering)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 10);
 	bench_run(&b, RTT);
 	/* the newest first, as RFC 2018 4 wants; the ACK that told of the other was lost */
 	sack2(&c, at(0), at(7), at(8), at(3), at(4));
 	cr_assert_eq(conn_tp(&c)->reord_seen, 0);
-	bench_end(&b);
 }
 
 Test(tcp_sack, test_sack_on_an_overtaken_ack_counts)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 10);
 	bench_run(&b, RTT);
 	dup(&c, at(2));
@@ -151,38 +141,27 @@ Test(tcp_sack, test_sack_on_an_overtaken_ack_counts)
 	/* a block of it that lies below what is acknowledged meanwhile does not */
 	sack(&c, at(0), at(1), at(4));
 	cr_assert_eq(conn_tp(&c)->sacked_out, MSS);
-	bench_end(&b);
 }
 
 /* A block that begins just below una + 2^31 and ends just above it was taken, and looked up far
  * beyond the queue's end. */
 Test(tcp_sack, test_sack_B19_block_half_the_sequence_space_away)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 4);
 	sack(&c, at(0), at(0) + 0x7fffff00u, at(0) + 0x80000100u);
 	sack(&c, at(0), at(0) + 0x80000100u, at(2));
 	cr_assert_eq(conn_tp(&c)->sacked_out, 0);
-	bench_end(&b);
 }
 
 /* B30: D-SACKs of what was never sent again move nothing. */
 Test(tcp_sack, test_dsack_B30_forged_is_not_believed)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	send_full(&c, 0, 10);
 	bench_run(&b, RTT);
 	for (unsigned i = 0; i < 5; i++)
 		sack(&c, at(5), at(i), at(i + 1));
 	cr_assert_eq(stack_stats(b.st)->tcp_dsack_in, 0);
 	cr_assert_eq(conn_tp(&c)->rack.reo_wnd_mult, 1);
-	bench_end(&b);
 }
 
 /* ---- D-SACK that we send, RFC 2883 section 4 ---- */
@@ -199,10 +178,6 @@ static void expect_sacks(struct conn *c, uint32_t ack, unsigned nr, const uint32
 
 Test(tcp_sack, test_dsack_2883_what_came_twice_is_told_first)
 {
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c);
 	peer(&c, .flags = ACK, .seq = 1, .ack = at(0), .len = 100);
 	bench_drain(&b);
 	/* 4.1.1: in order, twice */
@@ -218,5 +193,4 @@ Test(tcp_sack, test_dsack_2883_what_came_twice_is_told_first)
 	peer(&c, .flags = ACK, .seq = 51, .ack = at(0), .len = 100);
 	expect_sacks(&c, 151, 2, (uint32_t[]){51, 101, 201, 301});
 	cr_assert_eq(conn_read(&c, 1), 150);
-	bench_end(&b);
 }
