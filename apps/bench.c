@@ -12,12 +12,12 @@
 
 struct bench_args {
 	struct lane_args lane;
-	struct rr_config cfg;
+	struct load_config cfg;
 	const char *connect;
 	double seconds, warmup;
 	bool json, kind;
 	struct machine machine;
-	struct rr_result res;
+	struct load_result res;
 	bool finished;
 };
 
@@ -48,10 +48,10 @@ static void bench_value(struct bench_args *a, int key, char *arg)
 				  options_shown(arg));
 		break;
 	case KEY_CONNS:
-		a->cfg.conns = (unsigned)cli_uint("--conns", arg, 1, RR_CONNS_MAX);
+		a->cfg.conns = (unsigned)cli_uint("--conns", arg, 1, LOAD_CONNS_MAX);
 		break;
 	case KEY_SIZE:
-		a->cfg.size = (unsigned)cli_uint("--size", arg, 1, RR_SIZE_MAX);
+		a->cfg.size = (unsigned)cli_uint("--size", arg, 1, LOAD_SIZE_MAX);
 		break;
 	case KEY_TIME:
 		a->seconds = cli_seconds("--time", arg, 0.01, 86400);
@@ -126,7 +126,7 @@ static void bench_main(void *arg)
 	a->finished = true;
 }
 
-static double us(const struct rr_result *r, double q)
+static double us(const struct load_result *r, double q)
 {
 	return (double)hist_quantile(&r->hist, q) / 1e3;
 }
@@ -170,7 +170,7 @@ static const char *backend_name(const struct pl_options *opt)
 
 static int print_json(const struct bench_args *a, double rps)
 {
-	const struct rr_result *r = &a->res;
+	const struct load_result *r = &a->res;
 	char buf[64];
 	const char *link = link_kind(a, buf, sizeof(buf));
 	json_t *meta = machine_json(&a->machine), *run, *o;
@@ -179,7 +179,7 @@ static int print_json(const struct bench_args *a, double rps)
 	run = json_pack("{s:s s:s s:s s:s s:i s:i s:i s:f s:I s:f s:b}", "set", set_name(a, link),
 			"backend", backend_name(&a->lane.opt), "link", link, "test", "rr", "conns",
 			(int)a->cfg.conns, "size", (int)a->cfg.size, "n", 1, "rps", rps, "requests",
-			(json_int_t)r->requests, "seconds", (double)r->window_ns / 1e9, "stopped",
+			(json_int_t)r->units, "seconds", (double)r->window_ns / 1e9, "stopped",
 			!a->finished);
 	json_object_set_new(run, "rtt_us",
 			    json_pack("{s:f s:f s:f s:f s:f}", "p50", us(r, 0.5), "p90", us(r, 0.9),
@@ -197,8 +197,8 @@ static int print_json(const struct bench_args *a, double rps)
 
 static int print_result(const struct bench_args *a)
 {
-	const struct rr_result *r = &a->res;
-	double rps = r->window_ns ? (double)r->requests * 1e9 / (double)r->window_ns : 0;
+	const struct load_result *r = &a->res;
+	double rps = r->window_ns ? (double)r->units * 1e9 / (double)r->window_ns : 0;
 	char name[64];
 
 	if (a->json)
@@ -241,10 +241,10 @@ static const char *advice(int err)
 /* The window of a measurement that was stopped ends with the signal. False: it had not begun. */
 static bool take_partial(struct bench_args *a)
 {
-	struct rr_result *r = &a->res;
+	struct load_result *r = &a->res;
 	uint64_t end = run_stopped_at();
 
-	if (!r->requests || end <= r->began_ns)
+	if (!r->units || end <= r->began_ns)
 		return false;
 	if (!r->window_ns)
 		r->window_ns = end - r->began_ns;

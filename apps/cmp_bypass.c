@@ -19,10 +19,11 @@
 #include "apps/compare.h"
 #include "apps/echo_conn.h"
 #include "apps/open.h"
+#include "apps/stream_bytes.h"
 #include "apps/tsc.h"
 #include "stack/stack.h"
 
-#define PORT_ECHO 7
+#define PORT      7
 #define ANSWER_MS 20000
 
 enum bypass_op {
@@ -62,7 +63,7 @@ static struct lane_plan plan_for(const char *ip, int cpu)
 static void server_main(void *arg)
 {
 	struct bypass_job *job = arg;
-	struct pl_addr addr = {.family = PL_AF_INET, .port = PORT_ECHO};
+	struct pl_addr addr = {.family = PL_AF_INET, .port = PORT};
 	int err = pl_listen(PL_NET_STACK, &addr, 1024, &job->echo.listener);
 
 	if (err)
@@ -102,7 +103,7 @@ static void edge(void *ctx, int open)
 
 	if (open)
 		proc_read(&job->watch, &job->at[i]);
-	if (job->call->ledger)
+	if (job->call->ask.ledger)
 		perf_snap(&job->perf, job->perf_at[i]);
 	lane_ledger_report(job->srv.lane, &job->lane_at[i]);
 	job->stack_at[i] = *stack_stats(job->srv.stack);
@@ -113,20 +114,8 @@ static void edge(void *ctx, int open)
 static void client_main(void *arg)
 {
 	struct bypass_job *job = arg;
-	struct cmp_call *call = job->call;
-	struct rr_config cfg = {
-		.net = PL_NET_STACK,
-		.conns = call->conns,
-		.size = call->size,
-		.seed = seed,
-		.warm_ns = call->warm_ns,
-		.run_ns = call->run_ns,
-		.window = edge,
-		.window_ctx = job,
-	};
 
-	(void)pl_addr_parse(NS_SERVER_IP ":7", &cfg.addr);
-	rr_run(&cfg, &call->sample.rr);
+	client_run(job->call, PL_NET_STACK, PORT, seed, edge, job, &job->echo.bytes);
 }
 
 /* The lane of this thread, against the server that runs by now. */
@@ -167,16 +156,16 @@ static void fill_sample(struct bypass_job *job)
 	static const enum cmp_step first = STEP_DRIVER_RX;
 	struct cmp_sample *s = &job->call->sample;
 	const struct ledger_report *a = &job->lane_at[0], *b = &job->lane_at[1];
-	uint64_t n = s->rr.requests;
+	uint64_t n = s->load.units;
 
 	_Static_assert((int)STEP_KERNEL_POLL == (int)LEDGER_KERNEL_POLL, "steps in ledger's order");
 	if (!n)
 		return;
 	s->server_cycles = (double)(b->busy - a->busy);
-	s->server_busy = s->server_cycles / (double)s->rr.window_tsc;
+	s->server_busy = s->server_cycles / (double)s->load.window_tsc;
 	for (unsigned i = 0; i < LEDGER_STEP_MAX; i++)
 		s->step_cycles[first + i] = (double)b->step[i] - (double)a->step[i];
-	if (!job->call->ledger)
+	if (!job->call->ask.ledger)
 		return;
 	proc_ledger(&job->at[0], &job->at[1], n, &s->ledger);
 	perf_rows(&job->perf, job->perf_at[0], job->perf_at[1], n, &s->ledger);
@@ -194,6 +183,7 @@ static int bypass_run(struct cmp_call *call)
 
 	memset(&job, 0, sizeof(job));
 	job.call = call;
+	job.echo.talk = cmp_talk[call->ask.test];
 	err = -pthread_create(&thread, NULL, server_thread, &job);
 	if (err)
 		return err;
@@ -205,21 +195,18 @@ static int bypass_run(struct cmp_call *call)
 	if (!err) {
 		job.watch =
 			(struct proc_watch){.cpu = CMP_CPU_SERVER, .pid = getpid(), .tid = job.tid};
-		if (call->ledger)
+		if (call->ask.ledger)
 			perf_open(&job.perf, CMP_CPU_SERVER, job.tid);
 		err = run_client(&job);
-		if (call->ledger)
+		if (call->ask.ledger)
 			perf_close(&job.perf);
 		lane_stop(job.srv.lane);
 	} else {
 		snprintf(call->what, sizeof(call->what), "server: %s", job.why);
 	}
 	pthread_join(thread, NULL);
-	if (!err && call->sample.rr.err) {
-		err = call->sample.rr.err;
-		snprintf(call->what, sizeof(call->what), "client: %s: %s", call->sample.rr.what,
-			 strerror(-err));
-	}
+	if (!err)
+		err = client_error(call);
 	if (!err)
 		fill_sample(&job);
 	return err;
@@ -227,10 +214,13 @@ static int bypass_run(struct cmp_call *call)
 
 static void worker_op(struct cmp_call *call)
 {
+	const struct cmp_ask *ask = &call->ask;
+	unsigned payload = ask->test == TEST_RR ? CMP_SIZE : STREAM_MSS;
+
 	sample_clear(&call->sample);
-	if (call->set == SET_FLOOR)
-		call->err = floor_run(&pair, call->conns, call->size, call->warm_ns, call->run_ns,
-				      &call->sample.rr);
+	if (ask->set == SET_FLOOR)
+		call->err = floor_run(&pair, ask->conns, payload, ask->warm_ns, ask->run_ns,
+				      &call->sample.load);
 	else
 		call->err = bypass_run(call);
 }
@@ -259,20 +249,14 @@ int bypass_start(struct cmp_meta *meta, bool show, const char **ret_what)
 	return err;
 }
 
-int bypass_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns, bool ledger,
-		  struct cmp_sample *ret)
+int bypass_sample(const struct cmp_ask *ask, struct cmp_sample *ret)
 {
 	struct cmp_call *call = worker.call;
 	int err;
 
 	call->op = OP_SAMPLE;
-	call->set = set;
-	call->conns = conns;
-	call->size = CMP_SIZE;
-	call->warm_ns = warm_ns;
-	call->run_ns = run_ns;
-	call->ledger = ledger;
-	err = worker_call(&worker, (int)((warm_ns + run_ns) / 1000000) + ANSWER_MS);
+	call->ask = *ask;
+	err = worker_call(&worker, (int)((ask->warm_ns + ask->run_ns) / 1000000) + ANSWER_MS);
 	if (err)
 		snprintf(what, sizeof(what), "%s", call->what[0] ? call->what : strerror(-err));
 	else

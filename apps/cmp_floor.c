@@ -151,7 +151,7 @@ static unsigned turn(struct floor_job *job, unsigned size, struct hist *hist, do
 	return m;
 }
 
-static void bounce_for(struct floor_job *job, unsigned size, uint64_t ns, struct rr_result *res)
+static void bounce_for(struct floor_job *job, unsigned size, uint64_t ns, struct load_result *res)
 {
 	double per = 1e9 / tsc_hz();
 	uint64_t start = tsc_read(), length = (uint64_t)((double)ns / per), frames = 0;
@@ -163,13 +163,13 @@ static void bounce_for(struct floor_job *job, unsigned size, uint64_t ns, struct
 	}
 	if (!res)
 		return;
-	res->requests = frames;
+	res->units = frames;
 	res->window_tsc = tsc_read() - start;
 	res->window_ns = (uint64_t)((double)res->window_tsc * per);
 }
 
 int floor_run(const struct netdev_handle *h, unsigned inflight, unsigned payload, uint64_t warm_ns,
-	      uint64_t run_ns, struct rr_result *res)
+	      uint64_t run_ns, struct load_result *res)
 {
 	static struct floor_job job;
 	unsigned size = payload + FLOOR_HEADERS;

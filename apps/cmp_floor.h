@@ -3,14 +3,14 @@
 #ifndef APPS_CMP_FLOOR_H
 #define APPS_CMP_FLOOR_H
 
-#include "apps/rr.h"
+#include "apps/load.h"
 #include "drivers/open.h"
 #include "stack/base/compiler.h"
 
-/* floor_run - bounce `inflight` frames of an rr request's size between h->dev (on the server's
+/* floor_run - bounce `inflight` frames with so much TCP payload between h->dev (on the server's
  * cpu) and h->peer (this thread, which is pinned to the client's): res as an rr over it would
- * have. 0; -errno. */
+ * have, and of a stream's segments. 0; -errno. */
 MUST_USE int floor_run(const struct netdev_handle *h, unsigned inflight, unsigned payload,
-		       uint64_t warm_ns, uint64_t run_ns, struct rr_result *res);
+		       uint64_t warm_ns, uint64_t run_ns, struct load_result *res);
 
 #endif

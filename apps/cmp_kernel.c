@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -20,22 +21,23 @@
 #include "apps/cmp_ns.h"
 #include "apps/cmp_proc.h"
 #include "apps/compare.h"
-#include "apps/echo_conn.h"
 #include "apps/plain_epoll.h"
+#include "apps/stream_bytes.h"
 #include "apps/tsc.h"
 #include "poller/conn_ops.h"
 #include "poller/lane.h"
 #include "stack/base/stat.h"
 
-#define PORT_ECHO  7
-#define PORT_PLAIN 8
-#define ANSWER_MS  20000 /* on top of the time a sample takes */
+/* The server's goroutines listen here, its plain C one port above. */
+static const uint16_t ports[TEST_MAX] = {7, 9, 19};
+
+#define ANSWER_MS 20000 /* on top of the time a sample takes */
 
 enum kernel_op {
 	OP_UP,   /* server: address and link */
 	OP_MODE, /* both: arg is MODE_* */
 	OP_SNAP, /* server: totals so far */
-	OP_RR,   /* client: one sample */
+	OP_LOAD, /* client: one sample */
 };
 
 #define MODE_STEER 1u /* to this side's cpu */
@@ -59,6 +61,13 @@ static const char cc[] = "reno";
 
 static struct worker server, client;
 static pid_t spinner[2];
+
+/* What the server counts, seen by the client at the edges of its window: memory of all workers. */
+struct kernel_served {
+	struct echo_server echo[TEST_MAX];
+	struct plain_counts plain;
+};
+static struct kernel_served *served;
 static const char *what = "";
 static uint64_t seed; /* set before the workers are forked */
 
@@ -98,23 +107,27 @@ static void spinners_run(bool run)
 
 /* ---- the server's process ---- */
 
-static struct echo_server echo;
 static struct lane *echo_lane;
-static uint64_t plain_requests;
 static int echo_ready, plain_ready;
 static pid_t echo_tid, plain_tid;
 
 static void echo_main(void *arg)
 {
-	struct pl_addr addr = {.family = PL_AF_INET, .port = PORT_ECHO};
-	int err;
+	struct pl_addr addr = {.family = PL_AF_INET};
+	int err = 0;
 
 	(void)arg;
 	echo_lane = lane_self();
-	err = pl_listen(PL_NET_KERNEL, &addr, 1024, &echo.listener);
+	for (int i = 0; i < TEST_MAX && !err; i++) {
+		addr.port = ports[i];
+		served->echo[i].talk = cmp_talk[i];
+		err = pl_listen(PL_NET_KERNEL, &addr, 1024, &served->echo[i].listener);
+		if (!err && i != TEST_RR)
+			err = pl_go(echo_accept_loop, &served->echo[i]);
+	}
 	__atomic_store_n(&echo_ready, err ? err : 1, __ATOMIC_RELEASE);
 	if (!err)
-		echo_accept_loop(&echo);
+		echo_accept_loop(&served->echo[TEST_RR]);
 }
 
 static void *echo_thread(void *arg)
@@ -129,16 +142,20 @@ static void *echo_thread(void *arg)
 
 static void *plain_thread(void *arg)
 {
+	uint16_t port[PLAIN_ROLES];
 	cpu_set_t set;
 	int err;
 
 	(void)arg;
+	_Static_assert((int)PLAIN_ROLES == (int)TEST_MAX, "a role for each test, in their order");
+	for (int i = 0; i < PLAIN_ROLES; i++)
+		port[i] = ports[i] + 1;
 	plain_tid = (pid_t)syscall(SYS_gettid);
 	CPU_ZERO(&set);
 	CPU_SET(CMP_CPU_SERVER, &set);
 	err = sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
 	if (!err)
-		err = plain_epoll_run(PORT_PLAIN, &plain_ready, &plain_requests);
+		err = plain_epoll_run(port, &plain_ready, &served->plain);
 	__atomic_store_n(&plain_ready, err, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -189,14 +206,25 @@ static void servers_busy_poll(bool on)
 {
 	int epfd, listen_fd;
 
-	busy_poll(lane_fd(echo_lane), echo.listener->fd, on);
-	plain_epoll_fds(&epfd, &listen_fd);
-	busy_poll(epfd, listen_fd, on);
+	for (int i = 0; i < TEST_MAX; i++) {
+		busy_poll(lane_fd(echo_lane), served->echo[i].listener->fd, on);
+		plain_epoll_fds((enum plain_role)i, &epfd, &listen_fd);
+		busy_poll(epfd, listen_fd, on);
+	}
+}
+
+/* Where the server counts what it moves for this set and test. */
+static const uint64_t *served_count(const struct cmp_ask *ask)
+{
+	if (ask->set == SET_PLAIN_EPOLL)
+		return ask->test == TEST_RR ? &served->plain.requests
+					    : &served->plain.bytes[ask->test];
+	return ask->test == TEST_RR ? &served->echo[TEST_RR].requests
+				    : &served->echo[ask->test].bytes;
 }
 
 static void server_op(struct cmp_call *call)
 {
-	bool plain = call->set == SET_PLAIN_EPOLL;
 
 	switch (call->op) {
 	case OP_UP:
@@ -208,8 +236,10 @@ static void server_op(struct cmp_call *call)
 		servers_busy_poll(call->arg & MODE_BUSY);
 		break;
 	case OP_SNAP:
-		call->tid = plain ? plain_tid : echo_tid;
-		call->served = stat_read(plain ? &plain_requests : &echo.requests);
+		call->tid = call->ask.set == SET_PLAIN_EPOLL ? plain_tid : echo_tid;
+		call->served = stat_read(served_count(&call->ask));
+		if (call->ask.test != TEST_RR)
+			call->served /= STREAM_MSS;
 		lane_ledger_report(echo_lane, &call->lane);
 		break;
 	default:
@@ -247,7 +277,7 @@ static void client_edge(void *ctx, int open)
 		proc_read(&w->cli, &w->cli_at[i]);
 		proc_read(&w->srv, &w->srv_at[i]);
 	}
-	if (w->call->ledger)
+	if (w->call->ask.ledger)
 		perf_snap(&w->perf, w->perf_at[i]);
 	if (!open) {
 		proc_read(&w->srv, &w->srv_at[i]);
@@ -259,24 +289,13 @@ static void client_main(void *arg)
 {
 	struct client_window *w = arg;
 	struct cmp_call *call = w->call;
-	struct rr_config cfg = {
-		.net = PL_NET_KERNEL,
-		.conns = call->conns,
-		.size = call->size,
-		.seed = seed,
-		.warm_ns = call->warm_ns,
-		.run_ns = call->run_ns,
-		.window = client_edge,
-		.window_ctx = w,
-	};
+	bool plain = call->ask.set == SET_PLAIN_EPOLL;
 
-	(void)pl_addr_parse(NS_SERVER_IP ":7", &cfg.addr);
-	if (call->set == SET_PLAIN_EPOLL)
-		cfg.addr.port = PORT_PLAIN;
-	rr_run(&cfg, &call->sample.rr);
+	client_run(call, PL_NET_KERNEL, (uint16_t)(ports[call->ask.test] + plain), seed,
+		   client_edge, w, served_count(&call->ask));
 }
 
-static void client_rr(struct cmp_call *call)
+static void client_load(struct cmp_call *call)
 {
 	static struct client_window w;
 	struct cmp_sample *s = &call->sample;
@@ -291,30 +310,27 @@ static void client_rr(struct cmp_call *call)
 				    .spinner = spinner[CMP_CPU_SERVER],
 				    .net = true};
 	w.cli = (struct proc_watch){.cpu = CMP_CPU_CLIENT, .spinner = spinner[CMP_CPU_CLIENT]};
-	if (call->ledger)
+	if (call->ask.ledger)
 		perf_open(&w.perf, CMP_CPU_SERVER, call->tid);
 	call->err = lane_run_main(CMP_CPU_CLIENT, client_main, &w);
-	if (!call->err && s->rr.err) {
-		call->err = s->rr.err;
-		snprintf(call->what, sizeof(call->what), "client: %s: %s", s->rr.what,
-			 strerror(-s->rr.err));
-	}
+	if (!call->err)
+		call->err = client_error(call);
 	if (!call->err) {
 		s->server_cycles = proc_cycles(&w.srv_at[0], &w.srv_at[1], hz, &s->server_busy);
 		s->client_cycles = proc_cycles(&w.cli_at[0], &w.cli_at[1], hz, &busy);
 		proc_steps(&w.srv_at[0], &w.srv_at[1], s->server_cycles, s->step_cycles);
-		proc_ledger(&w.srv_at[0], &w.srv_at[1], s->rr.requests, &s->ledger);
-		if (call->ledger)
-			perf_rows(&w.perf, w.perf_at[0], w.perf_at[1], s->rr.requests, &s->ledger);
+		proc_ledger(&w.srv_at[0], &w.srv_at[1], s->load.units, &s->ledger);
+		if (call->ask.ledger)
+			perf_rows(&w.perf, w.perf_at[0], w.perf_at[1], s->load.units, &s->ledger);
 	}
-	if (call->ledger)
+	if (call->ask.ledger)
 		perf_close(&w.perf);
 }
 
 static void client_op(struct cmp_call *call)
 {
-	if (call->op == OP_RR)
-		client_rr(call);
+	if (call->op == OP_LOAD)
+		client_load(call);
 	else if (call->op == OP_MODE)
 		call->err =
 			ns_mode(call->arg & MODE_STEER ? CMP_CPU_CLIENT : -1, call->arg & MODE_GRO);
@@ -370,6 +386,12 @@ int kernel_start(struct cmp_meta *meta, const char **ret_what)
 	int err;
 
 	seed = meta->machine.seed;
+	served = mmap(NULL, sizeof(*served), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (served == MAP_FAILED) {
+		*ret_what = "no memory";
+		return -errno;
+	}
 	spinner[0] = spinner_start(CMP_CPU_CLIENT);
 	spinner[1] = spinner_start(CMP_CPU_SERVER);
 	err = worker_start(&server, "kernel server", server_setup, server_op);
@@ -396,51 +418,41 @@ int kernel_start(struct cmp_meta *meta, const char **ret_what)
 	return 0;
 }
 
-static int sample_rows(enum cmp_set set, const struct cmp_call *before, struct cmp_sample *ret)
+/* Connecting and warming up are in here: the lane's rows are per unit that it served. */
+static int sample_rows(const struct cmp_ask *ask, const struct cmp_call *before,
+		       struct cmp_sample *ret)
 {
-	uint64_t served;
-	int err;
+	int err = call_op(&server, OP_SNAP, 0);
 
-	server.call->set = set;
-	err = call_op(&server, OP_SNAP, 0);
-	if (err)
-		return err;
-	/* Connecting and warming up are in here: the lane's rows are per request that it served. */
-	served = server.call->served - before->served;
-	if (set != SET_PLAIN_EPOLL)
-		ledger_lane_rows(&before->lane, &server.call->lane, served, &ret->ledger);
-	return 0;
+	if (!err && ask->set != SET_PLAIN_EPOLL)
+		ledger_lane_rows(&before->lane, &server.call->lane,
+				 server.call->served - before->served, &ret->ledger);
+	return err;
 }
 
-int kernel_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns, bool ledger,
-		  struct cmp_sample *ret)
+int kernel_sample(const struct cmp_ask *ask, struct cmp_sample *ret)
 {
 	static struct cmp_call before;
 	struct cmp_call *call = client.call;
 	int err;
 
-	server.call->set = set;
+	server.call->ask = *ask;
 	err = call_op(&server, OP_SNAP, 0);
 	if (err)
 		return err;
 	before = *server.call;
-	call->op = OP_RR;
-	call->set = set;
-	call->conns = conns;
-	call->size = CMP_SIZE;
-	call->warm_ns = warm_ns;
-	call->run_ns = run_ns;
-	call->ledger = ledger;
+	call->op = OP_LOAD;
+	call->ask = *ask;
 	call->tid = before.tid;
-	spinners_run(set == SET_KERNEL_AWAKE);
-	err = worker_call(&client, (int)((warm_ns + run_ns) / 1000000) + ANSWER_MS);
+	spinners_run(ask->set == SET_KERNEL_AWAKE);
+	err = worker_call(&client, (int)((ask->warm_ns + ask->run_ns) / 1000000) + ANSWER_MS);
 	spinners_run(false);
 	if (err) {
 		what = call->what[0] ? call->what : strerror(-err);
 		return err;
 	}
 	*ret = call->sample;
-	return ledger ? sample_rows(set, &before, ret) : 0;
+	return ask->ledger ? sample_rows(ask, &before, ret) : 0;
 }
 
 const char *kernel_what(void)

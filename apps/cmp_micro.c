@@ -58,19 +58,21 @@ static int micro_one(enum micro_op op, unsigned arg, struct cmp_call *ret)
 	return err;
 }
 
-int micro_run(struct cmp *c, unsigned runs, void (*progress)(const char *name, unsigned n),
-	      const char **ret_what)
+int micro_run(struct cmp *c, unsigned parts, unsigned runs,
+	      void (*progress)(const char *name, unsigned n), const char **ret_what)
 {
 	static struct cmp_call answer;
 	int err;
 
 	*ret_what = what;
-	progress("park and ready", 1);
-	err = micro_one(MICRO_PARK, runs, &answer);
-	if (err)
-		return err;
-	c->park = answer.park;
-	for (unsigned i = 0; i < runs; i++) {
+	if (parts & PART_PARK) {
+		progress("park and ready", 1);
+		err = micro_one(MICRO_PARK, runs, &answer);
+		if (err)
+			return err;
+		c->park = answer.park;
+	}
+	for (unsigned i = 0; i < runs && (parts & PART_IDLE); i++) {
 		for (unsigned k = 0; k < 2; k++) {
 			progress("idle", CMP_IDLE_CONNS);
 			err = micro_one(k == CMP_IDLE_STACK ? MICRO_IDLE_STACK : MICRO_IDLE_KERNEL,

@@ -103,16 +103,16 @@ void perf_snap(const struct perf_set *p, uint64_t now[PERF_ROWS])
 }
 
 void perf_rows(const struct perf_set *p, const uint64_t a[PERF_ROWS], const uint64_t b[PERF_ROWS],
-	       uint64_t requests, struct cmp_ledger *led)
+	       uint64_t units, struct cmp_ledger *led)
 {
 	double named = 0, n;
 
-	if (!requests)
+	if (!units)
 		return;
 	for (unsigned i = 0; i < PERF_ROWS; i++) {
 		if (p->fd[i] < 0)
 			continue;
-		n = (double)(b[i] - a[i]) / (double)requests;
+		n = (double)(b[i] - a[i]) / (double)units;
 		if (counters[i].row == ROW_SYS_OTHER)
 			n = n > named ? n - named : 0;
 		else

@@ -150,14 +150,14 @@ void ledger_clear(struct cmp_ledger *led)
 	}
 }
 
-void proc_ledger(const struct proc_snap *a, const struct proc_snap *b, uint64_t requests,
+void proc_ledger(const struct proc_snap *a, const struct proc_snap *b, uint64_t units,
 		 struct cmp_ledger *led)
 {
 #define ROW(sym, field, from)                                                                      \
-	led->row[ROW_##sym] = (double)(b->field - a->field) / (double)requests;                    \
+	led->row[ROW_##sym] = (double)(b->field - a->field) / (double)units;                       \
 	led->source[ROW_##sym] = from
 
-	if (!requests)
+	if (!units)
 		return;
 	ROW(HARDIRQ, hardirqs, "/proc/interrupts");
 	ROW(IPI, ipis, "/proc/interrupts RES+CAL");

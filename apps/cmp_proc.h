@@ -37,8 +37,8 @@ struct proc_watch {
 
 /* proc_read - everything of *w into *ret; what cannot be read stays 0. */
 void proc_read(const struct proc_watch *w, struct proc_snap *ret);
-/* proc_ledger - rows of /proc between two snaps, per request. */
-void proc_ledger(const struct proc_snap *a, const struct proc_snap *b, uint64_t requests,
+/* proc_ledger - rows of /proc between two snaps, per unit. */
+void proc_ledger(const struct proc_snap *a, const struct proc_snap *b, uint64_t units,
 		 struct cmp_ledger *led);
 /* proc_cycles - the cpu's cycles between two snaps that were neither idle, stolen nor the
  * spinner's; *ret_busy is their share. */
@@ -63,8 +63,8 @@ void perf_open(struct perf_set *p, int cpu, pid_t tid);
 void perf_close(struct perf_set *p);
 /* perf_snap - totals now. */
 void perf_snap(const struct perf_set *p, uint64_t now[PERF_ROWS]);
-/* perf_rows - rows of what lies between two snaps, per request. */
+/* perf_rows - rows of what lies between two snaps, per unit. */
 void perf_rows(const struct perf_set *p, const uint64_t a[PERF_ROWS], const uint64_t b[PERF_ROWS],
-	       uint64_t requests, struct cmp_ledger *led);
+	       uint64_t units, struct cmp_ledger *led);
 
 #endif

@@ -5,7 +5,13 @@
 #include <string.h>
 
 #include "apps/compare.h"
+#include "apps/stream_bytes.h"
 
+const struct cmp_test_text cmp_tests[TEST_MAX] = {
+	[TEST_RR] = {"rr", NULL, "rr", "request", "64 connections"},
+	[TEST_STREAM_TO] = {"stream", "to_server", "stream in", "1448 bytes", "8 streams in"},
+	[TEST_STREAM_FROM] = {"stream", "from_server", "stream out", "1448 bytes", "8 streams out"},
+};
 const char *const cmp_set_names[SET_MAX] = {"bypass", "floor", "kernel", "kernel-awake",
 					    "plain-epoll"};
 const char *const cmp_step_names[STEP_MAX] = {
@@ -79,52 +85,79 @@ struct cmp_figure figure_ratio(const double *a, const double *b, unsigned n)
 	return (struct cmp_figure){middle(s, m), s[k], s[m - 1 - k], m};
 }
 
-const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_set set, unsigned conns)
+const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_test test, enum cmp_set set,
+				  unsigned conns)
 {
 	for (unsigned i = 0; i < c->nr_series; i++) {
 		const struct cmp_series *s = &c->series[i];
 
-		if (s->set == set && s->conns == conns && s->n && !s->rival)
+		if (s->test == test && s->set == set && s->conns == conns && s->n && !s->rival)
 			return s;
 	}
 	return NULL;
 }
 
+bool cmp_has(const struct cmp *c, enum cmp_test test)
+{
+	for (unsigned i = 0; i < c->nr_series; i++) {
+		if (c->series[i].test == test && c->series[i].n)
+			return true;
+	}
+	return false;
+}
+
+unsigned cmp_many(enum cmp_test test)
+{
+	return test == TEST_RR ? CMP_CONNS : CMP_STREAM_CONNS;
+}
+
+struct stream_tuning *cmp_tuning(struct cmp_meta *m, enum cmp_test test, unsigned conns)
+{
+	return &m->stream[test == TEST_STREAM_FROM][conns > 1];
+}
+
+double cmp_rate(enum cmp_test test, const struct load_result *load)
+{
+	double per_ns = (double)load->units / (double)load->window_ns;
+
+	return test == TEST_RR ? per_ns * 1e9 : per_ns * STREAM_MSS * 8;
+}
+
 void series_add(struct cmp_series *s, const struct cmp_sample *sample)
 {
-	const struct rr_result *rr = &sample->rr;
+	const struct load_result *load = &sample->load;
 	unsigned i = s->n;
 
-	if (i >= CMP_SAMPLES_MAX || !rr->requests || !rr->window_ns)
+	if (i >= CMP_SAMPLES_MAX || !load->units || !load->window_ns)
 		return;
-	s->rps[i] = (double)rr->requests * 1e9 / (double)rr->window_ns;
-	s->p50[i] = (double)hist_quantile(&rr->hist, 0.5) / 1e3;
-	s->p90[i] = (double)hist_quantile(&rr->hist, 0.9) / 1e3;
-	s->p99[i] = (double)hist_quantile(&rr->hist, 0.99) / 1e3;
-	s->p999[i] = (double)hist_quantile(&rr->hist, 0.999) / 1e3;
-	s->max[i] = (double)rr->hist.max / 1e3;
-	s->cycles[i] = sample->server_cycles / (double)rr->requests;
-	s->client_cycles[i] = sample->client_cycles / (double)rr->requests;
+	s->rate[i] = cmp_rate(s->test, load);
+	s->p50[i] = (double)hist_quantile(&load->hist, 0.5) / 1e3;
+	s->p90[i] = (double)hist_quantile(&load->hist, 0.9) / 1e3;
+	s->p99[i] = (double)hist_quantile(&load->hist, 0.99) / 1e3;
+	s->p999[i] = (double)hist_quantile(&load->hist, 0.999) / 1e3;
+	s->max[i] = (double)load->hist.max / 1e3;
+	s->cycles[i] = sample->server_cycles / (double)load->units;
+	s->client_cycles[i] = sample->client_cycles / (double)load->units;
 	s->busy[i] = sample->server_busy;
 	for (unsigned k = 0; k < STEP_MAX; k++)
-		s->steps[k][i] = sample->step_cycles[k] / (double)rr->requests;
-	hist_merge(&s->hist, &rr->hist);
+		s->steps[k][i] = sample->step_cycles[k] / (double)load->units;
+	hist_merge(&s->hist, &load->hist);
 	s->n++;
 }
 
-static void take_rps(struct cmp_series *to, const struct cmp_series *from)
+static void take_rate(struct cmp_series *to, const struct cmp_series *from)
 {
-	memcpy(to->rps, from->rps, sizeof(to->rps));
+	memcpy(to->rate, from->rate, sizeof(to->rate));
 	memcpy(to->p50, from->p50, sizeof(to->p50));
 	memcpy(to->p90, from->p90, sizeof(to->p90));
 	memcpy(to->p99, from->p99, sizeof(to->p99));
 	memcpy(to->p999, from->p999, sizeof(to->p999));
 	memcpy(to->max, from->max, sizeof(to->max));
 	to->hist = from->hist;
-	to->rps_mode = from->rps_mode;
+	to->rate_mode = from->rate_mode;
 }
 
-void cmp_best_rps(struct cmp *c)
+void cmp_best_rate(struct cmp *c)
 {
 	for (unsigned i = 0; i < c->nr_series; i++) {
 		const struct cmp_series *r = &c->series[i];
@@ -132,64 +165,120 @@ void cmp_best_rps(struct cmp *c)
 
 		for (unsigned k = 0; k < c->nr_series && r->rival; k++) {
 			s = &c->series[k];
-			if (!s->rival && s->set == r->set && s->conns == r->conns)
+			if (!s->rival && s->test == r->test && s->set == r->set &&
+			    s->conns == r->conns)
 				break;
 			s = NULL;
 		}
 		/* Of unequal numbers (an empty window is no sample) the cycles would not be those of
 		 * the same turn any more. */
 		if (s && s->n == r->n &&
-		    figure_median(r->rps, r->n).value > figure_median(s->rps, s->n).value)
-			take_rps(s, r);
+		    figure_median(r->rate, r->n).value > figure_median(s->rate, s->n).value)
+			take_rate(s, r);
 	}
 }
 
-static void ratio_add(struct cmp *c, const char *name, const char *says, struct cmp_figure f)
+/* ---- ratios ---- */
+
+enum ratio_of { OF_P50, OF_RATE, OF_CYCLES };
+
+/* The i-th sample of set a over the i-th of set b, which were taken in turn. */
+/* clang-format off */
+static const struct {
+	struct cmp_ratio_text text;
+	enum cmp_test test;
+	unsigned conns;
+	enum ratio_of of;
+	enum cmp_set a, b;
+} paired[] = {
+	{{"rr1_p50_kernel_awake_over_bypass", "1 connection, round trip: kernel-awake / bypass", 8, true},
+	 TEST_RR, 1, OF_P50, SET_KERNEL_AWAKE, SET_BYPASS},
+	{{"rr1_p50_kernel_over_bypass", "1 connection, round trip: kernel / bypass", 0, false},
+	 TEST_RR, 1, OF_P50, SET_KERNEL, SET_BYPASS},
+	{{"rr64_rps_bypass_over_kernel_awake", "64 connections, req/s: bypass / kernel-awake", 0, true},
+	 TEST_RR, CMP_CONNS, OF_RATE, SET_BYPASS, SET_KERNEL_AWAKE},
+	{{"rr64_cycles_kernel_awake_over_bypass", "64 connections, cycles: kernel-awake / bypass", 8, true},
+	 TEST_RR, CMP_CONNS, OF_CYCLES, SET_KERNEL_AWAKE, SET_BYPASS},
+	{{"rr1_p50_bypass_over_floor", "1 connection, round trip: bypass / floor", 0, false},
+	 TEST_RR, 1, OF_P50, SET_BYPASS, SET_FLOOR},
+#define STREAM(key, test, conns, text, headline)                                                   \
+	{{key "_gbps_bypass_over_kernel_awake", text ", Gbit/s: bypass / kernel-awake", 0, headline}, \
+	 test, conns, OF_RATE, SET_BYPASS, SET_KERNEL_AWAKE},                                      \
+	{{key "_cycles_kernel_awake_over_bypass", text ", cycles: kernel-awake / bypass", 0, false}, \
+	 test, conns, OF_CYCLES, SET_KERNEL_AWAKE, SET_BYPASS},                                    \
+	{{key "_gbps_epoll_over_plain", text ", Gbit/s: our epoll / plain C epoll", 0.95, false},  \
+	 test, conns, OF_RATE, SET_KERNEL, SET_PLAIN_EPOLL}
+	STREAM("stream1_to_server", TEST_STREAM_TO, 1, "1 stream in", false),
+	STREAM("stream1_from_server", TEST_STREAM_FROM, 1, "1 stream out", false),
+	STREAM("stream8_to_server", TEST_STREAM_TO, CMP_STREAM_CONNS, "8 streams in", true),
+	STREAM("stream8_from_server", TEST_STREAM_FROM, CMP_STREAM_CONNS, "8 streams out", true),
+#undef STREAM
+};
+/* clang-format on */
+
+static void ratio_add(struct cmp *c, const struct cmp_ratio_text *text, struct cmp_figure f)
 {
-	if (!f.n || c->nr_ratios >= CMP_RATIOS_MAX)
+	if (f.n && c->nr_ratios < CMP_RATIOS_MAX)
+		c->ratio[c->nr_ratios++] = (struct cmp_ratio){text, f};
+}
+
+static const double *values_of(const struct cmp_series *s, enum ratio_of of)
+{
+	return of == OF_P50 ? s->p50 : of == OF_RATE ? s->rate : s->cycles;
+}
+
+static unsigned fewer(const struct cmp_series *a, const struct cmp_series *b)
+{
+	return a->n < b->n ? a->n : b->n;
+}
+
+static void ratio_of_floor(struct cmp *c)
+{
+	static const struct cmp_ratio_text text = {"rr1_p50_bypass_minus_floor_ns",
+						   "1 connection, ns that bypass adds to floor",
+						   -800, false};
+	const struct cmp_series *b = cmp_find(c, TEST_RR, SET_BYPASS, 1),
+				*f = cmp_find(c, TEST_RR, SET_FLOOR, 1);
+	double diff[CMP_SAMPLES_MAX], one[CMP_SAMPLES_MAX];
+
+	if (!b || !f)
 		return;
-	c->ratio[c->nr_ratios++] = (struct cmp_ratio){name, says, f, true};
+	for (unsigned i = 0; i < fewer(b, f); i++) {
+		diff[i] = (b->p50[i] - f->p50[i]) * 1e3;
+		one[i] = 1;
+	}
+	ratio_add(c, &text, figure_ratio(diff, one, fewer(b, f)));
+}
+
+static void ratios_paired(struct cmp *c, bool rr)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(paired); i++) {
+		const struct cmp_series *a, *b;
+
+		if ((paired[i].test == TEST_RR) != rr)
+			continue;
+		a = cmp_find(c, paired[i].test, paired[i].a, paired[i].conns);
+		b = cmp_find(c, paired[i].test, paired[i].b, paired[i].conns);
+		if (a && b)
+			ratio_add(c, &paired[i].text,
+				  figure_ratio(values_of(a, paired[i].of),
+					       values_of(b, paired[i].of), fewer(a, b)));
+	}
 }
 
 void cmp_ratios(struct cmp *c)
 {
-	const struct cmp_series *b1 = cmp_find(c, SET_BYPASS, 1),
-				*b64 = cmp_find(c, SET_BYPASS, 64);
-	const struct cmp_series *k1 = cmp_find(c, SET_KERNEL_AWAKE, 1);
-	const struct cmp_series *k64 = cmp_find(c, SET_KERNEL_AWAKE, 64);
-	const struct cmp_series *f1 = cmp_find(c, SET_FLOOR, 1), *p1 = cmp_find(c, SET_KERNEL, 1);
-	double diff[CMP_SAMPLES_MAX], one[CMP_SAMPLES_MAX];
-	unsigned n;
+	static const struct cmp_ratio_text rate = {
+		"rr64_rps_epoll_over_plain", "64 connections, req/s: our epoll / plain C epoll",
+		0.95, false};
+	static const struct cmp_ratio_text cycles = {"rr64_cycles_plain_over_epoll",
+						     "64 connections, cycles: plain C / our epoll",
+						     0, false};
 
 	c->nr_ratios = 0;
-	/* Samples were taken in turn, so the i-th of one set stands beside the i-th of another. */
-#define PAIRED(name, says, x, y, what)                                                             \
-	if ((x) && (y))                                                                            \
-	ratio_add(c, name, says,                                                                   \
-		  figure_ratio((x)->what, (y)->what, (x)->n < (y)->n ? (x)->n : (y)->n))
-
-	PAIRED("rr1_p50_kernel_awake_over_bypass", "round trip of the kernel (awake) / bypass", k1,
-	       b1, p50);
-	PAIRED("rr1_p50_kernel_over_bypass", "round trip of the kernel / bypass", p1, b1, p50);
-	PAIRED("rr64_rps_bypass_over_kernel_awake", "requests/s of bypass / kernel (awake)", b64,
-	       k64, rps);
-	PAIRED("rr64_cycles_kernel_awake_over_bypass",
-	       "server cycles per request of the kernel (awake) / bypass", k64, b64, cycles);
-	PAIRED("rr1_p50_bypass_over_floor", "round trip of bypass / floor", b1, f1, p50);
-#undef PAIRED
-	if (b1 && f1) {
-		n = b1->n < f1->n ? b1->n : f1->n;
-		for (unsigned i = 0; i < n; i++) {
-			diff[i] = (b1->p50[i] - f1->p50[i]) * 1e3;
-			one[i] = 1;
-		}
-		ratio_add(c, "rr1_p50_bypass_minus_floor_ns",
-			  "what stack, poller and goroutines add to floor, ns",
-			  figure_ratio(diff, one, n));
-	}
-	ratio_add(c, "rr64_rps_epoll_over_plain", "requests/s of our epoll backend / plain C epoll",
-		  figure_ratio(c->pair_ours, c->pair_plain, c->nr_pairs));
-	ratio_add(c, "rr64_cycles_plain_over_epoll",
-		  "server cycles per request of plain C epoll / our epoll backend",
-		  figure_ratio(c->pair_plain_cycles, c->pair_ours_cycles, c->nr_pairs));
+	ratios_paired(c, true);
+	ratio_of_floor(c);
+	ratio_add(c, &rate, figure_ratio(c->pair_ours, c->pair_plain, c->nr_pairs));
+	ratio_add(c, &cycles, figure_ratio(c->pair_plain_cycles, c->pair_ours_cycles, c->nr_pairs));
+	ratios_paired(c, false);
 }

@@ -5,66 +5,62 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "apps/cli.h"
-#include "apps/compare.h"
+#include "apps/cmp_measure.h"
+#include "apps/stream_bytes.h"
 #include "apps/tsc.h"
 
-#define LOAD_QUIET   0.7 /* a load average above this means company */
-#define MODE_SAMPLES 3   /* of each way of tuning the kernel */
+#define LOAD_QUIET 0.7 /* a load average above this means company */
+#define MS         1000000u
 
 struct compare_args {
 	bool quick, verbose;
 	const char *json, *html;
+	unsigned parts, samples; /* 0: all, as many as the plan has */
+	double seconds;          /* 0: as the plan has */
 };
 
-/* How long and how often. Quick ends within a minute, full within three. */
-struct compare_plan {
-	unsigned reps, curve_reps, pairs, micro;
-	uint64_t warm_ns, run_ns;
-	uint64_t pair_warm_ns, pair_run_ns;
+/* Quick ends within a minute and a half, full within four. */
+static const struct compare_plan plan_quick = {
+	.reps = 5,
+	.curve_reps = 3,
+	.pairs = 15,
+	.micro = 3,
+	.mode_reps = 3,
+	.warm_ns = 50 * MS,
+	.run_ns = 200 * MS,
+	.pair_warm_ns = 30 * MS,
+	.pair_run_ns = 100 * MS,
+	.stream_warm_ns = 30 * MS,
+	.stream_run_ns = 100 * MS,
 };
-
-static const struct compare_plan plan_quick = {5,        3,         15,       3,
-					       50000000, 200000000, 30000000, 100000000};
-static const struct compare_plan plan_full = {7,         5,         21,       5,
-					      100000000, 500000000, 50000000, 500000000};
+static const struct compare_plan plan_full = {
+	.reps = 7,
+	.curve_reps = 5,
+	.pairs = 21,
+	.micro = 5,
+	.mode_reps = 3,
+	.warm_ns = 100 * MS,
+	.run_ns = 500 * MS,
+	.pair_warm_ns = 50 * MS,
+	.pair_run_ns = 500 * MS,
+	.stream_warm_ns = 50 * MS,
+	.stream_run_ns = 200 * MS,
+};
 
 volatile sig_atomic_t cmp_stop_requested;
 
 static struct cmp cmp;
-static unsigned steps_done, steps_all;
 
 static void on_signal(int sig)
 {
 	cmp_stop_requested = sig;
-}
-
-/* ---- progress ---- */
-
-static void progress(const char *name, unsigned conns)
-{
-	steps_done++;
-	if (!isatty(STDERR_FILENO)) {
-		if (steps_done % 10 == 1)
-			fprintf(stderr, "compare: %3u %%\n", steps_done * 100 / steps_all);
-		return;
-	}
-	fprintf(stderr, "\r\033[Kcompare: %3u %%  %s, %u connection%s",
-		steps_done * 100 / steps_all, name, conns, conns == 1 ? "" : "s");
-}
-
-static void progress_end(void)
-{
-	if (isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
 }
 
 /* ---- what machine this is ---- */
@@ -119,261 +115,15 @@ static void fill_meta(const struct compare_plan *plan, bool quick)
 	     "cycles are a lower bound");
 }
 
-/* ---- samples ---- */
-
-static bool is_bypass(enum cmp_set set)
-{
-	return set == SET_BYPASS || set == SET_FLOOR;
-}
-
-static int take(enum cmp_set set, unsigned conns, const struct compare_plan *plan, bool ledger,
-		struct cmp_sample *ret)
-{
-	progress(cmp_set_names[set], conns);
-	if (is_bypass(set))
-		return bypass_sample(set, conns, plan->warm_ns, plan->run_ns, ledger, ret);
-	return kernel_sample(set, conns, plan->warm_ns, plan->run_ns, ledger, ret);
-}
-
-static int failed(enum cmp_set set, unsigned conns, int err)
-{
-	if (err == -EINTR)
-		return err;
-	progress_end();
-	fprintf(stderr, "parklane: compare: %s with %u connection%s: %s\n", cmp_set_names[set],
-		conns, conns == 1 ? "" : "s", is_bypass(set) ? bypass_what() : kernel_what());
-	return err;
-}
-
-static void plan_one(enum cmp_set set, unsigned conns, bool curve, bool rival)
-{
-	struct cmp_series *s = &cmp.series[cmp.nr_series++];
-
-	s->set = set;
-	s->conns = conns;
-	s->size = CMP_SIZE;
-	s->curve = curve;
-	s->rival = rival;
-	hist_init(&s->hist);
-}
-
-static void plan_series(enum cmp_set set, unsigned conns, bool curve)
-{
-	plan_one(set, conns, curve, false);
-	/* The kernel's cycles need RPS on; its requests/s are the better of on and off. */
-	if (conns > 1 && !is_bypass(set))
-		plan_one(set, conns, curve, true);
-}
-
-static void plan_all(bool bypass)
-{
-	static const unsigned table[] = {1, 64}, curve[] = {4, 16, 256};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
-		for (int set = 0; set < SET_MAX; set++) {
-			if (bypass || !is_bypass((enum cmp_set)set))
-				plan_series((enum cmp_set)set, table[i], false);
-		}
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(curve); i++) {
-		if (bypass)
-			plan_series(SET_BYPASS, curve[i], true);
-		plan_series(SET_KERNEL_AWAKE, curve[i], true);
-	}
-}
-
-/* How good a way of tuning is: requests, or the inverse of the median round trip. */
-static int try_mode(struct kernel_mode mode, unsigned conns, const struct compare_plan *plan,
-		    double *ret_score)
-{
-	static struct cmp_sample s;
-	double v[MODE_SAMPLES];
-	int err = kernel_set_mode(mode);
-
-	for (unsigned i = 0; i < MODE_SAMPLES && !err; i++) {
-		err = take(SET_KERNEL_AWAKE, conns, plan, false, &s);
-		v[i] = conns > 1 ? (double)s.rr.requests
-				 : 1e9 / (double)hist_quantile(&s.rr.hist, 0.5);
-	}
-	if (err)
-		return failed(SET_KERNEL_AWAKE, conns, err);
-	*ret_score = figure_median(v, MODE_SAMPLES).value;
-	return 0;
-}
-
-/* The kernel as its own experts would tune it: a few short samples of each way, the best is
- * kept. Where cycles are counted the server's packets must be steered to the server's cpu
- * (least), or the client's cpu would do the server's work. */
-static int choose_mode(unsigned conns, enum kernel_rps least, enum kernel_rps most,
-		       const struct compare_plan *plan, struct kernel_mode *ret)
-{
-	struct kernel_mode mode, best = {least, true, false};
-	unsigned end = 2 * most + 2;
-	double top = 0, score;
-	int err;
-
-	for (unsigned k = 2 * least; k <= end; k++) {
-		mode = (struct kernel_mode){(enum kernel_rps)(k / 2), k % 2, false};
-		if (k == end) {
-			mode = best;
-			mode.busy_poll = true;
-		}
-		err = try_mode(mode, conns, plan, &score);
-		if (err)
-			return err;
-		if (score > top) {
-			top = score;
-			best = mode;
-		}
-	}
-	*ret = best;
-	return 0;
-}
-
-static int choose_modes(const struct compare_plan *plan)
-{
-	struct compare_plan brief = *plan;
-	int err;
-
-	brief.run_ns = plan->run_ns / 2;
-	err = choose_mode(1, RPS_OFF, RPS_BOTH, &brief, &cmp.meta.mode_latency);
-	if (!err)
-		err = choose_mode(64, RPS_SERVER, RPS_BOTH, &brief, &cmp.meta.mode_steered);
-	return err ? err : choose_mode(64, RPS_OFF, RPS_OFF, &brief, &cmp.meta.mode_off);
-}
-
-static int take_series(struct cmp_series *s, const struct compare_plan *plan)
-{
-	static struct cmp_sample sample;
-	int err = 0;
-
-	if (!is_bypass(s->set)) {
-		s->cycles_mode = s->rival       ? cmp.meta.mode_off
-				 : s->conns > 1 ? cmp.meta.mode_steered
-						: cmp.meta.mode_latency;
-		s->rps_mode = s->cycles_mode;
-		err = kernel_set_mode(s->cycles_mode);
-	}
-	if (!err)
-		err = take(s->set, s->conns, plan, false, &sample);
-	if (err)
-		return failed(s->set, s->conns, err);
-	series_add(s, &sample);
-	return 0;
-}
-
-static int take_pairs(const struct compare_plan *plan)
-{
-	static struct cmp_sample s;
-	static const enum cmp_set sets[2] = {SET_KERNEL, SET_PLAIN_EPOLL};
-	struct compare_plan brief = *plan;
-	int err = kernel_set_mode(cmp.meta.mode_steered);
-
-	brief.warm_ns = plan->pair_warm_ns;
-	brief.run_ns = plan->pair_run_ns;
-	for (unsigned i = 0; i < plan->pairs && !err; i++) {
-		for (unsigned k = 0; k < 2; k++) {
-			/* A B, B A, A B: what drifts hits both. */
-			enum cmp_set set = sets[(i + k) % 2];
-			double rps, cycles;
-
-			err = take(set, 64, &brief, false, &s);
-			if (err)
-				return failed(set, 64, err);
-			rps = (double)s.rr.requests * 1e9 / (double)s.rr.window_ns;
-			cycles = s.server_cycles / (double)s.rr.requests;
-			if (set == SET_PLAIN_EPOLL) {
-				cmp.pair_plain[i] = rps;
-				cmp.pair_plain_cycles[i] = cycles;
-			} else {
-				cmp.pair_ours[i] = rps;
-				cmp.pair_ours_cycles[i] = cycles;
-			}
-		}
-		cmp.nr_pairs = i + 1;
-	}
-	return err;
-}
-
-/* Who computed the bypass side's checksums, by what the stack counted. */
-static void name_checksums(const struct cmp_ledger *led)
-{
-	bool sw = led->row[ROW_CSUM_SW] > 0, hw = led->row[ROW_CSUM_HW] > 0;
-
-	snprintf(cmp.meta.bypass_csum, sizeof(cmp.meta.bypass_csum), "%s",
-		 sw && hw ? "partly both stacks in software, partly the device"
-		 : sw     ? "both stacks in software, every byte sent and received"
-		 : hw     ? "the device"
-			  : "nobody");
-}
-
-/* One more sample of each 64-connection set with the tracepoint counters open. */
-static int take_ledgers(const struct compare_plan *plan)
-{
-	static struct cmp_sample sample;
-	int err = kernel_set_mode(cmp.meta.mode_steered);
-
-	for (unsigned i = 0; i < cmp.nr_series && !err; i++) {
-		struct cmp_series *s = &cmp.series[i];
-
-		if (s->curve || s->rival || s->conns != 64 || s->set == SET_FLOOR)
-			continue;
-		err = take(s->set, s->conns, plan, true, &sample);
-		if (err)
-			return failed(s->set, s->conns, err);
-		s->ledger = sample.ledger;
-		s->has_ledger = true;
-		if (s->set == SET_BYPASS)
-			name_checksums(&s->ledger);
-	}
-	return err;
-}
-
-static int take_micros(const struct compare_plan *plan)
-{
-	const char *what = "";
-	int err = micro_run(&cmp, plan->micro, progress, &what);
-
-	if (err && err != -EINTR) {
-		progress_end();
-		fprintf(stderr, "parklane: compare: goroutines: %s\n", what);
-	}
-	return err;
-}
-
-static int measure(const struct compare_plan *plan)
-{
-	unsigned table = 0, curve = 0;
-	int err;
-
-	for (unsigned i = 0; i < cmp.nr_series; i++)
-		cmp.series[i].curve ? curve++ : table++;
-	steps_all = 15 * MODE_SAMPLES + table * plan->reps + curve * plan->curve_reps +
-		    plan->pairs * 2 + 5 + 1 + 2 * plan->micro;
-	err = choose_modes(plan);
-	for (unsigned rep = 0; rep < plan->reps && !err; rep++) {
-		for (unsigned i = 0; i < cmp.nr_series && !err; i++) {
-			if (!cmp.series[i].curve || rep < plan->curve_reps)
-				err = take_series(&cmp.series[i], plan);
-		}
-	}
-	if (!err)
-		err = take_pairs(plan);
-	if (!err)
-		err = take_ledgers(plan);
-	if (!err)
-		err = take_micros(plan);
-	progress_end();
-	return err;
-}
-
 /* ---- the command ---- */
 
 static int start(const struct compare_args *args, bool *ret_bypass)
 {
 	const char *what = "";
-	int err = kernel_start(&cmp.meta, &what);
+	int err;
 
+	stream_init();
+	err = kernel_start(&cmp.meta, &what);
 	if (err) {
 		if (err != -EINTR)
 			fprintf(stderr, "parklane: compare: %s: %s\n", what, strerror(-err));
@@ -395,7 +145,7 @@ static int report(const struct compare_args *args)
 {
 	int err = 0;
 
-	cmp_best_rps(&cmp);
+	cmp_best_rate(&cmp);
 	cmp_ratios(&cmp);
 	report_print(&cmp);
 	if (args->json || args->html)
@@ -426,7 +176,39 @@ enum {
 	KEY_JSON,
 	KEY_HTML,
 	KEY_VERBOSE,
+	KEY_TESTS,
+	KEY_SAMPLES,
+	KEY_TIME,
 };
+
+/* The bits of --tests LIST. */
+static unsigned parse_tests(const char *list)
+{
+	static const struct {
+		const char *name;
+		enum cmp_part part;
+	} names[] = {
+		{"rr", PART_RR}, {"stream", PART_STREAM}, {"park", PART_PARK}, {"idle", PART_IDLE}};
+	unsigned parts = 0;
+
+	for (const char *p = list;; p++) {
+		size_t len = strcspn(p, ",");
+		unsigned part = 0;
+
+		for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+			if (len == strlen(names[i].name) && !strncmp(p, names[i].name, len))
+				part = names[i].part;
+		}
+		if (!part)
+			cli_usage("--tests %s: give some of rr, stream, park and idle, with commas "
+				  "between them",
+				  options_shown(list));
+		parts |= part;
+		p += len;
+		if (!*p)
+			return parts;
+	}
+}
 
 static error_t compare_parse(int key, char *arg, struct argp_state *state)
 {
@@ -445,13 +227,26 @@ static error_t compare_parse(int key, char *arg, struct argp_state *state)
 	case KEY_VERBOSE:
 		a->verbose = true;
 		return 0;
+	case KEY_TESTS:
+		a->parts = parse_tests(arg);
+		return 0;
+	case KEY_SAMPLES:
+		a->samples = (unsigned)cli_uint("--samples", arg, 1, CMP_SAMPLES_MAX);
+		return 0;
+	case KEY_TIME:
+		a->seconds = cli_seconds("--time", arg, 0.01, 60);
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
 static const struct argp_option compare_options[] = {
-	{"quick", KEY_QUICK, NULL, 0, "Fewer and shorter samples: under a minute", 0},
+	{"tests", KEY_TESTS, "LIST", 0, "Only some of rr, stream, park, idle (default: all)", 0},
+	{"quick", KEY_QUICK, NULL, 0, "Fewer and shorter samples: a minute and a half, not four",
+	 0},
+	{"samples", KEY_SAMPLES, "N", 0, "Samples of each figure", 0},
+	{"time", KEY_TIME, "SEC", 0, "Measured time of each sample", 0},
 	{"json", KEY_JSON, "FILE", 0, "Write all figures to FILE", 0},
 	{"html", KEY_HTML, "FILE", 0, "Write one page with the pictures to FILE", 0},
 	{"verbose", KEY_VERBOSE, NULL, 0, "Show what DPDK prints", 0},
@@ -460,9 +255,12 @@ static const struct argp_option compare_options[] = {
 static const struct argp compare_argp = {
 	.options = compare_options,
 	.parser = compare_parse,
-	.doc = "Measure what a request costs on this machine: through interrupts, softirqs and "
-	       "epoll, and polled through Parklane. The memory of an idle connection "
-	       "(bytes_per_idle_conn) is that of one end with its goroutine. Needs root and two "
+	.doc = "Measure what a request and what a stream cost on this machine: through interrupts, "
+	       "softirqs and epoll, and polled through Parklane.\v"
+	       "The tests: rr, request and response of 64 bytes on 1 and 64 connections; stream, bytes "
+	       "one way on 1 and 8, in (to the server, whose cpu is measured) and out (from it), each "
+	       "byte checked; park, what a goroutine costs; idle, the memory of an idle connection, "
+	       "which is that of one end with its goroutine (bytes_per_idle_conn). Needs root and two "
 	       "cpus; leaves nothing behind.",
 };
 
@@ -491,11 +289,31 @@ static void only_one(void)
 		cli_die("another compare is running, and they would measure each other: wait for it");
 }
 
+static unsigned at_most(unsigned n, unsigned most)
+{
+	return most && n > most ? most : n;
+}
+
+static struct compare_plan plan_of(const struct compare_args *a)
+{
+	struct compare_plan p = a->quick ? plan_quick : plan_full;
+
+	p.parts = a->parts ? a->parts : PART_ALL;
+	if (a->samples) {
+		p.reps = p.curve_reps = p.pairs = a->samples;
+		p.mode_reps = at_most(p.mode_reps, (a->samples + 1) / 2);
+		p.micro = at_most(p.micro, a->samples);
+	}
+	if (a->seconds > 0)
+		p.run_ns = p.pair_run_ns = p.stream_run_ns = (uint64_t)(a->seconds * 1e9);
+	return p;
+}
+
 int cmd_compare(int argc, char **argv)
 {
 	struct compare_args args = {0};
 	struct sigaction sa = {.sa_handler = on_signal};
-	const struct compare_plan *plan;
+	struct compare_plan plan;
 	uint64_t began;
 	bool bypass;
 	int err;
@@ -511,19 +329,18 @@ int cmd_compare(int argc, char **argv)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
-	plan = args.quick ? &plan_quick : &plan_full;
-	fill_meta(plan, args.quick);
+	plan = plan_of(&args);
+	fill_meta(&plan, args.quick);
 	began = mono_ns();
 	err = start(&args, &bypass);
 	if (!err) {
-		plan_all(bypass);
-		err = measure(plan);
+		err = cmp_measure(&cmp, &plan, bypass);
 	}
 	kernel_stop();
 	bypass_stop();
 	cmp.meta.seconds = (double)(mono_ns() - began) / 1e9;
 	if (err == -EINTR) {
-		progress_end();
+		cmp_progress_end();
 		fputs("parklane: compare: stopped\n", stderr);
 	} else if (!err) {
 		err = report(&args);

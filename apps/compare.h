@@ -14,17 +14,24 @@
 #include <sys/types.h>
 
 #include "apps/machine.h"
+#include "apps/echo_conn.h"
+#include "apps/load.h"
 #include "apps/park.h"
-#include "apps/rr.h"
 #include "poller/ledger.h"
 #include "stack/base/compiler.h"
 
 #define CMP_SAMPLES_MAX 32
 #define CMP_CPU_CLIENT  0
 #define CMP_CPU_SERVER  1
-#define CMP_SIZE        64
+#define CMP_SIZE        64 /* of a request and of its answer */
+#define CMP_CONNS       64 /* of rr's table, beside 1 */
+
+#define CMP_STREAM_CONNS 8
+#define CMP_STREAM_FLOOR 32 /* frames that floor has under way in place of a stream */
 
 /* ---- what is measured ---- */
+
+enum cmp_test { TEST_RR, TEST_STREAM_TO, TEST_STREAM_FROM, TEST_MAX }; /* to and from the server */
 
 enum cmp_set { SET_BYPASS, SET_FLOOR, SET_KERNEL, SET_KERNEL_AWAKE, SET_PLAIN_EPOLL, SET_MAX };
 
@@ -65,11 +72,23 @@ enum cmp_row {
 		ROW_MAX
 };
 
+/* What `parklane compare --tests` chooses: bits. */
+enum cmp_part { PART_RR = 1, PART_STREAM = 2, PART_PARK = 4, PART_IDLE = 8, PART_ALL = 15 };
+
+/* How a test is called, and its unit. */
+struct cmp_test_text {
+	const char *key, *direction; /* in the JSON; NULL of rr */
+	const char *name;            /* in words; in: to the server, out: from it */
+	const char *unit;            /* "request" */
+	const char *many;            /* what the ledger is of: "64 connections" */
+};
+
+extern const struct cmp_test_text cmp_tests[TEST_MAX];
 extern const char *const cmp_set_names[SET_MAX];
 extern const char *const cmp_step_names[STEP_MAX];
 extern const char *const cmp_row_names[ROW_MAX];
 
-/* Events per request; NAN where a set cannot tell, source NULL there. Sources are string
+/* Events per unit of load_result; NAN where a set cannot tell, source NULL there. Sources are string
  * literals: parent and workers are forks of one image, so the pointers hold in all of them. */
 struct cmp_ledger {
 	double row[ROW_MAX];
@@ -78,7 +97,7 @@ struct cmp_ledger {
 
 /* One sample of one set. */
 struct cmp_sample {
-	struct rr_result rr;
+	struct load_result load;
 	double server_cycles;         /* in the window, without idle or empty polls; NAN unknown */
 	double server_busy;           /* share of the window, 0..1; NAN unknown */
 	double client_cycles;         /* kernel sets: the other cpu's, shown apart */
@@ -99,26 +118,28 @@ struct kernel_mode {
 	bool busy_poll; /* the server polls its device for 50 us before it sleeps */
 };
 
-/* One line of the plan: a set at one number of connections, and its samples so far. */
+/* One line of the plan: a test of a set at one number of connections, and its samples so far. */
 struct cmp_series {
+	enum cmp_test test;
 	enum cmp_set set;
-	unsigned conns, size;
-	bool curve; /* only for the throughput curve, not in the table */
-	bool rival; /* the same with RPS off: its requests/s may be the better ones */
-	struct kernel_mode rps_mode;    /* kernel sets: of requests/s and round trips */
+	unsigned conns, size; /* size: bytes of a request, or of one write of a stream */
+	bool curve;           /* only for the throughput curve, not in the table */
+	bool rival; /* the same tuned for throughput alone: its rate may be the better one */
+	struct kernel_mode rate_mode;   /* kernel sets: of the rate and round trips */
 	struct kernel_mode cycles_mode; /* of everything else */
 	unsigned n;
-	double rps[CMP_SAMPLES_MAX], p50[CMP_SAMPLES_MAX], p90[CMP_SAMPLES_MAX],
+	/* rate: requests/s, Gbit/s of a stream; the others rr's alone */
+	double rate[CMP_SAMPLES_MAX], p50[CMP_SAMPLES_MAX], p90[CMP_SAMPLES_MAX],
 		p99[CMP_SAMPLES_MAX], p999[CMP_SAMPLES_MAX], max[CMP_SAMPLES_MAX]; /* us */
-	double cycles[CMP_SAMPLES_MAX]; /* server's, per request */
+	double cycles[CMP_SAMPLES_MAX]; /* server's, per unit */
 	double busy[CMP_SAMPLES_MAX], client_cycles[CMP_SAMPLES_MAX];
-	double steps[STEP_MAX][CMP_SAMPLES_MAX]; /* cycles per request */
+	double steps[STEP_MAX][CMP_SAMPLES_MAX]; /* cycles per unit */
 	struct hist hist;                        /* all samples together */
 	struct cmp_ledger ledger;                /* of the ledger's own sample */
 	bool has_ledger;
 };
 
-#define CMP_SERIES_MAX 24
+#define CMP_SERIES_MAX 64
 
 /* A figure with its spread. */
 struct cmp_figure {
@@ -126,13 +147,25 @@ struct cmp_figure {
 	unsigned n;
 };
 
-struct cmp_ratio {
-	const char *name, *says;
-	struct cmp_figure f;
-	bool valid;
+/* want: the figure that Parklane sets itself, at least so much, or at most where negative; 0 none. */
+struct cmp_ratio_text {
+	const char *name, *says; /* in the JSON; in words */
+	double want;
+	bool headline; /* how many times bypass beats the kernel, in short */
 };
 
-#define CMP_RATIOS_MAX 8
+struct cmp_ratio {
+	const struct cmp_ratio_text *text;
+	struct cmp_figure f;
+};
+
+#define CMP_RATIOS_MAX 24
+
+/* The kernel for a stream: as each cpu does the work of its own end, and as it is otherwise fastest. */
+struct stream_tuning {
+	struct kernel_mode own, any;
+	bool rival; /* the latter may be the better one */
+};
 
 struct cmp_meta {
 	struct machine machine;
@@ -142,6 +175,7 @@ struct cmp_meta {
 	double tsc_hz, seconds;
 	struct kernel_mode mode_latency;           /* 1 connection */
 	struct kernel_mode mode_steered, mode_off; /* more: RPS on for the cycles, and off */
+	struct stream_tuning stream[2][2];         /* cmp_tuning() */
 	bool quick, virtualised;
 	bool loaded; /* others wanted the cpus when it began */
 };
@@ -152,7 +186,7 @@ struct cmp {
 	unsigned nr_series;
 	struct cmp_ratio ratio[CMP_RATIOS_MAX];
 	unsigned nr_ratios;
-	/* rps of alternating pairs, epoll backend and plain epoll */
+	/* requests/s of alternating pairs, epoll backend and plain epoll */
 	double pair_ours[CMP_SAMPLES_MAX], pair_plain[CMP_SAMPLES_MAX];
 	double pair_ours_cycles[CMP_SAMPLES_MAX], pair_plain_cycles[CMP_SAMPLES_MAX];
 	unsigned nr_pairs;
@@ -169,21 +203,29 @@ struct cmp {
 
 /* ---- workers: cmp_worker.c ---- */
 
+/* A sample that is wanted. */
+struct cmp_ask {
+	enum cmp_test test;
+	enum cmp_set set;
+	unsigned conns;
+	uint64_t warm_ns, run_ns;
+	bool ledger; /* count events as well: not a timed sample */
+};
+
 /* What a worker is told, and what it answers; in memory shared with the parent. */
 struct cmp_call {
 	int op; /* the worker's own enum */
-	enum cmp_set set;
-	unsigned conns, size, arg;
-	uint64_t warm_ns, run_ns;
-	bool ledger; /* count events as well: not a timed sample */
+	unsigned arg;
+	struct cmp_ask ask;
 	/* the answer */
 	int err;
 	char what[200];
 	struct cmp_sample sample;
 	struct ledger_report lane; /* server: its lane's totals */
-	uint64_t served;           /* server: requests answered by `set` since its start */
-	pid_t tid;                 /* server: the thread of `set` */
+	uint64_t served;           /* server: units of ask.set and ask.test since its start */
+	pid_t tid;                 /* server: the thread of ask.set */
 	struct park_result park;
+	unsigned conns; /* micro: idle ones */
 	double idle_bytes;
 };
 
@@ -211,9 +253,18 @@ extern volatile sig_atomic_t cmp_stop_requested;
 /* lane_run_main - a lane on kernel sockets, pinned to cpu, on this thread until main_fn(arg)
  * ends. 0; -errno. */
 MUST_USE int lane_run_main(int cpu, void (*main_fn)(void *arg), void *arg);
-/* ledger_lane_rows - what the lane itself counted between two reports, per request. */
-void ledger_lane_rows(const struct ledger_report *a, const struct ledger_report *b,
-		      uint64_t requests, struct cmp_ledger *led);
+/* client_run - in a goroutine: the load that call->ask wants on port `port` of the server, into
+ * call->sample.load. window and ctx as in load_config; arrived: the server's count of bytes of a
+ * stream to it. */
+void client_run(struct cmp_call *call, enum pl_net net, uint16_t port, uint64_t seed,
+		void (*window)(void *ctx, int open), void *ctx, const uint64_t *arrived);
+/* client_error - the load's error as the call's, with words. */
+MUST_USE int client_error(struct cmp_call *call);
+/* cmp_talk - what the server's goroutines do for a test (echo_server.talk). */
+extern ssize_t (*const cmp_talk[TEST_MAX])(struct echo_server *srv, struct pl_conn *c);
+/* ledger_lane_rows - what the lane itself counted between two reports, per unit. */
+void ledger_lane_rows(const struct ledger_report *a, const struct ledger_report *b, uint64_t units,
+		      struct cmp_ledger *led);
 /* sample_clear - every figure unknown. */
 void sample_clear(struct cmp_sample *s);
 
@@ -222,8 +273,7 @@ void sample_clear(struct cmp_sample *s);
 /* kernel_start - namespaces, veth, servers, client, spinners. 0; -errno with *ret_what. */
 MUST_USE int kernel_start(struct cmp_meta *meta, const char **ret_what);
 /* kernel_sample - one sample of a kernel set into *ret. 0; -errno; kernel_what() says more. */
-MUST_USE int kernel_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns,
-			   bool ledger, struct cmp_sample *ret);
+MUST_USE int kernel_sample(const struct cmp_ask *ask, struct cmp_sample *ret);
 /* kernel_set_mode - both ends. 0; -errno. kernel_mode_name - "RPS both ends, GRO on". */
 MUST_USE int kernel_set_mode(struct kernel_mode mode);
 const char *kernel_mode_name(struct kernel_mode mode, char *buf, size_t size);
@@ -233,17 +283,16 @@ void kernel_stop(void);
 /* ---- bypass and floor: cmp_bypass.c, cmp_floor.c ---- */
 
 MUST_USE int bypass_start(struct cmp_meta *meta, bool verbose, const char **ret_what);
-MUST_USE int bypass_sample(enum cmp_set set, unsigned conns, uint64_t warm_ns, uint64_t run_ns,
-			   bool ledger, struct cmp_sample *ret);
+MUST_USE int bypass_sample(const struct cmp_ask *ask, struct cmp_sample *ret);
 const char *bypass_what(void);
 void bypass_stop(void);
 
 /* ---- what needs no peer: cmp_micro.c ---- */
 
-/* micro_run - park and ready, and the memory of idle connections, `runs` times, each in a process
- * of its own. 0; -errno with *ret_what. progress() is told before each. */
-MUST_USE int micro_run(struct cmp *c, unsigned runs, void (*progress)(const char *name, unsigned n),
-		       const char **ret_what);
+/* micro_run - PART_PARK and PART_IDLE of parts: park and ready, and the memory of idle connections,
+ * `runs` times, each in a process of its own. 0; -errno with *ret_what. progress() is told before each. */
+MUST_USE int micro_run(struct cmp *c, unsigned parts, unsigned runs,
+		       void (*progress)(const char *name, unsigned n), const char **ret_what);
 
 /* ---- figures and reports: cmp_stats.c, cmp_report.c, cmp_json.c, cmp_html.c ---- */
 
@@ -252,11 +301,20 @@ struct cmp_figure figure_median(const double *v, unsigned n);
 /* figure_ratio - the median of a[i]/b[i] with the 95 % interval of the median (sign test). */
 struct cmp_figure figure_ratio(const double *a, const double *b, unsigned n);
 /* cmp_find - the set's samples at `conns`, rivals never. NULL without any. */
-const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_set set, unsigned conns);
+const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_test test, enum cmp_set set,
+				  unsigned conns);
+/* cmp_has - whether there is any sample of a test. */
+bool cmp_has(const struct cmp *c, enum cmp_test test);
+/* cmp_many - how many connections a test's table, ledger and cycles are of, beside 1. */
+unsigned cmp_many(enum cmp_test test);
+/* cmp_tuning - of a test that is a stream's. */
+struct stream_tuning *cmp_tuning(struct cmp_meta *m, enum cmp_test test, unsigned conns);
+/* cmp_rate - of a sample: requests/s, Gbit/s of a stream. */
+double cmp_rate(enum cmp_test test, const struct load_result *load);
 void series_add(struct cmp_series *s, const struct cmp_sample *sample);
-/* cmp_best_rps - where a rival answered more requests/s (medians), these and its round trips
- * become those of the series that it is beside. Once, before cmp_ratios(). */
-void cmp_best_rps(struct cmp *c);
+/* cmp_best_rate - where a rival has the better rate (medians), it and its round trips become those
+ * of the series that it is beside. Once, before cmp_ratios(). */
+void cmp_best_rate(struct cmp *c);
 void cmp_ratios(struct cmp *c);
 
 /* report_print - the whole report on stdout, 100 columns wide at the most. report_headline - its

@@ -139,7 +139,7 @@ static void echo_conn(void *arg)
 	ssize_t end;
 
 	free(arg);
-	end = echo_loop(ec.srv, ec.conn);
+	end = ec.srv->talk ? ec.srv->talk(ec.srv, ec.conn) : echo_loop(ec.srv, ec.conn);
 	if (!is_normal_end(end)) {
 		stat_inc(&ec.srv->errors);
 		ec.srv->last_err = (int)end;

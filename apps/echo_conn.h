@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The echo server's goroutines: the one source that every server of `parklane echo` and of
- * `parklane compare` runs, over whichever backend its lane has.
+ * A server's goroutines: the one source that every server of `parklane echo` and of `parklane
+ * compare` runs, over whichever backend its lane has. It echoes, unless it is told otherwise.
  */
 #ifndef APPS_ECHO_CONN_H
 #define APPS_ECHO_CONN_H
@@ -20,6 +20,8 @@ struct echo_bufs {
 
 /* One writer, the lane; relaxed readers. */
 struct echo_server {
+	/* talk - what a connection's goroutine does until it ends: 0 or -errno; NULL echo (c). */
+	ssize_t (*talk)(struct echo_server *srv, struct pl_conn *c);
 	struct echo_bufs bufs;    /* the lane's alone */
 	struct pl_conn *listener; /* set by the user, who closes it */
 	uint64_t accepted, active, requests, bytes, errors;

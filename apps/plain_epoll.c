@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Plain C epoll echo. Answers go out at once; what the socket does not take is kept with the
- * connection and nothing more is read from it until that is gone.
+ * Plain C over epoll. The echo's answers go out at once; what the socket does not take is kept with
+ * the connection and nothing more is read from it until that is gone. Streams are level-triggered,
+ * some calls an event: a peer on another cpu may keep up for ever, and the others want their turn.
  */
 #include "apps/plain_epoll.h"
 
@@ -15,26 +16,44 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "apps/stream_bytes.h"
 #include "stack/base/stat.h"
 
 #define BATCH    128
 #define BUF_SIZE 65536
+#define CALLS    4 /* of 64 KiB an event, on a stream */
+
+struct plain_server;
+
+/* What an epoll event points to: a listener, or a connection. */
+struct plain_fd {
+	int fd;
+	enum plain_role role;
+	void (*event)(struct plain_server *s, struct plain_fd *f);
+};
 
 struct plain_conn {
-	int fd;
-	size_t off, len;  /* of what is still to be written */
-	uint8_t *pending; /* NULL none */
+	struct plain_fd f; /* first */
+	size_t off, len;   /* of what is still to be written */
+	uint8_t *pending;  /* NULL none */
+	struct stream_at at;
+	bool bad; /* a byte was wrong: no more of them count */
 };
 
 struct plain_server {
-	int epfd, listen_fd;
-	uint64_t *requests;
+	int epfd;
+	struct plain_fd listener[PLAIN_ROLES];
+	struct plain_counts *counts;
+	uint32_t given; /* streams so far */
 	uint8_t buf[BUF_SIZE];
 };
 
-static void conn_end(struct plain_conn *c)
+/* Off the epoll by name: while compare starts a program, its child has a copy of the fd, which would
+ * keep events coming for what is freed here. */
+static void conn_end(struct plain_server *s, struct plain_conn *c)
 {
-	close(c->fd);
+	(void)epoll_ctl(s->epfd, EPOLL_CTL_DEL, c->f.fd, NULL);
+	close(c->f.fd);
 	free(c->pending);
 	free(c);
 }
@@ -55,7 +74,7 @@ static bool keep(struct plain_conn *c, const uint8_t *p, size_t n)
 static int flush(struct plain_conn *c)
 {
 	while (c->pending) {
-		ssize_t n = send(c->fd, c->pending + c->off, c->len - c->off, MSG_NOSIGNAL);
+		ssize_t n = send(c->f.fd, c->pending + c->off, c->len - c->off, MSG_NOSIGNAL);
 
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -1;
@@ -68,25 +87,26 @@ static int flush(struct plain_conn *c)
 	return 1;
 }
 
-static void conn_event(struct plain_server *s, struct plain_conn *c)
+static void echo_event(struct plain_server *s, struct plain_fd *f)
 {
+	struct plain_conn *c = (struct plain_conn *)f;
 	ssize_t n, w;
 	int done = flush(c);
 
 	while (done > 0) {
-		n = recv(c->fd, s->buf, sizeof(s->buf), 0);
+		n = recv(f->fd, s->buf, sizeof(s->buf), 0);
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
 			done = -1;
 			break;
 		}
-		w = send(c->fd, s->buf, (size_t)n, MSG_NOSIGNAL);
+		w = send(f->fd, s->buf, (size_t)n, MSG_NOSIGNAL);
 		if (w < 0 && errno != EAGAIN) {
 			done = -1;
 			break;
 		}
-		stat_inc(s->requests);
+		stat_inc(&s->counts->requests);
 		if (w < n) {
 			w = w < 0 ? 0 : w;
 			done = keep(c, s->buf + w, (size_t)(n - w)) ? flush(c) : -1;
@@ -96,62 +116,115 @@ static void conn_event(struct plain_server *s, struct plain_conn *c)
 		}
 	}
 	if (done < 0)
-		conn_end(c);
+		conn_end(s, c);
 }
 
-static void accept_all(struct plain_server *s)
+/* The end of what came is told by our verdict (stream.h), which a fresh socket always takes. */
+static void take_event(struct plain_server *s, struct plain_fd *f)
 {
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
+	struct plain_conn *c = (struct plain_conn *)f;
+	ssize_t n = STREAM_WRITE;
+
+	for (int i = 0; i < CALLS && n == STREAM_WRITE; i++) {
+		n = recv(f->fd, s->buf, STREAM_WRITE, 0);
+		if (n <= 0)
+			break;
+		c->bad = c->bad || !stream_check(&c->at, s->buf, (size_t)n);
+		if (!c->bad)
+			stat_add(&s->counts->bytes[PLAIN_TAKE], (uint64_t)n);
+	}
+	if (n > 0 || (n < 0 && errno == EAGAIN))
+		return;
+	if (n == 0)
+		(void)!send(f->fd, &c->at.bytes, sizeof(c->at.bytes), MSG_NOSIGNAL);
+	conn_end(s, c);
+}
+
+static void give_event(struct plain_server *s, struct plain_fd *f)
+{
+	struct plain_conn *c = (struct plain_conn *)f;
+	size_t len = 0;
+	ssize_t n = 0;
+
+	for (int i = 0; i < CALLS && n == (ssize_t)len; i++) {
+		const uint8_t *p = stream_next(&c->at, &len);
+
+		n = send(f->fd, p, len, MSG_NOSIGNAL);
+		if (n < 0)
+			break;
+		stream_sent(&c->at, (size_t)n);
+		stat_add(&s->counts->bytes[PLAIN_GIVE], (uint64_t)n);
+	}
+	if (n < 0 && errno != EAGAIN)
+		conn_end(s, c);
+}
+
+static void accept_event(struct plain_server *s, struct plain_fd *listener)
+{
+	static const struct {
+		void (*event)(struct plain_server *, struct plain_fd *);
+		uint32_t events;
+	} kind[PLAIN_ROLES] = {
+		{echo_event, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET},
+		{take_event, EPOLLIN},
+		{give_event, EPOLLOUT},
+	};
+	struct epoll_event ev = {.events = kind[listener->role].events};
 	struct plain_conn *c;
 	int fd, one = 1;
 
-	while ((fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+	while ((fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
 		c = calloc(1, sizeof(*c));
 		if (!c) {
 			close(fd);
 			continue;
 		}
-		c->fd = fd;
+		c->f = (struct plain_fd){fd, listener->role, kind[listener->role].event};
+		if (listener->role == PLAIN_GIVE)
+			stream_begin(&c->at, s->given++);
 		ev.data.ptr = c;
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (epoll_ctl(s->epfd, EPOLL_CTL_ADD, fd, &ev) < 0)
-			conn_end(c);
+			conn_end(s, c);
 	}
 }
 
-static int set_up(struct plain_server *s, uint16_t port)
+static int listen_on(struct plain_server *s, enum plain_role role, uint16_t port)
 {
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = s};
+	struct plain_fd *f = &s->listener[role];
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = f};
 	int one = 1;
 
-	s->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	s->epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (s->listen_fd < 0 || s->epfd < 0 ||
-	    setsockopt(s->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    bind(s->listen_fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 ||
-	    listen(s->listen_fd, 1024) < 0 ||
-	    epoll_ctl(s->epfd, EPOLL_CTL_ADD, s->listen_fd, &ev) < 0)
+	*f = (struct plain_fd){socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), role,
+			       accept_event};
+	if (f->fd < 0 || setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    bind(f->fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 || listen(f->fd, 1024) < 0 ||
+	    epoll_ctl(s->epfd, EPOLL_CTL_ADD, f->fd, &ev) < 0)
 		return -errno;
 	return 0;
 }
 
 static struct plain_server server;
 
-void plain_epoll_fds(int *ret_epfd, int *ret_listen_fd)
+void plain_epoll_fds(enum plain_role role, int *ret_epfd, int *ret_listen_fd)
 {
 	*ret_epfd = server.epfd;
-	*ret_listen_fd = server.listen_fd;
+	*ret_listen_fd = server.listener[role].fd;
 }
 
-int plain_epoll_run(uint16_t port, int *ready, uint64_t *requests)
+int plain_epoll_run(const uint16_t port[PLAIN_ROLES], int *ready, struct plain_counts *counts)
 {
 	struct plain_server *s = &server;
 	struct epoll_event ev[BATCH];
+	struct plain_fd *f;
 	int n, err;
 
-	s->requests = requests;
-	err = set_up(s, port);
+	s->counts = counts;
+	s->epfd = epoll_create1(EPOLL_CLOEXEC);
+	err = s->epfd < 0 ? -errno : 0;
+	for (int role = 0; role < PLAIN_ROLES && !err; role++)
+		err = listen_on(s, (enum plain_role)role, port[role]);
 	if (err)
 		return err;
 	if (ready)
@@ -159,10 +232,8 @@ int plain_epoll_run(uint16_t port, int *ready, uint64_t *requests)
 	for (;;) {
 		n = epoll_wait(s->epfd, ev, BATCH, -1);
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.ptr == s)
-				accept_all(s);
-			else
-				conn_event(s, ev[i].data.ptr);
+			f = ev[i].data.ptr;
+			f->event(s, f);
 		}
 	}
 }

@@ -175,46 +175,87 @@ def test_compare_killed_leaves_nothing_behind():
     assert stopped_compare(signal.SIGKILL, False) == -signal.SIGKILL
 
 
-def test_compare_quick_writes_json_and_html():
+def compared(*args):
+    """The text, the JSON and the page of a compare."""
     need(root=True)
     if (os.cpu_count() or 1) < 2:
         raise Skip('needs two cpus')
     after_other_compares()
     with tempfile.TemporaryDirectory() as d:
-        status, out, err = run('compare', '--quick', '--json', d + '/c.json', '--html',
-                               d + '/c.html', timeout=180)
+        status, out, err = run('compare', *args, '--json', d + '/c.json', '--html', d + '/c.html',
+                               timeout=180)
         assert status == 0, err
-        with open(d + '/c.json') as f:
-            c = json.load(f)
-        sets = {r['set'] for r in c['runs']}
-        assert {'kernel', 'kernel-awake', 'plain-epoll'} <= sets, sets
-        if HAS_DPDK:
-            assert {'bypass', 'floor'} <= sets, sets
-            assert c['ratios']['rr1_p50_kernel_awake_over_bypass']['value'] > 0
-            assert 'Who checksums' in out
-        for r in (r for r in c['runs'] if r['test'] == 'rr'):
-            assert r['rps'] > 0 and r['rps_low'] <= r['rps'] <= r['rps_high']
-            assert set(r['rtt_us']) >= {'p50', 'p90', 'p99', 'p999', 'max'}
-            if r['backend'] == 'epoll':
-                assert r['rps_mode'].startswith('RPS ') and r['server_busy'] > 0, r
-                # cycles are those of the server's cpu alone only where its packets go there
-                assert r['conns'] == 1 or 'RPS off' not in r['cycles_mode'], r
-        idle = [r for r in c['runs'] if r['test'] == 'idle']
-        assert len(idle) == 2 and all(r['ends_per_conn'] == 2 and 1000 < r['bytes_per_idle_conn'] <
-                                      20000 for r in idle), idle
-        assert 'bytes of one end, goroutine and all' in out, out
-        assert c['ratios']['rr64_rps_epoll_over_plain']['n'] >= 15, c['ratios']
-        assert c['meta']['seconds'] < 90, c['meta']
-        busy = re.findall(r'^  (kernel|kernel-awake|plain-epoll) .* \d+ %( TOO IDLE)?$', out, re.M)
-        assert len(busy) == 3, out
         assert all(len(line) <= 100 for line in out.splitlines()), out
-        assert ('TOO IDLE: ' in out) == any(idle for _, idle in busy), out
-        if HAS_DPDK:
-            assert re.search(r'\nIn short: .*\n(  .* / .*\n){3}(  (Not settled|Other programs).*\n)?$', out), out
-        with open(d + '/c.html') as f:
-            page = f.read()
-        assert page.count('data:image/svg+xml') == 3 and 'http' not in page.replace(
-            'data:image', '')
+        with open(d + '/c.json') as f, open(d + '/c.html') as page:
+            return out, json.load(f), page.read()
+
+
+def check_page(page, pictures):
+    assert page.count('data:image/svg+xml') == pictures, page.count('data:image/svg+xml')
+    assert 'http' not in page.replace('data:image', '')
+
+
+def test_compare_quick_writes_json_and_html():
+    out, c, page = compared('--quick', '--tests', 'rr,park,idle')
+    sets = {r['set'] for r in c['runs']}
+    assert {'kernel', 'kernel-awake', 'plain-epoll'} <= sets, sets
+    if HAS_DPDK:
+        assert {'bypass', 'floor'} <= sets, sets
+        assert c['ratios']['rr1_p50_kernel_awake_over_bypass']['value'] > 0
+        assert 'Who checksums' in out
+    for r in (r for r in c['runs'] if r['test'] == 'rr'):
+        assert r['rps'] > 0 and r['rps_low'] <= r['rps'] <= r['rps_high']
+        assert set(r['rtt_us']) >= {'p50', 'p90', 'p99', 'p999', 'max'}
+        if r['backend'] == 'epoll':
+            assert r['rps_mode'].startswith('RPS ') and r['server_busy'] > 0, r
+            # cycles are those of the server's cpu alone only where its packets go there
+            assert r['conns'] == 1 or 'RPS off' not in r['cycles_mode'], r
+    idle = [r for r in c['runs'] if r['test'] == 'idle']
+    assert len(idle) == 2 and all(r['ends_per_conn'] == 2 and 1000 < r['bytes_per_idle_conn'] <
+                                  20000 for r in idle), idle
+    assert 'bytes of one end, goroutine and all' in out, out
+    assert c['ratios']['rr64_rps_epoll_over_plain']['n'] >= 15, c['ratios']
+    assert c['meta']['seconds'] < 90, c['meta']
+    busy = re.findall(r'^  (kernel|kernel-awake|plain-epoll) .* \d+ %( TOO IDLE)?$', out, re.M)
+    assert len(busy) == 3, out
+    assert ('TOO IDLE: ' in out) == any(idle for _, idle in busy), out
+    if HAS_DPDK:
+        assert re.search(r'\nIn short: .*\n(  .* / .*\n){3}(  (Not settled|Other programs).*\n)?$', out), out
+    check_page(page, 3)
+
+
+def test_compare_streams_run_both_ways_on_both_paths():
+    """Few and short samples: that each byte arrives and what is told of it, not how fast."""
+    out, c, page = compared('--tests', 'stream', '--samples', '2', '--time', '0.05')
+    assert {r['test'] for r in c['runs']} == {'stream'}, c['runs']
+    sets = {'kernel', 'kernel-awake', 'plain-epoll'} | ({'bypass'} if HAS_DPDK else set())
+    got = {(r['set'], r['direction'], r['conns']) for r in c['runs'] if 'direction' in r}
+    assert got == {(s, way, n) for s in sets for way in ('to_server', 'from_server')
+                   for n in (1, 8)}, got
+    for r in c['runs']:
+        assert r['gbps'] > 0 and r['gbps_low'] <= r['gbps'] <= r['gbps_high'], r
+        assert r['size'] == 65536 and r['mss'] == 1448 and r['samples']['gbps'], r
+        if r['set'] == 'floor':
+            continue
+        assert r['server_cycles_per_mss'] >= 0 and r['ledger']['per'] == '1448 bytes', r
+        if r['set'] == 'bypass':
+            assert r['ledger']['cycles_by_step']['app'] > 0, r
+        else:
+            # each end's work on its own cpu, or cycles would be of both
+            assert r['cycles_mode'].startswith('RPS both ends'), r
+    for r in (r for r in c['runs'] if r['conns'] == 8 and r['set'] != 'plain-epoll'):
+        assert r['ledger'].get('bytes_copied', 1448) > 1000, r['ledger']  # none of an empty window
+    names = {'stream%d_%s_gbps_%s' % (n, way, of) for n in (1, 8)
+             for way in ('to_server', 'from_server')
+             for of in ('epoll_over_plain', 'bypass_over_kernel_awake') if of[0] == 'e' or HAS_DPDK}
+    assert names <= set(c['ratios']), c['ratios']
+    assert '\n  8 streams ' in out and 'Request and response' not in out, out
+    check_page(page, 2)
+
+
+def test_compare_unknown_test_is_told():
+    for bad in ('tcp', 'rr,', ',rr', '', 'rr,streams'):
+        check_bad(2, '--tests ', ['compare', '--tests', bad])
 
 
 if __name__ == '__main__':

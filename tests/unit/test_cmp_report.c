@@ -17,15 +17,15 @@ const char *kernel_mode_name(struct kernel_mode mode, char *buf, size_t size)
 	return buf;
 }
 
-static void add_series(enum cmp_set set, unsigned conns, double us, double busy)
+static void add_series(enum cmp_test test, enum cmp_set set, unsigned conns, double us, double busy)
 {
 	struct cmp_series *s = &c.series[c.nr_series++];
 
-	*s = (struct cmp_series){.set = set, .conns = conns, .size = CMP_SIZE, .n = 5};
+	*s = (struct cmp_series){.test = test, .set = set, .conns = conns, .n = 5};
 	for (unsigned i = 0; i < s->n; i++) {
 		s->p50[i] = us * (1 + i);
 		s->p99[i] = 100 * us;
-		s->rps[i] = 10.81e6 + i;
+		s->rate[i] = test == TEST_RR ? 10.81e6 + i : 100 / us + i;
 		s->cycles[i] = 123456 + i;
 		s->busy[i] = busy;
 	}
@@ -37,10 +37,13 @@ static void add_series(enum cmp_set set, unsigned conns, double us, double busy)
 	}
 }
 
-static void add_ratio(const char *name, double value)
+static void add_ratio(const char *says, double value, double want, bool headline)
 {
-	c.ratio[c.nr_ratios++] =
-		(struct cmp_ratio){name, "", {value, value / 3, value * 3, 15}, true};
+	static struct cmp_ratio_text text[CMP_RATIOS_MAX];
+	unsigned i = c.nr_ratios++;
+
+	text[i] = (struct cmp_ratio_text){"name", says, want, headline};
+	c.ratio[i] = (struct cmp_ratio){&text[i], {value, value / 3, value * 3, 15}};
 }
 
 /* Wide in every column: slow round trips, long texts, intervals of five digits. */
@@ -50,15 +53,23 @@ static void fill(double us, double busy)
 
 	memset(&c, 0, sizeof(c));
 	for (int set = 0; set < SET_MAX; set++) {
-		add_series((enum cmp_set)set, 1, us, busy);
-		add_series((enum cmp_set)set, 64, us, busy);
+		add_series(TEST_RR, (enum cmp_set)set, 1, us, busy);
+		add_series(TEST_RR, (enum cmp_set)set, 64, us, busy);
+		if (set == SET_FLOOR) {
+			add_series(TEST_STREAM_TO, SET_FLOOR, CMP_STREAM_FLOOR, us, busy);
+			continue;
+		}
+		for (int test = TEST_STREAM_TO; test < TEST_MAX; test++) {
+			add_series((enum cmp_test)test, (enum cmp_set)set, 1, us, busy);
+			add_series((enum cmp_test)test, (enum cmp_set)set, 8, us, busy);
+		}
 	}
-	add_ratio("rr1_p50_kernel_awake_over_bypass", 1234.5);
-	add_ratio("rr1_p50_kernel_over_bypass", 57.1);
-	add_ratio("rr64_rps_bypass_over_kernel_awake", 13.7);
-	add_ratio("rr64_cycles_kernel_awake_over_bypass", 29.4);
-	add_ratio("rr1_p50_bypass_minus_floor_ns", 12641);
-	add_ratio("rr64_rps_epoll_over_plain", 0.93);
+	add_ratio("1 connection, round trip: kernel-awake / bypass", 1234.5, 8, true);
+	add_ratio("1 connection, round trip: kernel / bypass", 57.1, 0, false);
+	add_ratio("64 connections, req/s: bypass / kernel-awake", 13.7, 0, true);
+	add_ratio("64 connections, cycles: kernel-awake / bypass", 29.4, 8, true);
+	add_ratio("1 connection, ns that bypass adds to floor", 12641, -800, false);
+	add_ratio("8 streams out, Gbit/s: bypass / kernel-awake", 4.5, 0, true);
 	memset(m->machine.cpu, 'x', sizeof(m->machine.cpu) - 1);
 	memset(m->kernel_csum, 'y', 40);
 	snprintf(m->bypass_csum, sizeof(m->bypass_csum),
@@ -95,7 +106,7 @@ static void assert_width(const char *text)
 {
 	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
 		cr_assert_leq(strcspn(line, "\n"), 100, "%.*s", (int)strcspn(line, "\n"), line);
-	cr_assert(!strstr(text, ") \n"), "a blank where it is folded");
+	cr_assert(!strstr(text, " \n"), "a blank at the end of a line");
 }
 
 Test(cmp_report, test_report_is_never_wider_than_100_columns)
@@ -123,8 +134,10 @@ Test(cmp_report, test_report_words_are_explained_where_they_stand)
 	cr_assert(strstr(text, "\n  Note: nnn") && strstr(text, "\n  Note: nnn") < ratios);
 	cr_assert(strstr(ratios, "wanted: <= 10240, missed\n"));
 	cr_assert(strstr(ratios, "wanted: >= 8") < strstr(ratios, "\n  wanted: what"));
+	cr_assert(strstr(text, " 70 %*\n") && strstr(text, "\n  %*: the server's cpu was idle"));
 	fill(58.75, 0.97);
-	cr_assert(!strstr(printed(), "TOO IDLE"));
+	text = printed();
+	cr_assert(!strstr(text, "TOO IDLE") && !strstr(text, "%*"));
 }
 
 Test(cmp_report, test_report_ends_with_the_ratios_that_matter)
@@ -138,7 +151,7 @@ Test(cmp_report, test_report_ends_with_the_ratios_that_matter)
 		  end);
 	for (; *end; end++)
 		lines += *end == '\n';
-	cr_assert_eq(lines, 5);
+	cr_assert_eq(lines, 6);
 	/* a range that says nothing is told there again, and so is company */
 	c.meta.loaded = true;
 	cr_assert(strstr(strstr(printed(), "\nIn short: "), "  Other programs ran"));
@@ -156,4 +169,30 @@ Test(cmp_report, test_report_decimals_are_the_medians_not_the_wildest_samples)
 	c.series[0].p50[4] = 98765;
 	cr_assert(strstr(printed(), "    0.82  (0.50-12345.00, n=15)"));
 	cr_assert(strstr(printed(), "2.46 (0.82-98765.00)"));
+}
+
+/* Both directions stand in one line, and what was not measured has no heading. */
+Test(cmp_report, test_report_has_a_table_for_each_test_that_was_run)
+{
+	const char *text;
+
+	fill(2, 0.97);
+	text = printed();
+	cr_assert(strstr(text, "\n  1 stream ") && strstr(text, "\n  8 streams "));
+	cr_assert(strstr(text, "\n  bypass        52.00 (50.00-54.00)    123 k         52.00 (50"),
+		  "%s", text);
+	cr_assert(strstr(text, "\n  kernel        52.00 (50.00-54.00)    123 k   97 %  52.00"));
+	cr_assert(strstr(text, "\n  floor         52.00 (50.00-54.00) Gbit/s"));
+	cr_assert(strstr(text, "\nEvents per 1448 bytes on the server's cpu, 8 streams in\n"));
+	cr_assert(strstr(text, "\nCycles per 1448 bytes by step, 8 streams out ("));
+	for (unsigned i = 0; i < c.nr_series; i++) {
+		if (c.series[i].test != TEST_RR)
+			c.series[i].n = 0;
+	}
+	text = printed();
+	cr_assert(strstr(text, "Request and response") && !strstr(text, "tream in"));
+	for (unsigned i = 0; i < c.nr_series; i++)
+		c.series[i].n = c.series[i].test == TEST_RR ? 0 : 5;
+	text = printed();
+	cr_assert(!strstr(text, "Request and response") && !strstr(text, "per request"));
 }

@@ -63,10 +63,10 @@ static void add(struct cmp_series *s, uint64_t requests, uint64_t rtt_ns, double
 	static struct cmp_sample sample;
 
 	memset(&sample, 0, sizeof(sample));
-	hist_init(&sample.rr.hist);
-	hist_record(&sample.rr.hist, rtt_ns);
-	sample.rr.requests = requests;
-	sample.rr.window_ns = 1000000000;
+	hist_init(&sample.load.hist);
+	hist_record(&sample.load.hist, rtt_ns);
+	sample.load.units = requests;
+	sample.load.window_ns = 1000000000;
 	sample.server_cycles = cycles;
 	series_add(s, &sample);
 }
@@ -86,9 +86,9 @@ Test(cmp_stats, test_ratios_pair_samples_and_need_both_sets)
 	}
 	cmp_ratios(&c);
 	cr_assert_eq(c.nr_ratios, 1);
-	cr_assert_str_eq(c.ratio[0].name, "rr1_p50_kernel_awake_over_bypass");
+	cr_assert_str_eq(c.ratio[0].text->name, "rr1_p50_kernel_awake_over_bypass");
 	cr_assert(fabs(c.ratio[0].f.value - 64) < 0.7);
-	cr_assert(near(c.series[0].cycles[0], 5) && near(c.series[0].rps[0], 1000));
+	cr_assert(near(c.series[0].cycles[0], 5) && near(c.series[0].rate[0], 1000));
 }
 
 Test(cmp_stats, test_series_add_empty_window_is_no_sample)
@@ -105,17 +105,17 @@ static void rivals(struct cmp *c, uint64_t steered, uint64_t off)
 	c->nr_series = 2;
 	c->series[0] = (struct cmp_series){.set = SET_KERNEL_AWAKE,
 					   .conns = 64,
-					   .rps_mode = {RPS_BOTH, true, false},
+					   .rate_mode = {RPS_BOTH, true, false},
 					   .cycles_mode = {RPS_BOTH, true, false}};
 	c->series[1] = (struct cmp_series){.set = SET_KERNEL_AWAKE,
 					   .conns = 64,
 					   .rival = true,
-					   .rps_mode = {RPS_OFF, true, false}};
+					   .rate_mode = {RPS_OFF, true, false}};
 	for (int i = 0; i < 3; i++) {
 		add(&c->series[0], steered, 1000, 1e6);
 		add(&c->series[1], off, 500, 9e6);
 	}
-	cmp_best_rps(c);
+	cmp_best_rate(c);
 }
 
 Test(cmp_stats, test_best_rps_of_the_kernel_is_reported_its_cycles_stay_steered)
@@ -124,9 +124,9 @@ Test(cmp_stats, test_best_rps_of_the_kernel_is_reported_its_cycles_stay_steered)
 	const struct cmp_series *s;
 
 	rivals(&c, 1000, 2000);
-	s = cmp_find(&c, SET_KERNEL_AWAKE, 64);
+	s = cmp_find(&c, TEST_RR, SET_KERNEL_AWAKE, 64);
 	cr_assert_eq(s, &c.series[0]);
-	cr_assert(near(s->rps[0], 2000) && s->rps_mode.rps == RPS_OFF);
+	cr_assert(near(s->rate[0], 2000) && s->rate_mode.rps == RPS_OFF);
 	cr_assert(s->p50[0] < 0.6);
 	cr_assert(near(s->cycles[0], 1000) && s->cycles_mode.rps == RPS_BOTH);
 }
@@ -136,5 +136,53 @@ Test(cmp_stats, test_best_rps_a_slower_rival_changes_nothing)
 	static struct cmp c;
 
 	rivals(&c, 2000, 1000);
-	cr_assert(near(c.series[0].rps[0], 2000) && c.series[0].rps_mode.rps == RPS_BOTH);
+	cr_assert(near(c.series[0].rate[0], 2000) && c.series[0].rate_mode.rps == RPS_BOTH);
+}
+
+/* Of one window of a second: so many units of 1448 bytes are so many bits. */
+Test(cmp_stats, test_series_of_a_stream_counts_gigabits_and_cycles_per_segment)
+{
+	static struct cmp_series s = {.test = TEST_STREAM_TO, .set = SET_BYPASS, .conns = 8};
+
+	add(&s, 1000000, 1, 700e6);
+	cr_assert(near(s.rate[0], 1e6 * 1448 * 8 / 1e9), "%g", s.rate[0]);
+	cr_assert(near(s.cycles[0], 700));
+}
+
+Test(cmp_stats, test_stream_ratios_are_of_their_own_direction_and_connections)
+{
+	static struct cmp c;
+
+	c.nr_series = 4;
+	c.series[0] = (struct cmp_series){.test = TEST_STREAM_TO, .set = SET_BYPASS, .conns = 8};
+	c.series[1] =
+		(struct cmp_series){.test = TEST_STREAM_TO, .set = SET_KERNEL_AWAKE, .conns = 8};
+	/* the other direction, and rr with as many connections: neither has a partner */
+	c.series[2] =
+		(struct cmp_series){.test = TEST_STREAM_FROM, .set = SET_KERNEL_AWAKE, .conns = 8};
+	c.series[3] = (struct cmp_series){.test = TEST_RR, .set = SET_BYPASS, .conns = 8};
+	for (int i = 0; i < 3; i++) {
+		add(&c.series[0], 2000, 1, 2000 * 100);
+		add(&c.series[1], 1000, 1, 1000 * 300);
+		add(&c.series[2], 7000, 1, 1);
+		add(&c.series[3], 7000, 1, 1);
+	}
+	cmp_ratios(&c);
+	cr_assert_eq(c.nr_ratios, 2);
+	cr_assert_str_eq(c.ratio[0].text->name, "stream8_to_server_gbps_bypass_over_kernel_awake");
+	cr_assert(near(c.ratio[0].f.value, 2) && c.ratio[0].text->headline);
+	cr_assert_str_eq(c.ratio[1].text->name,
+			 "stream8_to_server_cycles_kernel_awake_over_bypass");
+	cr_assert(near(c.ratio[1].f.value, 3));
+}
+
+Test(cmp_stats, test_stream_tuning_has_a_place_for_each_direction_and_number)
+{
+	static struct cmp_meta m;
+
+	cmp_tuning(&m, TEST_STREAM_TO, 1)->own.rps = RPS_BOTH;
+	cr_assert(!cmp_tuning(&m, TEST_STREAM_TO, 8)->own.rps);
+	cr_assert(!cmp_tuning(&m, TEST_STREAM_FROM, 1)->own.rps);
+	cr_assert(!cmp_tuning(&m, TEST_STREAM_FROM, 8)->own.rps);
+	cr_assert_eq(cmp_tuning(&m, TEST_STREAM_TO, 1)->own.rps, RPS_BOTH);
 }
