@@ -78,7 +78,7 @@ static void put_streams(FILE *f, const struct cmp *c, unsigned conns)
 		for (unsigned k = 0; k < 2; k++) {
 			put_cell(f, MEDIAN(s[k], rate), "%.2f");
 			put_cell(f, MEDIAN(s[k], cycles), "%.0f");
-			put_cell(f, MEDIAN(s[k], busy), "%.2f");
+			fprintf(f, "<td>%.0f %%</td>", MEDIAN(s[k], busy).value * 100);
 		}
 		fputs("</tr>\n", f);
 	}
@@ -141,7 +141,7 @@ static const char head[] =
 	"table{border-collapse:collapse;width:100%;font-size:.92rem}"
 	"th,td{text-align:right;padding:.3rem .6rem;border-bottom:1px solid #e4e7eb;"
 	"font-variant-numeric:tabular-nums}th:first-child{text-align:left;font-weight:600}"
-	"small{color:#7b8794}td.s{text-align:left;color:#7b8794;font-size:.8rem}"
+	"small{color:#7b8794;white-space:nowrap}td.s{text-align:left;color:#7b8794;font-size:.8rem}"
 	"i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.5em}"
 	"</style></head><body>\n";
 

@@ -262,7 +262,7 @@ void draw_stream_cycles(FILE *f, const struct cmp *c)
 			rows++;
 		}
 	}
-	fputs("E\n", f);
+	fputs("E\nset bmargin 4\n", f);
 	style_steps(f, rows, "1448 bytes (8 streams)");
 	plot_bars(f, used, 0, rows ? rows - 1 : 0);
 }
@@ -291,8 +291,8 @@ void draw_stream_rates(FILE *f, const struct cmp *c)
 		}
 	}
 	fputs("E\nset style data histograms\nset style histogram errorbars gap 1.5 lw 1.2\n"
-	      "set style fill solid border rgb '#ffffff'\nset boxwidth 0.9\nunset grid\n"
-	      "set grid ytics lc rgb '#e4e7eb' lt 1\nset yrange [0:*]\n"
+	      "set style fill solid border rgb '#323f4b'\nset boxwidth 0.9\nunset grid\n"
+	      "set grid ytics lc rgb '#e4e7eb' lt 1\nset yrange [0:*]\nset xrange [-0.6:3.6]\n"
 	      "set ylabel 'Gbit/s of payload'\nplot ",
 	      f);
 	for (int set = 0; set < SET_MAX; set++) {
