@@ -8,6 +8,7 @@
 #define STACK_STACK_INT_H
 
 #include "stack/base/list.h"
+#include "stack/csum.h"
 #include "stack/stack.h"
 #include "stack/timer_wheel.h"
 
@@ -200,18 +201,6 @@ void icmp_error_rcv(struct stack *st, struct sk_buff *skb);
  * about broadcasts, fragments or ICMP errors (RFC 1122 3.2.2). info in host order. */
 void icmp_send(struct stack *st, const struct sk_buff *skb, uint8_t type, uint8_t code,
 	       uint32_t info);
-
-/* ---- checksums (RFC 1071) ---- */
-/* csum_partial - ones'-complement sum over n bytes added to `sum`; fold later. */
-uint32_t csum_partial(const void *buf, size_t n, uint32_t sum);
-/* csum_fold - fold and complement; network order, ready to store. */
-uint16_t csum_fold(uint32_t sum);
-/* csum_iphdr - csum_fold of a header of 20 bytes, the common case. */
-uint16_t csum_iphdr(const void *iph);
-/* csum_pseudo - IPv4 pseudo header; l4len and proto in host order. */
-uint32_t csum_pseudo(uint32_t saddr, uint32_t daddr, uint16_t l4len, uint8_t proto);
-/* csum_skb - sum over [off, off+n) of a chain, odd fragment boundaries included. */
-uint32_t csum_skb(const struct sk_buff *skb, unsigned off, unsigned n, uint32_t sum);
 
 /* ---- tcp, as the lower layers and the turn see it ---- */
 MUST_USE int tcp_shard_init(struct stack *st);
