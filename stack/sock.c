@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "stack/tcp_fast.h"
 #include "stack/tcp_guard.h"
 
 int sock_create(struct stack *st, unsigned family, struct sock **ret_sk)

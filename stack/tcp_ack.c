@@ -4,6 +4,7 @@
  * send window (3.10.7.4, SND.WL1), the retransmission queue, round-trip samples (RFC
  * 6298, Karn), and waking whoever waits for room.
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_guard.h"
 #include "stack/tcp_rate.h"
 
@@ -192,7 +193,7 @@ void tcp_maybe_write_space(struct tcp_sock *tp)
 }
 
 /* ack_progress - book-keeping after snd_una moved. */
-static void ack_progress(struct tcp_sock *tp)
+static inline void ack_progress(struct tcp_sock *tp)
 {
 	if (unlikely(tp->retransmits))
 		tp->total_rto_ns += tcp_stack(tp)->now - tp->giveup_ns;
@@ -235,7 +236,9 @@ void tcp_ack_simple(struct tcp_sock *tp, uint32_t ack)
 	tp->probes_out = 0;
 	tp->lack_ns = tcp_stack(tp)->now;
 	tcp_rate_gen(tp, a.delivered, &rate);
-	tcp_cong_control(tp, &a);
+	/* CA_OPEN, and snd_una moved: what tcp_cong_control() would do */
+	if (likely(a.delivered))
+		tcp_cong_grow(tp, a.delivered);
 	ack_progress(tp);
 	tcp_rearm_rto(tp);
 	if (tp->send_head)

@@ -6,7 +6,7 @@
  * window counts bytes. Nothing is paced: no queue below us spreads a burst, and a timer for
  * each segment would cost a lane more than bursts that PRR and the ACK clock keep short.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_fast.h"
 
 /* In the order of the setting tcp_congestion_control. */
 static const struct tcp_congestion_ops *const algorithms[] = {&tcp_cubic, &tcp_reno, &tcp_dctcp};
@@ -47,15 +47,6 @@ void tcp_cong_init(struct tcp_sock *tp)
 
 /* ---- growth ---- */
 
-/* cwnd_is_limit - RFC 7661 4.1 in Linux's form: a window that is not filled is not validated. In
- * slow start half of it is enough: it doubles within the round trip. */
-static bool cwnd_is_limit(const struct tcp_sock *tp)
-{
-	if (tp->snd_cwnd < tp->snd_ssthresh)
-		return tp->snd_cwnd < 2 * tp->max_flight;
-	return tp->cwnd_limited;
-}
-
 uint32_t tcp_slow_start(struct tcp_sock *tp, uint32_t acked)
 {
 	/* RFC 3465: by bytes. One ACK may cover a whole burst (GRO, our own turn), so L is the burst,
@@ -68,10 +59,8 @@ uint32_t tcp_slow_start(struct tcp_sock *tp, uint32_t acked)
 	return tp->snd_cwnd >= tp->snd_ssthresh ? acked - n : 0;
 }
 
-static void grow(struct tcp_sock *tp, uint32_t acked)
+void __tcp_cong_grow(struct tcp_sock *tp, uint32_t acked)
 {
-	if (!cwnd_is_limit(tp))
-		return;
 	/* Never beyond what the window could use: hostile ACK division and optimistic ACKs gain
 	 * nothing (B30), and sums cannot wrap. */
 	if (tp->snd_cwnd >= max_t(uint32_t, 4 * tp->max_window, 64u * tp->mss_cache))
@@ -92,7 +81,7 @@ void tcp_cong_control(struct tcp_sock *tp, const struct tcp_ack_state *a)
 	progress = tp->reordering > TCP_DUPTHRESH ? a->flags & (TCP_ACKF_UNA | TCP_ACKF_SACKED)
 						  : a->flags & TCP_ACKF_UNA;
 	if (progress && a->delivered)
-		grow(tp, a->delivered);
+		tcp_cong_grow(tp, a->delivered);
 }
 
 /* tcp_cwnd_validate - after output: was it cwnd that stopped it, and how much of it was used in this
@@ -108,7 +97,7 @@ void tcp_cwnd_validate(struct tcp_sock *tp, bool limited)
 		tp->max_flight = flight;
 		tp->cwnd_usage_seq = tp->snd_nxt;
 	}
-	if (cwnd_is_limit(tp)) {
+	if (tcp_cwnd_is_limit(tp)) {
 		tp->cwnd_used = 0;
 		tp->cwnd_stamp_ns = st->now;
 		return;

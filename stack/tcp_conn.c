@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "stack/tcp_fast.h"
 #include "stack/tcp_guard.h"
 
 #define TO(s) (1u << TCP_##s)

@@ -4,6 +4,7 @@
  * time as Linux does), the user's own limit (RFC 5482), idle peers that do not answer (keepalive,
  * RFC 9293 3.8.4), and connections whose user has left, of which there may be only so many.
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_guard.h"
 
 /* What Linux takes for the RTO where it makes a number of retries a time: the peer's distance does

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "stack/tcp_int.h"
+#include "stack/tcp_fast.h"
 
 #define SLAB_BLOCK (64u * 1024)
 
@@ -13,19 +13,6 @@ struct tcp_slab_block {
 	struct tcp_slab_block *next;
 	uint8_t pad[CACHE_LINE - sizeof(void *)];
 };
-
-/* hash_tuple - two multiplications keyed with secrets: an attacker who sees no hash value
- * cannot aim at one bucket, and it costs a tenth of SipHash on this path. */
-static inline uint32_t hash_tuple(const struct tcp_shard *sh, uint32_t laddr, uint32_t faddr,
-				  uint32_t ports)
-{
-	uint64_t a = ((uint64_t)laddr << 32 | faddr) ^ sh->hash_key[0];
-	uint64_t b = ((uint64_t)ports | (uint64_t)ports << 32) ^ sh->hash_key[1];
-	__uint128_t m = (__uint128_t)a * b;
-	uint64_t x = ((uint64_t)m ^ (uint64_t)(m >> 64)) * 0x9e3779b97f4a7c15ull;
-
-	return (uint32_t)(x >> 32);
-}
 
 static inline uint32_t ports_of(uint16_t lport, uint16_t fport)
 {
@@ -35,20 +22,12 @@ static inline uint32_t ports_of(uint16_t lport, uint16_t fport)
 struct tcp_node *tcp_lookup(const struct tcp_shard *sh, uint32_t laddr, uint32_t faddr,
 			    uint16_t lport, uint16_t fport)
 {
-	uint32_t h = hash_tuple(sh, laddr, faddr, ports_of(lport, fport));
-	struct tcp_node *n = sh->table[h & sh->table_mask];
-
-	for (; n; n = n->next)
-		if (n->lport == lport && n->fport == fport && n->faddr == faddr &&
-		    n->laddr == laddr)
-			return n;
-	return NULL;
+	return __tcp_lookup(sh, laddr, faddr, lport, fport);
 }
 
 void tcp_hash_insert(struct tcp_shard *sh, struct tcp_node *n)
 {
-	uint32_t h = hash_tuple(sh, n->laddr, n->faddr, ports_of(n->lport, n->fport));
-	struct tcp_node **b = &sh->table[h & sh->table_mask];
+	struct tcp_node **b = tcp_bucket(sh, n->laddr, n->faddr, n->lport, n->fport);
 
 	BUG_ON(n->pprev);
 	n->next = *b;

@@ -3,6 +3,7 @@
  * TCP_INFO. What can be told from the sequence numbers and the write queue is counted when it is
  * asked for, so that segments in passing keep no account of it.
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_info.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
  * ESTABLISHED connection take the fast path if every answer is the usual one. All else
  * walks the RFC's steps in tcp_rcv_state.c.
  */
-#include "stack/tcp_int.h"
+#include "stack/tcp_fast.h"
 
 static bool tcp_csum_ok(struct stack *st, const struct sk_buff *skb, const struct iphdr_ *ip)
 {
@@ -170,7 +170,7 @@ void tcp_v4_demux(struct stack *st, struct sk_buff *skb)
 	struct tcp_node *n;
 
 	th = skb_tcphdr(skb);
-	n = tcp_lookup(st->tcp, ip->daddr, ip->saddr, be16(th->dest), be16(th->source));
+	n = __tcp_lookup(st->tcp, ip->daddr, ip->saddr, be16(th->dest), be16(th->source));
 	if (likely(n && n->kind == TCP_NODE_SOCK))
 		tcp_sock_rcv(container_of(n, struct tcp_sock, node), skb);
 	/* Only what nobody here knows is worth the question whose it is. */

@@ -555,10 +555,8 @@ void tcp_stop_timers(struct tcp_sock *tp);
 void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay);
 /* tcp_arm_rto_of_head - the RTO and no probe, counted from when the oldest segment was sent. */
 void tcp_arm_rto_of_head(struct tcp_sock *tp);
-/* tcp_rearm_rto - after progress or a transmission: a tail loss probe where RFC 8985 7.2
- * allows one, else the RTO; nothing if nothing is in flight. */
-void tcp_rearm_rto(struct tcp_sock *tp);
+/* __tcp_rearm_rto - tcp_rearm_rto (tcp_fast.h) where something is in flight. */
+void __tcp_rearm_rto(struct tcp_sock *tp);
 void tcp_arm_delack(struct tcp_sock *tp);
-uint64_t tcp_rto_backoff(const struct tcp_sock *tp);
 
 #endif

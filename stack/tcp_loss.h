@@ -161,16 +161,12 @@ void tcp_sack_tag(struct tcp_sock *tp, const struct tcp_options *opt, uint32_t a
 		  struct tcp_ack_state *a);
 /* tcp_check_reordering - what begins at `low` came although `fack` had come before. */
 void tcp_check_reordering(struct tcp_sock *tp, uint32_t low, uint32_t fack);
-/* tcp_fack - the end of the highest SACKed byte; snd_una if none is. */
-uint32_t tcp_fack(const struct tcp_sock *tp);
 void tcp_loss_init(struct tcp_sock *tp);
-/* tcp_sent - skb of the write queue has left, for the first time or again; its tx_ns is set. */
-void tcp_sent(struct tcp_sock *tp, struct sk_buff *skb, bool again);
 /* tcp_split_sent - `rest` was cut off behind skb. */
 void tcp_split_sent(struct tcp_sock *tp, struct sk_buff *skb, struct sk_buff *rest);
-/* tcp_unlist - skb leaves sent_list or lost_list. */
-void tcp_unlist(struct tcp_sock *tp, struct sk_buff *skb);
-/* __tcp_index_pop - the first entry's skb leaves. */
+/* __tcp_index_add - skb, the last one sent, gets an entry; __tcp_index_pop - the first one's skb
+ * leaves. */
+void __tcp_index_add(struct tcp_sock *tp, struct sk_buff *skb);
 void __tcp_index_pop(struct tcp_sock *tp);
 /* tcp_index_merge - skb, not the oldest one sent, is about to become part of prev, right before
  * it. */
@@ -259,6 +255,8 @@ const struct tcp_congestion_ops *tcp_cong_default(const struct stack *st);
 const struct tcp_congestion_ops *tcp_cong_find(const char *name);
 /* tcp_cong_set - ca from now on: the window stays, what was learnt of the path does not. */
 void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca);
+/* __tcp_cong_grow - tcp_cong_grow (tcp_fast.h) of a window that is used. */
+void __tcp_cong_grow(struct tcp_sock *tp, uint32_t acked);
 /* tcp_cong_control - after each ACK: reduce in proportion, or grow. */
 void tcp_cong_control(struct tcp_sock *tp, const struct tcp_ack_state *a);
 /* tcp_slow_start - grow up to ssthresh; returns what of `acked` is left for congestion avoidance. */

@@ -5,6 +5,7 @@
  * we find out alone where they say nothing (RFC 4821): smaller after a black hole, larger by
  * probes of real data, whose loss is no sign of congestion (RFC 4821 7.2).
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_guard.h"
 
 #define PMTU_WAYS 4

@@ -5,6 +5,7 @@
  * form, retransmissions first. All at the turn's output step, so that several writes and
  * the ACK that is owed become as few segments as possible.
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_guard.h"
 #include "stack/tcp_rate.h"
 
@@ -108,7 +109,6 @@ static struct sk_buff *new_tail(struct tcp_sock *tp, uint8_t flags, bool payload
 
 	if (unlikely(!skb))
 		return NULL;
-	memset(&skb->tcp, 0, sizeof(skb->tcp));
 	skb->tcp.seq = skb->tcp.end_seq = tp->write_seq;
 	skb->tcp.tcp_flags = flags;
 	tp->nonagle &= (uint8_t)~TCP_NAGLE_PUSH;
@@ -360,16 +360,32 @@ static void after_idle(struct tcp_sock *tp)
 }
 
 /* note_chrono - after output: what holds up the rest. A SYN is no data. */
-static void note_chrono(struct tcp_sock *tp, bool rwnd_limited)
+static void note_chrono(struct tcp_sock *tp, bool rwnd_limited, uint32_t pipe)
 {
 	enum tcp_chrono kind = rwnd_limited ? TCP_CHRONO_RWND : TCP_CHRONO_BUSY;
 
 	if (tp->chrono == TCP_CHRONO_IDLE)
 		return;
 	/* all is sent, cwnd would let more go, and the writer waits for room */
-	if (!tp->send_head && tp->sk.sk_want_write && tcp_pipe(tp) + tp->mss_cache <= tp->snd_cwnd)
+	if (!tp->send_head && tp->sk.sk_want_write && pipe + tp->mss_cache <= tp->snd_cwnd)
 		kind = TCP_CHRONO_SNDBUF;
 	tcp_chrono_set(tp, kind);
+}
+
+/* after_xmit - what the output step says of the path and the user, and the timer that watches. */
+static inline void after_xmit(struct tcp_sock *tp, bool sent, bool cwnd_limited, bool rwnd_limited)
+{
+	uint32_t pipe = tcp_pipe(tp);
+
+	note_chrono(tp, rwnd_limited, pipe);
+	if (likely(sent))
+		tcp_rate_check_app_limited(tp, pipe);
+	if (likely(sent) || cwnd_limited)
+		tcp_cwnd_validate(tp, cwnd_limited || pipe + tp->mss_cache > tp->snd_cwnd);
+	if (likely(sent) && tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)
+		tcp_rearm_rto(tp);
+	if (unlikely(tp->send_head) && !tcp_flight(tp) && tp->pending == TCP_PEND_NONE)
+		tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_rto_backoff(tp));
 }
 
 unsigned tcp_write_xmit(struct tcp_sock *tp)
@@ -404,15 +420,7 @@ unsigned tcp_write_xmit(struct tcp_sock *tp)
 			break;
 		sent++;
 	}
-	note_chrono(tp, rwnd_limited);
-	if (sent)
-		tcp_rate_check_app_limited(tp);
-	if (sent || limited)
-		tcp_cwnd_validate(tp, limited || tcp_pipe(tp) + tp->mss_cache > tp->snd_cwnd);
-	if (sent && tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)
-		tcp_rearm_rto(tp);
-	if (tp->send_head && !tcp_flight(tp) && tp->pending == TCP_PEND_NONE)
-		tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_rto_backoff(tp));
+	after_xmit(tp, sent, limited, rwnd_limited);
 	return sent;
 }
 

@@ -5,6 +5,7 @@
  * itself. For connections with SACK. sent_list is in order of transmission, so a look for
  * losses ends at the first segment that is still in time: it costs what it marks.
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_int.h"
 
 /* Timers that run a little late see what is a little late (Linux: TCP_TIMEOUT_MIN_US). */

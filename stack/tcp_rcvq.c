@@ -379,10 +379,12 @@ static void after_read(struct tcp_sock *tp)
 
 static ssize_t recv_nothing(struct tcp_sock *tp)
 {
-	if (tp->sk.sk_err)
+	if (unlikely(tp->sk.sk_err))
 		return sock_error(&tp->sk);
 	if (tp->sk.sk_shutdown & RCV_SHUTDOWN)
 		return 0;
+	if (likely(tp->sk.sk_state == TCP_ESTABLISHED))
+		return -EAGAIN;
 	switch (tp->sk.sk_state) {
 	case TCP_CLOSE:
 		return tp->irs || tp->iss ? 0 : -ENOTCONN;
@@ -393,7 +395,8 @@ static ssize_t recv_nothing(struct tcp_sock *tp)
 	}
 }
 
-ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len)
+/* recv_queued - tcp_recv where something is queued; len > 0. */
+static NOINLINE ssize_t recv_queued(struct tcp_sock *tp, void *buf, size_t len)
 {
 	struct sk_buff_head *q = &tp->sk.sk_receive_queue;
 	size_t copied = 0;
@@ -419,8 +422,6 @@ ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len)
 		tcp_rmem_uncharge(tp, skb);
 		skb_free(skb);
 	}
-	if (unlikely(!copied))
-		return recv_nothing(tp);
 	tp->copied_seq += (uint32_t)copied;
 	stat_add(&tcp_stack(tp)->stats.bytes_to_user, copied);
 	if (tcp_stack(tp)->now - tp->rcvq.since >= (tp->rcv_rtt.us8 >> 3) * NSEC_PER_USEC &&
@@ -428,6 +429,13 @@ ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len)
 		__tcp_rcv_space_adjust(tp);
 	after_read(tp);
 	return (ssize_t)copied;
+}
+
+ssize_t tcp_recv(struct tcp_sock *tp, void *buf, size_t len)
+{
+	if (skb_queue_empty(&tp->sk.sk_receive_queue) || unlikely(!len))
+		return recv_nothing(tp);
+	return recv_queued(tp, buf, len);
 }
 
 void tcp_rcv_queues_purge(struct tcp_sock *tp)

@@ -6,6 +6,7 @@
  * by a few landmarks in the queue, and over runs of SACKed skbs in one step (B18). RFCs:
  * 2018, 2883 (D-SACK), 6675 in its words, 8985.
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_rate.h"
 
 /* How far the place of a lost skb is looked for: their order is a courtesy. */
@@ -63,7 +64,7 @@ static void index_thin(struct tcp_sent_index *ix)
 	ix->gap *= 2;
 }
 
-static NOINLINE void index_add(struct tcp_sock *tp, struct sk_buff *skb)
+void __tcp_index_add(struct tcp_sock *tp, struct sk_buff *skb)
 {
 	struct tcp_sent_index *ix = &tp->index;
 	unsigned at;
@@ -146,29 +147,7 @@ void tcp_clear_scoreboard(struct tcp_sock *tp)
 	list_init(&tp->lost_list);
 }
 
-uint32_t tcp_fack(const struct tcp_sock *tp)
-{
-	return tp->highest_sack ? tp->highest_sack->tcp.end_seq : tp->snd_una;
-}
-
 /* ---- the two lists ---- */
-
-void tcp_sent(struct tcp_sock *tp, struct sk_buff *skb, bool again)
-{
-	if (unlikely(again)) {
-		tcp_unlist(tp, skb);
-	} else if (++tp->index.since >= tp->index.gap) {
-		index_add(tp, skb);
-	}
-	list_add_tail(&skb->tcp.link, &tp->sent_list);
-}
-
-void tcp_unlist(struct tcp_sock *tp, struct sk_buff *skb)
-{
-	if (unlikely(skb == tp->lost_hint))
-		tp->lost_hint = NULL;
-	list_del(&skb->tcp.link);
-}
 
 void tcp_split_sent(struct tcp_sock *tp, struct sk_buff *skb, struct sk_buff *rest)
 {

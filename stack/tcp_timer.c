@@ -5,28 +5,18 @@
  * RFC 6298 5 (retransmission), 9293 3.8.6.1 (zero-window probes), 1122 4.2.3.2 (delayed
  * ACK).
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_guard.h"
-
-uint64_t tcp_rto_backoff(const struct tcp_sock *tp)
-{
-	uint64_t max = tcp_stack(tp)->cfg.rto_max;
-	unsigned shift = min_t(unsigned, tp->backoff, 20);
-
-	return min_t(uint64_t, tp->rto << shift, max);
-}
 
 void tcp_arm_retrans(struct tcp_sock *tp, enum tcp_pending what, uint64_t delay)
 {
 	struct stack *st = tcp_stack(tp);
 
-	tp->pending = (uint8_t)what;
 	if (what == TCP_PEND_NONE) {
-		tp->rto_deadline = 0;
-		/* what is unsent loses its timer: the output step sends, or arms the persist timer */
-		if (tp->send_head)
-			tcp_output_mark(tp);
+		tcp_disarm_retrans(tp);
 		return;
 	}
+	tp->pending = (uint8_t)what;
 	tp->rto_deadline = st->now + delay;
 	if (!timer_pending(&tp->retrans_timer) || tp->retrans_timer.expires > tp->rto_deadline)
 		timer_arm(&st->wheel, &tp->retrans_timer, tp->rto_deadline);
@@ -45,14 +35,10 @@ void tcp_arm_rto_of_head(struct tcp_sock *tp)
 	tcp_arm_retrans(tp, TCP_PEND_RETRANS, due > now ? due - now : 1);
 }
 
-void tcp_rearm_rto(struct tcp_sock *tp)
+void __tcp_rearm_rto(struct tcp_sock *tp)
 {
 	uint64_t pto, rto = tcp_rto_backoff(tp);
 
-	if (!tcp_flight(tp)) {
-		tcp_arm_retrans(tp, TCP_PEND_NONE, 0);
-		return;
-	}
 	pto = tcp_tlp_delay(tp);
 	if (pto) {
 		tcp_arm_retrans(tp, TCP_PEND_TLP, min_t(uint64_t, pto, rto));

@@ -5,6 +5,7 @@
  * retransmission was one too many (RFC 3708), and F-RTO that the RTO came too early (RFC
  * 5682, its SACK-enhanced form, which serves without SACK as well).
  */
+#include "stack/tcp_fast.h"
 #include "stack/tcp_int.h"
 
 /* Steps that the undoing of one recovery may spend on putting segments in order of time. */

@@ -24,10 +24,24 @@ static struct sk_buff *xmit_alloc(struct stack *st)
 	return skb_alloc(&st->cache, st->dev->headroom + TCP_MAX_HEADER);
 }
 
-/* set_csum - RFC 9293 3.1; the internal loopback needs none. */
-static void set_csum(struct stack *st, struct sk_buff *skb, struct tcphdr_ *th, const struct seg *s,
-		     bool local)
+/* header_sum - of th, whose checksum is zero, and its options: from the values, and by the words that
+ * were stored, as wider loads would wait until all of those stores are done. */
+static ALWAYS_INLINE uint32_t header_sum(const struct tcphdr_ *th, unsigned optlen)
 {
+	const uint8_t *opt = (const uint8_t *)(th + 1);
+	uint64_t sum = (uint64_t)th->source + th->dest + th->seq + th->ack_seq + th->window +
+		       (th->doff | (uint32_t)th->flags << 8);
+
+	for (unsigned i = 0; i < optlen; i += 4)
+		sum += csum_load(opt + i, 4);
+	return csum_fold64(sum);
+}
+
+/* set_csum - RFC 9293 3.1; the internal loopback needs none. */
+static ALWAYS_INLINE void set_csum(struct stack *st, struct sk_buff *skb, struct tcphdr_ *th,
+				   const struct seg *s, unsigned optlen, bool local)
+{
+	unsigned hlen = TCP_HLEN + optlen;
 	uint32_t pseudo;
 
 	if (local) {
@@ -43,7 +57,8 @@ static void set_csum(struct stack *st, struct sk_buff *skb, struct tcphdr_ *th, 
 	}
 	stat_inc(&st->stats.csum_sw_tx);
 	skb->ip_summed = CHECKSUM_UNKNOWN;
-	th->check = csum_fold(csum_skb(skb, 0, skb->len, pseudo));
+	pseudo = csum_fold64((uint64_t)pseudo + header_sum(th, optlen));
+	th->check = csum_fold(csum_skb(skb, hlen, skb->len - hlen, pseudo));
 }
 
 /* fresh_id - RFC 6864 4.3: what may be fragmented has an ID that no other datagram to this host has
@@ -56,10 +71,10 @@ static uint16_t fresh_id(struct stack *st, uint32_t daddr)
 	return (uint16_t)(sh->frag_id[h % ARRAY_SIZE(sh->frag_id)]++ + (h >> 32));
 }
 
-/* xmit - put the header with optlen bytes of options (written already, right behind where the
+/* xmit, __xmit (inline, for what every segment is) - put the header with optlen bytes of options (written already, right behind where the
  * header goes) in front of skb and send it. Consumes skb. */
-static void xmit(struct stack *st, struct sk_buff *skb, const struct seg *s, unsigned optlen,
-		 struct route *rt, uint16_t id)
+static ALWAYS_INLINE void __xmit(struct stack *st, struct sk_buff *skb, const struct seg *s,
+				 unsigned optlen, struct route *rt, uint16_t id)
 {
 	struct tcphdr_ *th = (struct tcphdr_ *)skb_push(skb, TCP_HLEN);
 
@@ -73,7 +88,7 @@ static void xmit(struct stack *st, struct sk_buff *skb, const struct seg *s, uns
 	th->check = 0;
 	th->urg_ptr = 0;
 	skb->transport_header = (uint16_t)(skb->data - skb->head);
-	set_csum(st, skb, th, s, rt->local);
+	set_csum(st, skb, th, s, optlen, rt->local);
 	stat_inc(&st->stats.tcp_out_segs);
 	if (unlikely(s->no_df)) {
 		skb->flags |= SKB_F_NO_DF;
@@ -82,7 +97,13 @@ static void xmit(struct stack *st, struct sk_buff *skb, const struct seg *s, uns
 	ip_output(st, skb, rt, IPPROTO_TCP_, s->ttl, s->tos, id);
 }
 
-static void seg_of(const struct tcp_sock *tp, struct seg *s)
+static NOINLINE void xmit(struct stack *st, struct sk_buff *skb, const struct seg *s,
+			  unsigned optlen, struct route *rt, uint16_t id)
+{
+	__xmit(st, skb, s, optlen, rt, id);
+}
+
+static inline void seg_of(const struct tcp_sock *tp, struct seg *s)
 {
 	s->no_df = tcp_no_df(tp);
 	s->laddr = tp->node.laddr;
@@ -93,30 +114,35 @@ static void seg_of(const struct tcp_sock *tp, struct seg *s)
 	s->ttl = tp->sk.sk_ttl;
 }
 
-/* put_options - the options of tp's next segment in front of skb's payload. */
-static unsigned put_options(struct tcp_sock *tp, struct sk_buff *skb, bool syn)
+/* put_syn_options - the options of a SYN of tp; returns their length. */
+static COLD unsigned put_syn_options(struct tcp_sock *tp, struct sk_buff *skb)
 {
+	struct tcp_options o = {
+		.mss = tp->advmss,
+		.tstamp_ok = tp->tstamp_ok,
+		.sack_ok = tp->sack_ok,
+		.wscale_ok = tp->wscale_ok,
+		.ts_val = tcp_ts_now(tcp_stack(tp), tp->tsoffset),
+		/* RFC 7323 3.2: nothing to echo without ACK */
+		.ts_ecr = tp->sk.sk_state == TCP_SYN_SENT ? 0 : tp->ts_recent,
+	};
 	uint8_t buf[TCP_MAX_OPT];
-	unsigned n, nr_sacks;
+	unsigned n = tcp_write_syn_options(buf, &o, tp->rcv_wscale);
 
-	if (syn) {
-		struct tcp_options o = {
-			.mss = tp->advmss,
-			.tstamp_ok = tp->tstamp_ok,
-			.sack_ok = tp->sack_ok,
-			.wscale_ok = tp->wscale_ok,
-			.ts_val = tcp_ts_now(tcp_stack(tp), tp->tsoffset),
-			/* RFC 7323 3.2: nothing to echo without ACK */
-			.ts_ecr = tp->sk.sk_state == TCP_SYN_SENT ? 0 : tp->ts_recent,
-		};
+	memcpy(skb_push(skb, n), buf, n);
+	return n;
+}
 
-		n = tcp_write_syn_options(buf, &o, tp->rcv_wscale);
-		memcpy(skb_push(skb, n), buf, n);
-		return n;
+/* put_options - the options of tp's next segment in front of skb's payload. */
+static inline unsigned put_options(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	unsigned n = tp->hdr_len - TCP_HLEN, nr_sacks = 0;
+
+	if (unlikely(tp->nr_sacks || tp->dsack.start != tp->dsack.end)) {
+		nr_sacks = tcp_sacks_that_fit(tp, skb->len);
+		n = tcp_options_len(tp, nr_sacks);
 	}
-	nr_sacks = tcp_sacks_that_fit(tp, skb->len);
-	n = tcp_options_len(tp, nr_sacks);
-	if (n)
+	if (likely(n))
 		tcp_write_options(skb_push(skb, n), tp, nr_sacks);
 	if (unlikely(nr_sacks))
 		tp->dsack.end = tp->dsack.start;
@@ -181,7 +207,7 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 	if (unlikely(tp->ecn_ok))
 		s.flags |= tcp_ecn_flags(tp, skb, &s.tos);
-	optlen = put_options(tp, t, syn);
+	optlen = unlikely(syn) ? put_syn_options(tp, t) : put_options(tp, t);
 	ack_sent(tp);
 	tp->segs_out++;
 	if (likely(skb->len)) {
@@ -190,7 +216,7 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 	}
 	skb->tcp.tx_ns = st->now;
 	tcp_rate_sent(tp, skb);
-	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
+	__xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);
 	return 0;
 }
 
@@ -214,7 +240,7 @@ void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags)
 	s.window = (uint16_t)tcp_select_window(tp);
 	if (unlikely(tp->ecn_ok))
 		s.flags |= tcp_ecn_flags(tp, NULL, &s.tos);
-	optlen = put_options(tp, t, false);
+	optlen = put_options(tp, t);
 	ack_sent(tp);
 	tp->segs_out++;
 	xmit(st, t, &s, optlen, &tp->rt, tp->ip_id++);

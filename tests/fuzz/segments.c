@@ -7,6 +7,7 @@
 #include "fuzz.h"
 
 #include "stack/sock_opt.h"
+#include "stack/tcp_fast.h"
 
 #define MAX_OPS 96u
 

@@ -4,6 +4,7 @@
  * NewReno (5681, 6582), the scoreboard (6675, 2018), cwnd's growth, Nagle, delayed ACKs,
  * silly windows, and numbers that wrap. Zero windows are in test_tcp_hostile_data.c.
  */
+#include "stack/tcp_fast.h"
 #include "seg.h"
 
 #define MSS 1000u
