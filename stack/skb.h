@@ -277,10 +277,37 @@ static inline void skb_show(const struct sk_buff *skb)
 	asan_unpoison(skb->head, (size_t)(skb->end - skb->head));
 }
 
+/* skb_prefetch - skb will be written soon: have its lines here, not on the way behind every other
+ * store. */
+static inline void skb_prefetch(const struct sk_buff *skb)
+{
+	__builtin_prefetch(skb, 1);
+	__builtin_prefetch((const char *)skb + CACHE_LINE, 1);
+}
+
 /* __skb_cache_refill - slot[] from the pool; false if it is exhausted (counted). */
 bool __skb_cache_refill(struct skb_cache *c);
 /* __skb_free_slow - skb_free for chains, shared bytes and a full cache. */
 void __skb_free_slow(struct sk_buff *skb);
+
+/* skb_alloc_tx - as skb_alloc, with a control block of anything: a cache line less, for what leaves
+ * at once. */
+MUST_USE static inline struct sk_buff *skb_alloc_tx(struct skb_cache *c, unsigned headroom)
+{
+	struct sk_buff *skb;
+
+	if (unlikely(!c->n) && !__skb_cache_refill(c))
+		return NULL;
+	skb = c->slot[--c->n];
+	skb_prefetch(c->slot[c->n ? c->n - 1 : 0]);
+	skb_show(skb);
+	c->outstanding++;
+	skb->next = skb->prev = NULL;
+	skb->data = skb->tail = skb->head + headroom;
+	skb->len = 0;
+	skb_reset_meta(skb, c);
+	return skb;
+}
 
 /*
  * skb_alloc - an empty skb with `headroom` bytes before data, or NULL (counted in
@@ -289,18 +316,10 @@ void __skb_free_slow(struct sk_buff *skb);
  */
 MUST_USE static inline struct sk_buff *skb_alloc(struct skb_cache *c, unsigned headroom)
 {
-	struct sk_buff *skb;
+	struct sk_buff *skb = skb_alloc_tx(c, headroom);
 
-	if (unlikely(!c->n) && !__skb_cache_refill(c))
-		return NULL;
-	skb = c->slot[--c->n];
-	skb_show(skb);
-	c->outstanding++;
-	skb->next = skb->prev = NULL;
-	skb->data = skb->tail = skb->head + headroom;
-	skb->len = 0;
-	memset(&skb->tcp, 0, sizeof(skb->tcp));
-	skb_reset_meta(skb, c);
+	if (likely(skb))
+		memset(&skb->tcp, 0, sizeof(skb->tcp));
 	return skb;
 }
 

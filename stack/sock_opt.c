@@ -62,8 +62,8 @@ static void set_rcvlowat(struct tcp_sock *tp, int val)
 	if (locked || 2 * n <= sk->sk_rcvbuf)
 		return;
 	sk->sk_rcvbuf = 2 * n;
-	if (tp->opt.window_clamp)
-		tp->opt.window_clamp = max_t(uint32_t, tp->opt.window_clamp, n);
+	if (tp->window_clamp)
+		tp->window_clamp = max_t(uint32_t, tp->window_clamp, n);
 }
 
 static int set_linger(struct sock_options *o, const void *val, uint32_t len)
@@ -187,7 +187,7 @@ static int set_ip(struct tcp_sock *tp, int name, int val)
 	case SK_IP_MTU_DISCOVER:
 		if (val < SK_PMTUDISC_DONT || val > SK_PMTUDISC_OMIT)
 			return -EINVAL;
-		tp->opt.pmtudisc = (uint8_t)val;
+		tp->pmtudisc = (uint8_t)val;
 		/* what a router said counts no more */
 		if (tp->pmtu && val >= SK_PMTUDISC_PROBE)
 			tcp_mtu_init(tp);
@@ -207,7 +207,7 @@ static int get_ip(const struct tcp_sock *tp, int name, int *ret_val)
 		*ret_val = tp->sk.sk_ttl;
 		return 0;
 	case SK_IP_MTU_DISCOVER:
-		*ret_val = tp->opt.pmtudisc;
+		*ret_val = tp->pmtudisc;
 		return 0;
 	case SK_IP_MTU:
 		if (is_closed_or_listens(tp))
@@ -287,11 +287,11 @@ static int set_window_clamp(struct tcp_sock *tp, int val)
 	if (!val) {
 		if (tp->sk.sk_state != TCP_CLOSE)
 			return -EINVAL;
-		tp->opt.window_clamp = 0;
+		tp->window_clamp = 0;
 		return 0;
 	}
 	/* as ints, like Linux: less than nothing is the least */
-	tp->opt.window_clamp = (uint32_t)max_t(int, val, (int)(SOCK_MIN_RCVBUF / 2));
+	tp->window_clamp = (uint32_t)max_t(int, val, (int)(SOCK_MIN_RCVBUF / 2));
 	return 0;
 }
 
@@ -437,7 +437,7 @@ static int get_tcp(struct tcp_sock *tp, int name, int *ret_val)
 		*ret_val = (int)synack_period(tp, tp->opt.defer_accept);
 		return 0;
 	case SK_TCP_WINDOW_CLAMP:
-		*ret_val = (int)tp->opt.window_clamp;
+		*ret_val = (int)tp->window_clamp;
 		return 0;
 	case SK_TCP_NOTSENT_LOWAT:
 		*ret_val = (int)tp->opt.notsent_lowat;

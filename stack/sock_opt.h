@@ -117,13 +117,11 @@ struct sock_options {
 	uint8_t defer_accept; /* SYN-ACKs that may go out before data; 0 off */
 	uint8_t userlocks;    /* SK_*_LOCK */
 	uint8_t reuseaddr, reuseport, keepalive, inq;
-	uint8_t pmtudisc;       /* enum sk_pmtudisc */
 	uint16_t user_mss;      /* 0 none */
 	uint16_t linger_s;      /* valid with linger_on */
 	bool linger_on;         /* SO_LINGER */
 	int32_t linger2;        /* s; -1: an orphan is dropped once in FIN-WAIT-2; 0 fin_timeout */
 	uint32_t user_timeout;  /* ms; 0 none */
-	uint32_t window_clamp;  /* bytes; 0 none */
 	uint32_t notsent_lowat; /* as the user said; 0 none */
 };
 

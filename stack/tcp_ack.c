@@ -161,7 +161,7 @@ static void take_rtt(struct tcp_sock *tp, const struct sk_buff *skb, const struc
 	if (rtt == UINT64_MAX)
 		return;
 	tcp_rtt_sample(tp, rtt);
-	if (tp->snd_cwnd < tp->snd_ssthresh && tp->ca->pkts_acked)
+	if (tp->snd_cwnd < tp->snd_ssthresh && tcp_cwnd_is_limit(tp) && tp->ca->pkts_acked)
 		tp->ca->pkts_acked(tp, (uint32_t)min_t(uint64_t, rtt / NSEC_PER_USEC, UINT32_MAX));
 	tp->backoff = 0;
 }
@@ -199,12 +199,14 @@ static inline void ack_progress(struct tcp_sock *tp)
 		tp->total_rto_ns += tcp_stack(tp)->now - tp->giveup_ns;
 	tp->retransmits = 0;
 	tp->err_soft = 0;
-	if (unlikely(tp->mtup.probe_size))
+	if (unlikely(tp->mtu_watch) && tp->mtup.probe_size)
 		__tcp_mtu_probe_acked(tp);
 	neigh_confirm(tcp_stack(tp), &tp->rt);
 	tcp_maybe_write_space(tp);
-	if (skb_queue_empty(&tp->sk.sk_write_queue))
+	if (skb_queue_empty(&tp->sk.sk_write_queue)) {
 		tcp_chrono_set(tp, TCP_CHRONO_IDLE);
+		tp->index.since = 0;
+	}
 }
 
 static void ack_state_init(struct tcp_ack_state *a, const struct tcp_sock *tp,

@@ -29,6 +29,7 @@ void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca)
 	if (ca == tp->ca)
 		return;
 	tp->ca = ca;
+	tp->ca_tx_start = false;
 	memset(tp->ca_priv, 0, sizeof(tp->ca_priv));
 	if (tp->ca->init)
 		tp->ca->init(tp);

@@ -99,9 +99,7 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->notsent_lowat = UINT32_MAX;
 	tp->ca = tcp_cong_default(st);
 	tp->rate.limited = tp->rate.sample_limited = true;
-	tp->opt = (struct sock_options){
-		.pmtudisc = SK_PMTUDISC_WANT,
-	};
+	tp->pmtudisc = SK_PMTUDISC_WANT;
 	skb_queue_init(&tp->sk.sk_receive_queue);
 	skb_queue_init(&tp->sk.sk_write_queue);
 	skb_queue_init(&tp->ofo_queue);
@@ -138,6 +136,8 @@ void tcp_inherit(struct tcp_sock *tp, const struct tcp_sock *lp)
 	tp->notsent_lowat = lp->notsent_lowat;
 	tp->ca = lp->ca;
 	tp->opt = lp->opt;
+	tp->pmtudisc = lp->pmtudisc;
+	tp->window_clamp = lp->window_clamp;
 	tp->advmss = tcp_mss_clamp(tp, tp->advmss);
 }
 

@@ -23,7 +23,14 @@
 #define HYSTART_CSS_ROUNDS         5u
 
 struct cubic {
-	uint64_t epoch_ns;   /* when this congestion avoidance began; 0 = not yet */
+	uint64_t epoch_ns;            /* when this congestion avoidance began; 0 = not yet */
+	uint32_t rtt_us, last_rtt_us; /* least of this round, of the last one; 0 none */
+	uint32_t css_base_us;         /* 0 = not in CSS */
+	uint32_t round_end;
+	uint8_t samples, css_rounds;
+	uint32_t css_prior_us; /* what it was before the last reduction */
+	uint32_t css_left;     /* what a quarter of the acknowledged bytes left over */
+	/* CUBIC */
 	uint64_t frac;       /* what the last increments left over, in cwnd-ths of a byte */
 	uint64_t est_frac;   /* the same of w_est */
 	uint32_t w_max;      /* where the plateau is, bytes */
@@ -31,13 +38,6 @@ struct cubic {
 	uint32_t cwnd_prior; /* cwnd before the last reduction */
 	uint32_t w_est;      /* what Reno would have (4.3) */
 	uint32_t k_ms;
-	/* HyStart++ */
-	uint32_t round_end;
-	uint32_t last_rtt_us, rtt_us; /* least of the last round, of this one; 0 none */
-	uint32_t css_base_us;         /* 0 = not in CSS */
-	uint32_t css_prior_us;        /* what it was before the last reduction */
-	uint32_t css_left;            /* what a quarter of the acknowledged bytes left over */
-	uint8_t samples, css_rounds;
 };
 
 _Static_assert(sizeof(struct cubic) <= TCP_CA_PRIV_SIZE, "fits the socket");
@@ -90,6 +90,7 @@ static void epoch_begin(struct tcp_sock *tp, struct cubic *c)
 	uint32_t cwnd = tp->snd_cwnd;
 
 	c->epoch_ns = tcp_stack(tp)->now;
+	tp->ca_tx_start = true;
 	c->frac = c->est_frac = 0;
 	c->w_est = cwnd;
 	c->origin = max_t(uint32_t, cwnd, c->w_max);

@@ -70,8 +70,7 @@ static inline uint32_t tcp_path_mtu(const struct tcp_sock *tp)
 /* tcp_no_df - IP_MTU_DISCOVER: may routers fragment what tp sends (ip(7))? */
 static inline bool tcp_no_df(const struct tcp_sock *tp)
 {
-	return unlikely(tp->opt.pmtudisc == SK_PMTUDISC_DONT ||
-			tp->opt.pmtudisc >= SK_PMTUDISC_INTERFACE);
+	return unlikely(tp->pmtudisc == SK_PMTUDISC_DONT || tp->pmtudisc >= SK_PMTUDISC_INTERFACE);
 }
 
 /* tcp_sync_mss - mss_cache and hdr_len from options, peer, path and search. */
@@ -84,8 +83,7 @@ void tcp_mtu_fini(struct stack *st);
 void tcp_mtu_reduced(struct tcp_sock *tp, uint32_t mtu);
 /* tcp_mtu_black_hole - retransmissions vanish: perhaps since they are too large. */
 void tcp_mtu_black_hole(struct tcp_sock *tp);
-void __tcp_mtu_expire(struct tcp_sock *tp);
-void __tcp_mtu_probe(struct tcp_sock *tp);
+void __tcp_mtu_before_xmit(struct tcp_sock *tp);
 void __tcp_mtu_probe_acked(struct tcp_sock *tp);
 /* __tcp_mtu_probe_lost - something is lost while a probe is in flight. True: that probe, and it was
  * dealt with without a cut of cwnd. */
@@ -93,10 +91,8 @@ bool __tcp_mtu_probe_lost(struct tcp_sock *tp);
 /* tcp_mtu_before_xmit - forget an MTU that is too old; send a probe if one is due. */
 static inline void tcp_mtu_before_xmit(struct tcp_sock *tp)
 {
-	if (unlikely(tp->pmtu_until))
-		__tcp_mtu_expire(tp);
-	if (unlikely(tp->mtup.enabled))
-		__tcp_mtu_probe(tp);
+	if (unlikely(tp->mtu_watch))
+		__tcp_mtu_before_xmit(tp);
 }
 
 #endif

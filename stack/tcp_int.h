@@ -170,6 +170,9 @@ struct tcp_sock {
 	uint8_t nr_sacks;                 /* of sacks */
 	uint8_t chrono;     /* enum tcp_chrono: where time since chrono_since belongs */
 	bool fin_wanted;    /* ours waits for a buffer */
+	bool mtu_watch;     /* pmtu_until or mtup is in use */
+	uint8_t pmtudisc;   /* enum sk_pmtudisc: IP_MTU_DISCOVER */
+	bool ca_tx_start;   /* ca wants TCP_CA_EVENT_TX_START */
 	uint16_t mss_cache; /* payload bytes of a full segment with today's options */
 	uint16_t advmss;    /* what we told the peer */
 	uint16_t rcv_mss;   /* what it seems to send: for the ACK-every-second rule */
@@ -201,7 +204,6 @@ struct tcp_sock {
 	uint32_t min_rtt_us;
 	uint64_t min_rtt_ns; /* when it was measured */
 	const struct tcp_congestion_ops *ca;
-	uint64_t ca_priv[TCP_CA_PRIV_SIZE / 8];
 
 	/* RTT (RFC 6298), microseconds; srtt is scaled by 8, rttvar by 4 */
 	uint32_t srtt_us8, rttvar_us4;
@@ -211,6 +213,7 @@ struct tcp_sock {
 
 	/* receive window and buffer (tcp_tune.c) */
 	uint32_t rcv_ssthresh; /* no larger window is offered yet */
+	uint32_t window_clamp; /* nor ever; 0 none: TCP_WINDOW_CLAMP */
 	uint16_t last_seg;     /* length of the last segment that was no full one */
 	struct {
 		uint32_t us8;   /* the receiver's round trip, us, scaled by 8; 0 unknown */
@@ -227,20 +230,22 @@ struct tcp_sock {
 	struct sk_buff_head ofo_queue;
 
 	struct route rt;
-	uint64_t pmtu_until; /* it is believed until then; 0 none */
-	uint16_t pmtu;       /* of the path, from a router; 0: the device's */
-	struct tcp_mtup mtup;
 
 	/* accounts that every segment writes */
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
 	uint64_t lrcv_ns, lsnd_ns, lack_ns; /* when data came, data left, an ACK came */
 	uint64_t bytes_in, bytes_out;       /* taken in order; given by the user */
 	uint64_t chrono_since, chrono_ns[TCP_CHRONO_NR];
+	struct tcp_sent_index index; /* its head counts what is sent: the usual ones end here */
 	struct sock_options opt;
+	uint64_t ca_priv[TCP_CA_PRIV_SIZE / 8];
 
-	struct tcp_sent_index index; /* its head counts what is sent */
+	uint64_t pmtu_until; /* it is believed until then; 0 none */
+	uint16_t pmtu;       /* of the path, from a router; 0: the device's */
+	struct tcp_mtup mtup;
 
 	/* loss recovery */
+	struct tcp_own_marks own_marks;
 	uint32_t prior_cwnd,
 		prior_ssthresh;     /* before the reduction; ssthresh 0: not to be undone */
 	uint32_t prr_delivered;     /* RFC 6937 */

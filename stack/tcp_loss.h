@@ -37,7 +37,7 @@ enum tcp_frto {
 };
 
 enum tcp_ca_event {
-	TCP_CA_EVENT_TX_START, /* data leaves where nothing was in flight */
+	TCP_CA_EVENT_TX_START, /* data leaves where nothing was in flight; to who set ca_tx_start */
 	TCP_CA_EVENT_CE, /* a segment came that is marked; one that is not. Only with needs_ecn */
 	TCP_CA_EVENT_NO_CE,
 };
@@ -60,7 +60,8 @@ struct tcp_congestion_ops {
 	void (*cwnd_event)(struct tcp_sock *tp, enum tcp_ca_event ev);
 	/* in_ack_event - `acked` bytes more are acknowledged, with or without ECE. */
 	void (*in_ack_event)(struct tcp_sock *tp, uint32_t acked, bool ece);
-	/* pkts_acked - a round trip was measured; only called in slow start. */
+	/* pkts_acked - a round trip was measured; only called in slow start, when cwnd was the limit:
+	 * what does not fill the path builds no queue that its delay could tell of. */
 	void (*pkts_acked)(struct tcp_sock *tp, uint32_t rtt_us);
 	/* undo_cwnd - the window when a reduction was a mistake; NULL = what it was before. */
 	uint32_t (*undo_cwnd)(struct tcp_sock *tp);
@@ -95,13 +96,17 @@ struct tcp_marks {
 };
 
 struct tcp_sent_index {
-	uint32_t *seq; /* the ring in use: own_seq and own_skb, or those of marks */
-	struct sk_buff **skb;
-	struct tcp_marks *marks; /* of tcp_shard.marks; NULL none */
 	uint32_t gap, since;     /* skbs between two entries; sent since the last entry */
 	uint16_t head, nr, size; /* entries are head .. head + nr - 1, modulo the size */
-	uint32_t own_seq[TCP_INDEX_SIZE];
-	struct sk_buff *own_skb[TCP_INDEX_SIZE];
+	uint32_t *seq;           /* the ring in use: the sock's own, or that of marks */
+	struct sk_buff **skb;
+	struct tcp_marks *marks; /* of tcp_shard.marks; NULL none */
+};
+
+/* The sock's own ring. */
+struct tcp_own_marks {
+	uint32_t seq[TCP_INDEX_SIZE];
+	struct sk_buff *skb[TCP_INDEX_SIZE];
 };
 
 /* tcp_index_at - where the i-th entry stands; i <= size. */

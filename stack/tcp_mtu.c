@@ -133,13 +133,14 @@ void tcp_mtu_reduced(struct tcp_sock *tp, uint32_t mtu)
 	struct stack *st = tcp_stack(tp);
 
 	/* IP_MTU_DISCOVER: these do not listen to routers */
-	if (tp->opt.pmtudisc == SK_PMTUDISC_DONT || tp->opt.pmtudisc >= SK_PMTUDISC_PROBE ||
+	if (tp->pmtudisc == SK_PMTUDISC_DONT || tp->pmtudisc >= SK_PMTUDISC_PROBE ||
 	    mtu >= tcp_path_mtu(tp))
 		return;
 	stat_inc(&st->stats.tcp_mtu_reduced);
 	pmtu_learn(st, tp->node.faddr, (uint16_t)mtu);
 	tp->pmtu = (uint16_t)mtu;
 	tp->pmtu_until = st->now + st->cfg.mtu_expires;
+	tp->mtu_watch = true;
 	tp->mtup.high = min_t(uint16_t, tp->mtup.high, (uint16_t)mtu);
 	tp->mtup.low = min_t(uint16_t, tp->mtup.low, (uint16_t)mtu);
 	tp->mtup.probe_size = 0;
@@ -153,15 +154,16 @@ void tcp_mtu_init(struct tcp_sock *tp)
 
 	tp->pmtu = 0;
 	tp->pmtu_until = 0;
-	if (unlikely(p) && p->mtu < st->mtu && tp->opt.pmtudisc < SK_PMTUDISC_PROBE) {
+	if (unlikely(p) && p->mtu < st->mtu && tp->pmtudisc < SK_PMTUDISC_PROBE) {
 		tp->pmtu = p->mtu;
 		tp->pmtu_until = p->until;
+		tp->mtu_watch = true;
 	}
 	tcp_sync_mss(tp);
 }
 
 /* RFC 1191 6.3: routes change; after a while the full size is tried again. */
-void __tcp_mtu_expire(struct tcp_sock *tp)
+static void mtu_expire(struct tcp_sock *tp)
 {
 	if (tcp_stack(tp)->now >= tp->pmtu_until)
 		tcp_mtu_init(tp);
@@ -182,6 +184,7 @@ void tcp_mtup_init(struct tcp_sock *tp)
 				       most + TCP_HLEN + IP_HLEN),
 		.searched_ns = tcp_stack(tp)->now,
 	};
+	tp->mtu_watch |= tp->mtup.enabled;
 	tcp_sync_mss(tp);
 }
 
@@ -194,7 +197,7 @@ void tcp_mtu_black_hole(struct tcp_sock *tp)
 	if (!cfg->mtu_probing || tp->rt.local)
 		return;
 	if (!m->enabled) {
-		m->enabled = true;
+		m->enabled = tp->mtu_watch = true;
 	} else {
 		mss = min_t(uint32_t, mtu_to_mss(tp, m->low) / 2, cfg->base_mss);
 		mss = max_t(uint32_t, mss, cfg->mtu_probe_floor);
@@ -217,7 +220,7 @@ static void search_again(struct tcp_sock *tp)
 		return;
 	low = mss_to_mtu(tp, tp->mss_cache);
 	tcp_mtup_init(tp);
-	m->enabled = true;
+	m->enabled = tp->mtu_watch = true;
 	m->low = (uint16_t)min_t(uint32_t, m->high, low);
 	tcp_sync_mss(tp);
 }
@@ -255,7 +258,7 @@ static bool gather(struct tcp_sock *tp, struct sk_buff *head, uint32_t size)
 	return head->len == size || tcp_split(tp, head, size);
 }
 
-void __tcp_mtu_probe(struct tcp_sock *tp)
+static void mtu_probe(struct tcp_sock *tp)
 {
 	struct tcp_mtup *m = &tp->mtup;
 	uint32_t size = mtu_to_mss(tp, ((uint32_t)m->high + m->low) / 2);
@@ -277,6 +280,15 @@ void __tcp_mtu_probe(struct tcp_sock *tp)
 	m->probe_end = head->tcp.end_seq;
 	if (tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)
 		tcp_rearm_rto(tp);
+}
+
+void __tcp_mtu_before_xmit(struct tcp_sock *tp)
+{
+	if (tp->pmtu_until)
+		mtu_expire(tp);
+	if (tp->mtup.enabled)
+		mtu_probe(tp);
+	tp->mtu_watch = tp->pmtu_until || tp->mtup.enabled || tp->mtup.probe_size;
 }
 
 void __tcp_mtu_probe_acked(struct tcp_sock *tp)

@@ -353,7 +353,7 @@ static void after_idle(struct tcp_sock *tp)
 {
 	const struct stack *st = tcp_stack(tp);
 
-	if (tp->ca->cwnd_event)
+	if (tp->ca_tx_start)
 		tp->ca->cwnd_event(tp, TCP_CA_EVENT_TX_START);
 	if (st->cfg.slow_start_after_idle && tp->lsnd_ns && st->now - tp->lsnd_ns > tp->rto)
 		tcp_cwnd_restart(tp);

@@ -283,8 +283,8 @@ static uint8_t window_scale(const struct tcp_sock *tp)
 		max_t(uint32_t, max_t(uint32_t, cfg->tcp_rmem[2], cfg->rmem_max), tp->sk.sk_rcvbuf);
 	uint8_t scale = 0;
 
-	if (tp->opt.window_clamp)
-		space = min_t(uint32_t, space, tp->opt.window_clamp);
+	if (tp->window_clamp)
+		space = min_t(uint32_t, space, tp->window_clamp);
 	while (scale < TCP_MAX_WSCALE && (65535u << scale) < space)
 		scale++;
 	return scale;
@@ -296,8 +296,8 @@ void tcp_init_window(const struct tcp_sock *tp, bool wscale, uint32_t *ret_wnd, 
 	uint32_t space = rmem_bound(st, tp->sk.sk_rcvbuf) / 2;
 
 	*ret_wscale = wscale ? window_scale(tp) : 0;
-	if (tp->opt.window_clamp)
-		space = min_t(uint32_t, space, tp->opt.window_clamp);
+	if (tp->window_clamp)
+		space = min_t(uint32_t, space, tp->window_clamp);
 	if (unlikely(rmem_is_last(st)))
 		space = min_t(uint32_t, space, RMEM_LAST_WND);
 	space = min_t(uint32_t, space, 65535);
@@ -329,8 +329,8 @@ uint32_t tcp_new_window(const struct tcp_sock *tp)
 		return 0;
 	if (unlikely(rmem_is_last(tcp_stack(tp))))
 		return used ? 0 : last_window(tp);
-	if (unlikely(tp->opt.window_clamp))
-		most = min_t(uint32_t, most, tp->opt.window_clamp);
+	if (unlikely(tp->window_clamp))
+		most = min_t(uint32_t, most, tp->window_clamp);
 	space = min_t(uint32_t, (buf - used) / 2, most);
 	if (space < min_t(uint32_t, tp->advmss, buf / 4) && space < most)
 		return 0;

@@ -23,8 +23,8 @@ static void index_reset(struct tcp_sock *tp)
 		tcp_slab_put(&tcp_stack(tp)->tcp->marks, ix->marks);
 		ix->marks = NULL;
 	}
-	ix->seq = ix->own_seq;
-	ix->skb = ix->own_skb;
+	ix->seq = tp->own_marks.seq;
+	ix->skb = tp->own_marks.skb;
 	ix->size = TCP_INDEX_SIZE;
 	ix->gap = TCP_INDEX_GAP;
 	ix->head = ix->nr = 0;

@@ -60,7 +60,7 @@ static bool may_grow(const struct tcp_shard *sh, const struct skb_cache *c)
 /* full_window - of all of the buffer; half of its truesize is bytes (tcp_new_window). */
 static uint32_t full_window(const struct tcp_sock *tp)
 {
-	uint32_t full = tp->sk.sk_rcvbuf / 2, clamp = tp->opt.window_clamp;
+	uint32_t full = tp->sk.sk_rcvbuf / 2, clamp = tp->window_clamp;
 
 	return clamp ? min_t(uint32_t, full, clamp) : full;
 }

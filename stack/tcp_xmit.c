@@ -21,7 +21,7 @@ struct seg {
 
 static struct sk_buff *xmit_alloc(struct stack *st)
 {
-	return skb_alloc(&st->cache, st->dev->headroom + TCP_MAX_HEADER);
+	return skb_alloc_tx(&st->cache, st->dev->headroom + TCP_MAX_HEADER);
 }
 
 /* header_sum - of th, whose checksum is zero, and its options: from the values, and by the words that

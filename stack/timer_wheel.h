@@ -17,10 +17,10 @@
 #define WHEEL_LEVELS 5 /* 64^5 ticks = 39 hours; farther is clamped and re-armed */
 
 struct timer {
-	struct list_head link;                     /* (o) in a slot, or empty */
-	uint64_t expires;                          /* (o) absolute ns asked for; 0 = not armed */
+	uint64_t expires;      /* (o) absolute ns asked for; 0 = not armed */
+	uint16_t slot;         /* (o) level * WHEEL_SLOTS + index, for the bitmap */
+	struct list_head link; /* (o) in a slot, or empty */
 	void (*fn)(struct timer *t, uint64_t now); /* (c) may re-arm t, may free its owner */
-	uint16_t slot; /* (o) level * WHEEL_SLOTS + index, for the bitmap */
 };
 
 struct timer_wheel {
