@@ -6,13 +6,9 @@
 
 #include <errno.h>
 #include <math.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 const char *const cmp_colours[SET_MAX] = {"#0b7a75", "#9aa5b1", "#d1495b", "#e8871e", "#5c6ac4"};
 
@@ -53,24 +49,9 @@ static void plot_end(struct plot *p)
 
 static int plot_run(struct plot *p)
 {
-	char *argv[] = {"gnuplot", p->gp, NULL};
-	posix_spawn_file_actions_t fa;
-	int err, status;
-	pid_t pid;
-
 	fclose(p->script);
 	p->script = NULL;
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", 1, 0);
-	err = posix_spawnp(&pid, argv[0], &fa, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&fa);
-	if (err)
-		return -err;
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
+	return cmp_run((const char *const[]){"gnuplot", p->gp, NULL});
 }
 
 static void base64(FILE *out, FILE *in)

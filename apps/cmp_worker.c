@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Worker processes of compare: forked while the parent has no threads, told what to do through
+ * The processes of compare. Workers: forked while the parent has no threads, told what to do through
  * shared memory and a byte in a pipe. A worker dies with its parent.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,8 @@
 #include <unistd.h>
 
 #include "apps/compare.h"
+
+extern char **environ;
 
 static _Noreturn void worker_main(struct worker *w, int from_parent, int to_parent, pid_t parent,
 				  int (*setup)(struct cmp_call *), void (*fn)(struct cmp_call *))
@@ -133,4 +137,24 @@ void worker_stop(struct worker *w)
 	close(w->from);
 	munmap(w->call, sizeof(*w->call));
 	w->pid = 0;
+}
+
+int cmp_run(const char *const argv[])
+{
+	posix_spawn_file_actions_t fa;
+	int err, status;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
+	err = posix_spawnp(&pid, argv[0], &fa, NULL, (char **)argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	if (err)
+		return -err;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }

@@ -256,7 +256,7 @@ static const struct argp compare_argp = {
 	.options = compare_options,
 	.parser = compare_parse,
 	.doc = "Measure what a request and what a stream cost on this machine: through interrupts, "
-	       "softirqs and epoll, and polled through Parklane.\v"
+	       "softirqs and epoll, and polled through Parklane.\n\n"
 	       "The tests: rr, request and response of 64 bytes on 1 and 64 connections; stream, bytes "
 	       "one way on 1 and 8, in (to the server, whose cpu is measured) and out (from it), each "
 	       "byte checked; park, what a goroutine costs; idle, the memory of an idle connection, "

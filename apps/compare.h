@@ -245,6 +245,9 @@ MUST_USE int worker_start(struct worker *w, const char *name, int (*setup)(struc
 MUST_USE int worker_call(struct worker *w, int timeout_ms);
 /* worker_stop - end it and wait; no-op if it does not run. */
 void worker_stop(struct worker *w);
+/* cmp_run - a program with its arguments, which prints nowhere. 0; -ENOENT it is not installed; -EIO
+ * it failed. */
+MUST_USE int cmp_run(const char *const argv[]);
 /* cmp_stop_requested - SIGINT or SIGTERM came. Parent only. */
 extern volatile sig_atomic_t cmp_stop_requested;
 
