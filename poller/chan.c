@@ -125,8 +125,8 @@ static void chan_drop(struct g_intr *in)
 {
 	struct chan_wait *cw = container_of(in, struct chan_wait, wt.intr);
 
-	/* else a partner served it, or its commit's try did */
-	if (!cw->wt.won && (!cw->wt.shared || cw->ret == -EAGAIN))
+	/* else its commit's try did what it waited for, or a partner: then c may be gone */
+	if ((!cw->wt.shared || cw->ret == -EAGAIN) && !wait_drop(&cw->wt))
 		chan_leave(cw->c, chan_queue(cw->c, cw->send), &cw->w);
 }
 
@@ -159,6 +159,7 @@ int __chan_wait_local(struct pl_chan *c, void *elem, struct g *g, bool send)
 	cw.wt.won = NULL;
 	cw.wt.claimed = 0;
 	cw.wt.shared = false;
+	cw.wt.cut = false;
 	cw.wt.intr.cut = wait_cut;
 	cw.wt.intr.drop = chan_drop;
 	waitq_push(chan_queue(c, send), &cw.w);

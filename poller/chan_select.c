@@ -123,10 +123,10 @@ static bool select_commit(struct g *g, void *arg)
 }
 
 /* select_leave - all queues but the one that it was taken from: that channel may be gone. */
-static void select_leave(struct select *s)
+static void select_leave(struct select *s, const struct pl_waiter *won)
 {
 	for (unsigned i = 0; i < s->n; i++)
-		if (s->cases[i].chan && &s->w[i] != s->wt.won)
+		if (s->cases[i].chan && &s->w[i] != won)
 			chan_leave(s->cases[i].chan, case_queue(&s->cases[i]), &s->w[i]);
 }
 
@@ -136,7 +136,7 @@ static void select_drop(struct g_intr *in)
 
 	/* else the commit chose, and it stands in no queue */
 	if (s->chosen == -EAGAIN)
-		select_leave(s);
+		select_leave(s, wait_drop(&s->wt));
 }
 
 static int select_woken(struct select *s)
@@ -144,7 +144,7 @@ static int select_woken(struct select *s)
 	struct pl_waiter *won = s->wt.won;
 	int ret;
 
-	select_leave(s);
+	select_leave(s, won);
 	if (!won)
 		return ctx_pending(s->wt.g);
 	ret = (int)(won - s->w);

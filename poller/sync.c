@@ -34,15 +34,16 @@ static bool sync_commit(struct g *g, void *arg)
 static void sync_drop(struct g_intr *in)
 {
 	struct sync_wait *sw = container_of(in, struct sync_wait, wt.intr);
+	bool won = !sw->entered || wait_drop(&sw->wt);
 
-	if (!sw->wt.won) {
+	if (!won) {
 		spin_lock(sw->lock);
 		if (sw->w.queued)
 			waitq_remove(sw->q, &sw->w);
 		spin_unlock(sw->lock);
 	}
 	if (sw->dropped)
-		sw->dropped(sw, !sw->entered || sw->wt.won);
+		sw->dropped(sw, won);
 }
 
 static void no_cut(struct g_intr *in)

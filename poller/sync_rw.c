@@ -55,7 +55,7 @@ static struct pl_waiter *rw_grant(struct pl_rwmutex *m)
 		waitq_remove(&m->q, w);
 		if (!wait_claim(w->wait))
 			continue;
-		w->wait->won = w;
+		wait_won(w);
 		__atomic_fetch_add(&m->word, w->writer ? RW_WRITER : RW_READER, __ATOMIC_ACQUIRE);
 		w->next = NULL;
 		*tail = w;
@@ -204,7 +204,7 @@ static void cond_drop(struct g_intr *in)
 {
 	struct cond_wait *cw = container_of(in, struct cond_wait, wt.intr);
 
-	if (!cw->wt.won)
+	if (!wait_drop(&cw->wt))
 		cond_leave(cw);
 }
 

@@ -24,9 +24,10 @@
 /* One wait of one g. */
 struct wait {
 	struct g *g;           /* (c) */
-	struct pl_waiter *won; /* written by who claimed it; NULL: the ctx did */
+	struct pl_waiter *won; /* (a) written by who claimed it; NULL: the ctx did */
 	uint32_t claimed;      /* (a) 0, then 1 for ever */
 	bool shared;           /* (c) several lanes may claim it: by a locked exchange */
+	bool cut;              /* (o) the ctx claimed it */
 	struct g_intr intr;
 };
 
@@ -60,6 +61,17 @@ static inline bool wait_claim(struct wait *wt)
 		return false;
 	wt->claimed = 1;
 	return true;
+}
+
+/* wait_drop - the g is dropped with its lane: claimed, so that nobody wakes it any more, and which waiter
+ * somebody took before; NULL: it is still to be put out of its queues. On g's lane. */
+struct pl_waiter *wait_drop(struct wait *wt);
+
+/* wait_won - w's wait was claimed for what w waits for. Pairs with wait_drop(); who is woken sees it by the
+ * wake-up. */
+static inline void wait_won(struct pl_waiter *w)
+{
+	__atomic_store_n(&w->wait->won, w, __ATOMIC_RELEASE);
 }
 
 /* wait_park - park until the wait was claimed, or until commit said no. With the wait's g. */
@@ -109,7 +121,7 @@ static inline struct pl_waiter *waitq_take(struct pl_waitq *q, uint32_t *gone)
 	while ((w = q->head)) {
 		waitq_remove(q, w);
 		if (likely(wait_claim(w->wait))) {
-			w->wait->won = w;
+			wait_won(w);
 			return w;
 		}
 		if (gone)

@@ -15,6 +15,7 @@
 #include <parklane/ctx.h>
 #include <parklane/go.h>
 
+#include "poller/chan.h"
 #include "poller/group.h"
 #include "poller/lane.h"
 
@@ -177,6 +178,14 @@ static void receives(void *arg)
 		past();
 }
 
+static void selects_one(void *arg)
+{
+	struct pl_select_case cases[2] = {{.chan = arg, .op = PL_SELECT_RECV},
+					  {.chan = x.other, .op = PL_SELECT_RECV}};
+
+	(void)pl_select(cases, 2, false);
+}
+
 /* wake_thread - its call may be the lane's last reason to turn. */
 static void *wake_thread(void *arg)
 {
@@ -202,6 +211,7 @@ static void *stop_thread(void *arg)
 
 static void wake_round(void *(*other)(void *arg), bool stop)
 {
+	bool sel = stop && x.round % 2;
 	struct wake w = {0};
 	struct lane_config cfg;
 	pthread_t t;
@@ -209,7 +219,8 @@ static void wake_round(void *(*other)(void *arg), bool stop)
 	lane_config_init(&cfg);
 	cfg.max_g = 16;
 	if (lane_create(&cfg, &w.l) || pl_chan_make(1, 0, PL_CHAN_SHARED, &w.ch) ||
-	    lane_go(w.l, receives, w.ch, "receives"))
+	    pl_chan_make(1, 0, PL_CHAN_SHARED, &x.other) ||
+	    lane_go(w.l, sel ? selects_one : receives, w.ch, "receives"))
 		abort();
 	(void)lane_turn(w.l, false);
 	if (pthread_create(&t, NULL, other, &w))
@@ -219,7 +230,11 @@ static void wake_round(void *(*other)(void *arg), bool stop)
 	(void)lane_run(w.l);
 	lane_destroy(w.l);
 	pthread_join(t, NULL);
+	/* who was woken and dropped at once must not give back a place that it does not have */
+	if (w.ch->gone || x.other->gone)
+		x.left++;
 	pl_chan_put(w.ch);
+	pl_chan_put(x.other);
 }
 
 int main(void)
