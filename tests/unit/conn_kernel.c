@@ -41,6 +41,7 @@ void conn_kernel_open(struct conn_env *e, enum lane_kernel kernel)
 	rl.rlim_cur = rl.rlim_max;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &rl), 0);
 	lane_config_init(&cfg);
+	cfg.max_g = CONN_MAX_G;
 	cfg.kernel = kernel;
 	memset(e, 0, sizeof(*e));
 	err = lane_create(&cfg, &e->srv);

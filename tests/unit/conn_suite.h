@@ -13,6 +13,10 @@
 
 struct lane;
 
+/* Of a lane that plays the suite: a thousand connections have two gs each. The default's reserve of
+ * address space is free, but not under qemu-user: it books each page, for a second a lane. */
+#define CONN_MAX_G 4096
+
 struct conn_env {
 	struct lane *srv, *cli; /* may be one and the same */
 	enum pl_net net;

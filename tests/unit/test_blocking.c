@@ -38,6 +38,7 @@ static struct lane *real_lane(void)
 	struct lane *l;
 
 	lane_config_init(&cfg);
+	cfg.max_g = 256;
 	cr_assert_eq(lane_create(&cfg, &l), 0);
 	return l;
 }

@@ -433,6 +433,7 @@ Test(conn_far, test_conn_far_lane_of_another_group_is_refused, .timeout = 60)
 
 	duo_open();
 	lane_config_init(&cfg);
+	cfg.max_g = 16;
 	cr_assert_eq(lane_create(&cfg, &alone), 0);
 	cr_assert_eq(lane_go(alone, g_refused, &done, "refused"), 0);
 	(void)lane_turn(alone, false);

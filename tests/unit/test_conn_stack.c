@@ -130,6 +130,7 @@ static void world_open(struct world *w, unsigned nr)
 	struct lane_config lcfg;
 
 	lane_config_init(&lcfg);
+	lcfg.max_g = CONN_MAX_G;
 	lcfg.virt = true;
 	lcfg.clock = world_clock;
 	lcfg.clock_ctx = w;
@@ -536,6 +537,7 @@ Test(conn_stack, test_conn_stack_both_networks_live_in_one_lane, .timeout = 60)
 	struct world w = {.nr = 0};
 
 	lane_config_init(&cfg);
+	cfg.max_g = CONN_MAX_G;
 	world_open_as(&w, 1, &cfg);
 	cr_assert_eq(lane_go(w.e.srv, g_kernel_echo, &p, "kernel_echo"), 0);
 	cr_assert_eq(lane_go(w.e.srv, g_proxy, &p, "proxy"), 0);

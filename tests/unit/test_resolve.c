@@ -84,6 +84,7 @@ Test(resolve, test_resolve_localhost_on_the_pool)
 	struct lane *l;
 
 	lane_config_init(&cfg);
+	cfg.max_g = 16;
 	cr_assert_eq(lane_create(&cfg, &l), 0);
 	cr_assert_eq(lane_go(l, asks, NULL, "asks"), 0);
 	cr_assert_eq(lane_run(l), 0);
@@ -113,6 +114,7 @@ Test(resolve, test_resolve_in_an_ended_ctx_is_its_error)
 	struct lane *l;
 
 	lane_config_init(&cfg);
+	cfg.max_g = 16;
 	cr_assert_eq(lane_create(&cfg, &l), 0);
 	cr_assert_eq(lane_go(l, asks_in_ended_ctx, NULL, "asks"), 0);
 	cr_assert_eq(lane_run(l), 0);
@@ -136,6 +138,7 @@ Test(resolve, test_resolve_host_with_ipv6_alone_is_not_a_missing_host)
 	struct lane *l;
 
 	lane_config_init(&cfg);
+	cfg.max_g = 16;
 	cr_assert_eq(lane_create(&cfg, &l), 0);
 	cr_assert_eq(lane_go(l, asks_for_six, NULL, "asks"), 0);
 	cr_assert_eq(lane_run(l), 0);
