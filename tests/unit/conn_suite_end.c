@@ -341,9 +341,9 @@ static void g_move_then_write(void *arg)
 {
 	struct pair *p = arg;
 
-	pl_sleep(5 * MS);
+	/* at once: on a busy machine a sleep may last beyond the deadline */
 	EQ(p->e, pl_set_read_deadline(p->c, pl_now() + 5000 * MS), 0);
-	pl_sleep(30 * MS);
+	pl_sleep(130 * MS);
 	EQ(p->e, pl_write(p->c, "late", 4), 4);
 	p->done = 1;
 }
@@ -352,7 +352,8 @@ static void cli_deadline_moved(struct pair *p)
 {
 	char buf[8];
 
-	EQ(p->e, pl_set_read_deadline(p->c, pl_now() + 20 * MS), 0);
+	/* this one has parked when the other runs */
+	EQ(p->e, pl_set_read_deadline(p->c, pl_now() + 100 * MS), 0);
 	EQ(p->e, pl_go(g_move_then_write, p), 0);
 	EQ(p->e, read_full(p->c, buf, 4), 4);
 	EQ(p->e, p->done, 1);

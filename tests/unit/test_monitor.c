@@ -80,34 +80,40 @@ Test(monitor, test_monitor_R44_names_who_holds_the_lane_once, .timeout = 30)
 
 static struct monitor_report early, ended;
 
+/* long_hog - looks until the monitor has looked: on a busy machine that is when it has a cpu. */
 static void long_hog(void *arg)
 {
-	uint64_t t0 = mono();
+	uint64_t late = mono() + 20000000000u, enough = 200000000;
 
 	(void)arg;
 	pl_yield();
-	while (mono() < t0 + 500000000)
-		;
-	monitor_get(grp, &early);
-	while (mono() < t0 + 1300000000)
-		;
-	monitor_get(grp, &seen);
+	do
+		monitor_get(grp, &early);
+	while (early.last.held_ns < 200000000 && mono() < late);
+	enough += max_t(uint64_t, early.last.held_ns, MONITOR_LONG_NS);
+	do
+		monitor_get(grp, &seen);
+	while (seen.last.held_ns < enough && mono() < late);
 	pl_yield();
-	pl_sleep(50000000);
-	monitor_get(grp, &ended);
+	do {
+		pl_sleep(10000000);
+		monitor_get(grp, &ended);
+	} while (ended.holding && mono() < late);
 	pl_lane_stop();
 }
 
 Test(monitor, test_monitor_long_hold_is_told_again_and_grows_while_it_lasts, .timeout = 30)
 {
 	run(long_hog, "long_hog");
-	cr_assert_eq(told, 2);
+	/* once if its first look at it came after a second */
+	cr_assert(told == 2 || (told == 1 && early.last.held_ns >= MONITOR_LONG_NS),
+		  "told %u times", told);
 	cr_assert(last.is_long);
 	cr_assert_geq(last.held_ns, MONITOR_LONG_NS);
 	cr_assert_eq(seen.hogs, 1);
 	cr_assert(early.holding && seen.holding && !ended.holding);
 	cr_assert_geq(early.last.held_ns, 200000000);
-	cr_assert_geq(seen.last.held_ns, early.last.held_ns + 500000000);
+	cr_assert_gt(seen.last.held_ns, early.last.held_ns);
 	cr_assert_geq(ended.last.held_ns, seen.last.held_ns);
 }
 
