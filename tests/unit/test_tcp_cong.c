@@ -1,63 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The congestion window, segment by segment: PRR (RFC 6937, 9937), limited transmit (RFC
- * 3042), validation and restart (RFC 7661, 5681 4.1), and recoveries that are taken back
- * (Eifel: RFC 3522 and 4015; D-SACK: 3708; F-RTO: 5682). All with NewReno: half is easy to see.
+ * 3042), validation and restart (RFC 7661, 5681 4.1), NewReno's growth. What takes a recovery back
+ * is in test_tcp_undo.c.
  */
-#include "seg.h"
-
-#define MSS 1000u
-#define RTT (20 * SEG_MS)
-
-static const struct seg_peer plain = {.mss = MSS, .wscale = 4, .win = 65535};
-static const struct seg_peer sacks = {.mss = MSS, .wscale = 4, .win = 65535, .sack = true};
-static const struct seg_peer full = {
-	.mss = MSS + 12, .wscale = 4, .win = 65535, .sack = true, .ts = true};
-
-static void estab(struct bench *b, struct conn *c, const struct seg_peer *p)
-{
-	bench_begin(b, NULL, 4096);
-	conn_passive(c, b, bench_listen(b, SEG_PORT, 8), 4000, p);
-	tcp_cong_set(conn_tp(c), &tcp_reno);
-	conn_tp(c)->srtt_us8 = 0;
-	conn_tp(c)->min_rtt_us = 0;
-	tcp_rtt_sample(conn_tp(c), RTT);
-}
-
-static uint32_t at(unsigned n)
-{
-	return 1 + n * MSS;
-}
-
-static void write_segs(struct conn *c, unsigned from, unsigned n)
-{
-	cr_assert_eq(conn_write(c, at(from), n * MSS), n * MSS);
-	bench_turn(c->b, 1000);
-}
-
-static void expect_segs(struct conn *c, unsigned from, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		expect(c, ACK, at(from + i), 1, MSS);
-	expect_none(c->b);
-}
-
-static void send_full(struct conn *c, unsigned from, unsigned n)
-{
-	write_segs(c, from, n);
-	expect_segs(c, from, n);
-}
-
-static void ack(struct conn *c, unsigned n)
-{
-	peer(c, .flags = ACK, .seq = 1, .ack = at(n));
-}
-
-/* Segments [from, to) are SACKed. */
-static void sack(struct conn *c, unsigned una, unsigned from, unsigned to)
-{
-	peer(c, .flags = ACK, .seq = 1, .ack = at(una), .nr_sacks = 1, .sack = {at(from), at(to)});
-}
+#include "seg_cong.h"
 
 /* ---- PRR ---- */
 
@@ -240,204 +187,69 @@ Test(tcp_cong, test_cwv_2861_what_is_not_used_decays_each_rto)
 	}
 }
 
-/* ---- mistakes ---- */
+/* ---- NewReno's arithmetic ---- */
 
-/* Segments 1 to 9 are SACKed in an order that looks like the loss of 0; it is sent again. */
-static void false_recovery(struct bench *b, struct conn *c)
-{
-	send_full(c, 0, 10);
-	bench_run(b, RTT);
-	c->tsval += 20;
-	sack(c, 0, 1, 4);
-	expect_segs(c, 0, 1);
-	sack(c, 0, 1, 10);
-	expect_none(b);
-	cr_assert_eq(conn_tp(c)->ca_state, TCP_CA_RECOVERY);
-	cr_assert_eq(conn_tp(c)->snd_ssthresh, 5 * MSS);
-}
-
-Test(tcp_cong, test_undo_3522_timestamp_tells_the_original)
-{
-	struct bench b;
-	struct conn c;
-	uint32_t ecr;
-
-	estab(&b, &c, &full);
-	ecr = tcp_ts_now(b.st, conn_tp(&c)->tsoffset);
-	false_recovery(&b, &c);
-	bench_run(&b, SEG_MS);
-	/* the original was only late */
-	peer(&c, .flags = ACK, .seq = 1, .ack = at(10), .tsecr = ecr);
-	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
-	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
-	cr_assert_geq(conn_tp(&c)->snd_ssthresh, TCP_SSTHRESH_INF);
-	cr_assert_eq(stack_stats(b.st)->tcp_undos, 1);
-	bench_end(&b);
-}
-
-Test(tcp_cong, test_undo_3522_partial_ack_waits_while_copies_are_out)
-{
-	struct bench b;
-	struct conn c;
-	uint32_t ecr;
-
-	estab(&b, &c, &full);
-	ecr = tcp_ts_now(b.st, conn_tp(&c)->tsoffset);
-	send_full(&c, 0, 10);
-	bench_run(&b, RTT);
-	c.tsval += 20;
-	peer(&c, .flags = ACK, .seq = 1, .ack = at(0), .nr_sacks = 2,
-	     .sack = {at(1), at(5), at(6), at(10)});
-	expect(&c, ACK, at(0), 1, MSS);
-	expect_segs(&c, 5, 1);
-	peer(&c, .flags = ACK, .seq = 1, .ack = at(5), .tsecr = ecr, .nr_sacks = 1,
-	     .sack = {at(6), at(10)});
-	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_RECOVERY);
-	cr_assert_eq(conn_tp(&c)->reord_seen, 1, "%u", conn_tp(&c)->reord_seen);
-	peer(&c, .flags = ACK, .seq = 1, .ack = at(10), .tsecr = ecr);
-	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
-	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
-	bench_end(&b);
-}
-
-Test(tcp_cong, test_undo_3522_timestamp_of_the_copy_undoes_nothing)
+/* RFC 5681 equation 4. */
+Test(tcp_cong, test_reno_5681_ssthresh_is_half_but_two_segments_at_least)
 {
 	struct bench b;
 	struct conn c;
 
-	estab(&b, &c, &full);
-	false_recovery(&b, &c);
-	bench_run(&b, RTT);
-	peer(&c, .flags = ACK, .seq = 1, .ack = at(10),
-	     .tsecr = tcp_ts_now(b.st, conn_tp(&c)->tsoffset) - 20);
-	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
-	cr_assert_eq(conn_tp(&c)->snd_cwnd, 5 * MSS);
-	cr_assert_eq(stack_stats(b.st)->tcp_undos, 0);
-	bench_end(&b);
-}
-
-Test(tcp_cong, test_undo_3708_dsack_of_all_copies)
-{
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c, &sacks);
-	false_recovery(&b, &c);
-	bench_run(&b, RTT);
-	/* the copy arrived after the original: within the recovery, or after its end */
-	sack(&c, 10, 0, 1);
-	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
-	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
-	cr_assert_eq(stack_stats(b.st)->tcp_undos, 1);
-	bench_end(&b);
-	estab(&b, &c, &sacks);
-	false_recovery(&b, &c);
-	bench_run(&b, RTT);
-	ack(&c, 10);
-	cr_assert_eq(conn_tp(&c)->snd_cwnd, 5 * MSS);
-	sack(&c, 10, 0, 1);
-	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
-	bench_end(&b);
-}
-
-/* All in flight was delayed beyond the RTO. */
-static void rto(struct bench *b, struct conn *c)
-{
-	write_segs(c, 0, 20);
-	expect_segs(c, 0, 10);
-	/* the probe has a word of its own elsewhere */
-	conn_tp(c)->tlp_out = true;
-	conn_tp(c)->tlp_end = at(20);
-	tcp_arm_retrans(conn_tp(c), TCP_PEND_RETRANS, conn_tp(c)->rto);
-	bench_run(b, conn_tp(c)->rto + 2 * SEG_MS);
-	expect_segs(c, 0, 1);
-	cr_assert_eq(conn_tp(c)->ca_state, TCP_CA_LOSS);
-	cr_assert_eq(conn_tp(c)->snd_cwnd, MSS);
-}
-
-Test(tcp_cong, test_frto_5682_spurious_rto_is_taken_back)
-{
-	const struct seg_peer *peers[] = {&plain, &sacks};
-
-	for (unsigned k = 0; k < 2; k++) {
-		struct bench b;
-		struct conn c;
-
-		estab(&b, &c, peers[k]);
-		rto(&b, &c);
-		/* 2b: the first ACK that advances lets new data go, two segments */
-		ack(&c, 1);
-		expect_segs(&c, 10, 2);
-		/* 3b: the next one is of what was never sent again */
-		ack(&c, 2);
-		cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
-		cr_assert_eq(conn_tp(&c)->lost_out, 0);
-		cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
-		cr_assert_eq(stack_stats(b.st)->tcp_spurious_rtos, 1);
-		cr_assert_eq(stack_stats(b.st)->tcp_retrans_segs, 1);
-		bench_end(&b);
+	estab(&b, &c, &plain);
+	for (unsigned n = 1; n <= 12; n++) {
+		conn_tp(&c)->snd_cwnd = n * MSS;
+		cr_assert_eq(conn_tp(&c)->ca->ssthresh(conn_tp(&c)),
+			     (n < 4 ? 2 * MSS : n * MSS / 2), "%u", n);
 	}
+	bench_end(&b);
 }
 
-Test(tcp_cong, test_frto_5682_duplicate_after_new_data_is_a_loss)
+/* RFC 5681 3.1, 3465 2.1: what an ACK acknowledges beyond slow start's end counts for avoidance. */
+Test(tcp_cong, test_reno_3465_bytes_beyond_slow_start_count_on)
 {
-	const struct seg_peer *peers[] = {&plain, &sacks};
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp;
 
-	for (unsigned k = 0; k < 2; k++) {
+	estab(&b, &c, &plain);
+	tp = conn_tp(&c);
+	tp->snd_cwnd = 8 * MSS;
+	tp->snd_ssthresh = 10 * MSS;
+	tcp_reno_cong_avoid(tp, 6 * MSS);
+	cr_assert_eq(tp->snd_cwnd, 10 * MSS);
+	tcp_reno_cong_avoid(tp, 6 * MSS - 1);
+	cr_assert_eq(tp->snd_cwnd, 10 * MSS);
+	tcp_reno_cong_avoid(tp, 1);
+	cr_assert_eq(tp->snd_cwnd, 11 * MSS);
+	bench_end(&b);
+}
+
+/* RFC 5681 3.1: one segment for each window that is acknowledged from the reduction on; what was
+ * acknowledged of the larger window is none of it. */
+Test(tcp_cong, test_reno_5681_growth_begins_anew_with_the_reduced_window)
+{
+	for (unsigned rto = 0; rto < 2; rto++) {
 		struct bench b;
 		struct conn c;
-		struct seg s;
+		struct tcp_sock *tp;
 
-		estab(&b, &c, peers[k]);
-		rto(&b, &c);
-		ack(&c, 1);
-		expect_segs(&c, 10, 2);
-		/* 3a: the new segment arrived, what is before it did not */
-		if (k)
-			sack(&c, 1, 10, 11);
+		estab(&b, &c, &sacks);
+		tp = conn_tp(&c);
+		tp->snd_ssthresh = tp->snd_cwnd = 10 * MSS;
+		tcp_reno_cong_avoid(tp, 10 * MSS - 1);
+		cr_assert_eq(tp->snd_cwnd, 10 * MSS);
+		if (rto)
+			tcp_enter_loss(tp);
 		else
-			ack(&c, 1);
-		cr_assert(bench_next(&b, &c, &s));
-		cr_assert_eq(s.seq, at(1), "%u", s.seq);
-		cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_LOSS);
-		cr_assert_eq(stack_stats(b.st)->tcp_spurious_rtos, 0);
+			tcp_cwnd_reduction_begin(tp);
+		tp->snd_cwnd = tp->snd_ssthresh = 5 * MSS;
+		tcp_reno_cong_avoid(tp, 5 * MSS - 1);
+		cr_assert_eq(tp->snd_cwnd, 5 * MSS);
+		tcp_reno_cong_avoid(tp, 1);
+		cr_assert_eq(tp->snd_cwnd, 6 * MSS);
+		tp->ca_state = TCP_CA_OPEN;
 		bench_end(&b);
 	}
-}
-
-Test(tcp_cong, test_frto_without_new_data_sends_again_at_once)
-{
-	struct bench b;
-	struct conn c;
-
-	estab(&b, &c, &sacks);
-	send_full(&c, 0, 10);
-	conn_tp(&c)->tlp_out = true;
-	conn_tp(&c)->tlp_end = at(10);
-	tcp_arm_retrans(conn_tp(&c), TCP_PEND_RETRANS, conn_tp(&c)->rto);
-	bench_run(&b, conn_tp(&c)->rto + 2 * SEG_MS);
-	expect_segs(&c, 0, 1);
-	bench_run(&b, RTT);
-	ack(&c, 1);
-	expect_segs(&c, 1, 2);
-	bench_end(&b);
-}
-
-Test(tcp_cong, test_undo_3522_rto_by_timestamp)
-{
-	struct bench b;
-	struct conn c;
-	uint32_t ecr;
-
-	estab(&b, &c, &full);
-	ecr = tcp_ts_now(b.st, conn_tp(&c)->tsoffset);
-	rto(&b, &c);
-	peer(&c, .flags = ACK, .seq = 1, .ack = at(1), .tsecr = ecr);
-	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_OPEN);
-	cr_assert_geq(conn_tp(&c)->snd_cwnd, 10 * MSS);
-	cr_assert_eq(conn_tp(&c)->lost_out, 0);
-	cr_assert_eq(stack_stats(b.st)->tcp_spurious_rtos, 1);
-	bench_end(&b);
 }
 
 /* RFC 2018 8: what was SACKed and is not acknowledged when all before it is, was thrown away. The

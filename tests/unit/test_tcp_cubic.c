@@ -143,6 +143,46 @@ Test(tcp_cubic, test_cubic_9438_5_8_idle_time_is_no_time_to_grow)
 	bench_end(&b);
 }
 
+/* 4.2: the target is at most half a window above this one, however long the last loss is ago. */
+Test(tcp_cubic, test_cubic_9438_4_2_grows_by_half_a_window_in_a_round_trip_at_most)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 100);
+	uint32_t cwnd;
+
+	loss(tp);
+	round_trip(&b, tp);
+	b.st->now += 300 * NSEC_PER_SEC;
+	cwnd = tp->snd_cwnd;
+	/* a round trip's ACKs in no time, so that each of them sees the same window behind it */
+	tp->ca->cong_avoid(tp, cwnd);
+	cr_assert_eq(tp->snd_cwnd, cwnd + cwnd / 2, "%u -> %u", cwnd, tp->snd_cwnd);
+	bench_end(&b);
+}
+
+/* 4.2: each reduction begins an epoch; time that passed before it is no part of that. */
+Test(tcp_cubic, test_cubic_9438_4_2_a_loss_begins_a_new_epoch)
+{
+	const double k = cbrt(1000 * 0.3 / 0.4);
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 1000);
+	double w, want;
+
+	loss(tp);
+	while (tp->snd_cwnd < 1000 * MSS)
+		round_trip(&b, tp);
+	w = (double)tp->snd_cwnd / MSS;
+	loss(tp);
+	for (unsigned i = 0; i < 30; i++)
+		round_trip(&b, tp);
+	want = w + 0.4 * pow(3 - k, 3);
+	cr_assert_float_eq((double)tp->snd_cwnd / MSS, want, 0.01 * want + 5, "%u, not %f",
+			   tp->snd_cwnd, want);
+	bench_end(&b);
+}
+
 Test(tcp_cubic, test_cubic_extremes_neither_overflow_nor_shrink)
 {
 	struct bench b;

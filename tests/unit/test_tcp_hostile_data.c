@@ -191,6 +191,30 @@ Test(tcp_hostile_data, test_tcp_B29_window_zero_for_ever_is_probed_with_backoff)
 	scene_end(&s);
 }
 
+/* RFC 9293 3.8.6.1: the backoff was the probes'; what leaves by the open window and is lost comes again
+ * after one RTO. */
+Test(tcp_hostile_data, test_tcp_B29_window_that_opens_ends_the_backoff)
+{
+	struct scene s;
+	struct conn *c = &s.c;
+	struct seg seg;
+
+	scene_begin(&s, &seg_plain);
+	peer(c, .flags = ACK, .seq = 1, .ack = 1, .win = -1, .len = 1);
+	bench_drain(&s.b);
+	cr_assert_eq(conn_write(c, 1, 1000), 1000);
+	for (int i = 0; i < 8; i++) {
+		while (!bench_next(&s.b, c, &seg))
+			bench_run(&s.b, 10 * SEG_MS);
+		peer(c, .flags = ACK, .seq = 2, .ack = 1, .win = -1);
+	}
+	peer(c, .flags = ACK, .seq = 2, .ack = 1);
+	expect(c, ACK, 1, 2, 1000);
+	bench_run(&s.b, conn_tp(c)->rto + 2 * SEG_MS);
+	expect(c, ACK, 1, 2, 1000);
+	scene_end(&s);
+}
+
 Test(tcp_hostile_data, test_tcp_B29_window_zero_and_silence_ends)
 {
 	struct scene s;

@@ -201,6 +201,23 @@ Test(tcp_rack, test_tlp_7_2_after_two_rtts_the_last_segment)
 	cr_assert_eq(stack_stats(b.st)->tcp_loss_probes, 1);
 }
 
+/* 7.2: no probe while a loss is being mended, though nothing that is out is SACKed any more. */
+Test(tcp_rack, test_tlp_7_2_none_in_recovery)
+{
+	send_full(&c, 0, 10);
+	bench_run(&b, RTT);
+	sack(&c, at(0), at(1), at(4));
+	expect(&c, ACK, at(0), 1, MSS);
+	bench_drain(&b);
+	dup(&c, at(4));
+	cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_RECOVERY);
+	cr_assert_eq(conn_tp(&c)->sacked_out, 0);
+	cr_assert_eq(conn_tp(&c)->pending, TCP_PEND_RETRANS);
+	cr_assert_eq(tcp_tlp_delay(conn_tp(&c)), 0);
+	bench_run(&b, 3 * RTT);
+	expect_none(&b);
+}
+
 Test(tcp_rack, test_tlp_7_2_not_later_than_the_rto)
 {
 	struct tcp_sock *tp;
