@@ -307,6 +307,29 @@ Test(tcp_ecn, test_dctcp_8257_3_3_reduces_by_the_share_of_marks)
 	cr_assert_float_eq((double)dctcp_windows(200, 2), 90, 2);
 }
 
+/* The share is that of the bytes that ACKs with ECE acknowledge. */
+Test(tcp_ecn, test_dctcp_8257_3_3_acks_tell_the_share)
+{
+	struct bench b;
+	struct conn c;
+	uint32_t *alpha;
+
+	estab(&b, &c, "dctcp");
+	alpha = (uint32_t *)conn_tp(&c)->ca_priv;
+	*alpha = 0;
+	conn_tp(&c)->snd_cwnd = 12 * MSS;
+	send_full(&c, 0, 12, false);
+	/* all of a window, g = 1/16; the handshake's ACK was of one byte */
+	peer(&c, .flags = ACK | ECE, .seq = 1, .ack = at(10));
+	cr_assert_eq(*alpha, 1024 / 16 - 1, "%u", *alpha);
+	/* what was out then is the next one */
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(11));
+	cr_assert_eq(*alpha, 63);
+	peer(&c, .flags = ACK, .seq = 1, .ack = at(12));
+	cr_assert_eq(*alpha, 63 - 63 / 16, "none of it");
+	bench_end(&b);
+}
+
 Test(tcp_ecn, test_dctcp_8257_3_5_loss_halves)
 {
 	struct bench b;
