@@ -137,7 +137,41 @@ Test(tcp_listen, test_listen_old_requests_leave_sooner_when_half_full)
 	bench_end(&b);
 }
 
+/* Linux reqsk_timer_handler: one try less for each time that the young ones, doubled, are no more than
+ * all: 4 of 16 leave three. */
+Test(tcp_listen, test_listen_tries_fall_with_the_share_of_young_requests)
+{
+	begin(NULL, 15);
+	for (uint16_t i = 0; i < 12; i++)
+		half_open(&c, &b, 4000 + i, &seg_full, &seg);
+	bench_run(&b, 6500 * SEG_MS);
+	for (uint16_t i = 12; i < 16; i++)
+		half_open(&c, &b, 4000 + i, &seg_full, &seg);
+	/* the third timeout of the old ones is at 7 s, the fourth at 15 s */
+	bench_run(&b, 800 * SEG_MS);
+	cr_assert_eq(tcp_sk(lp)->nr_reqs, 16);
+	cr_assert_eq(tcp_sk(lp)->nr_young, 4);
+	bench_run(&b, 8 * NSEC_PER_SEC);
+	cr_assert_leq(tcp_sk(lp)->nr_reqs, 8);
+	bench_end(&b);
+}
+
 /* ---- answers in SYN-RECEIVED ---- */
+
+/* RFC 7323 5.3 R1: an ACK from before the SYN completes nothing. */
+Test(tcp_listen, test_listen_7323_older_timestamp_completes_nothing)
+{
+	begin(NULL, 8);
+	half_open(&c, &b, 4000, &seg_full, &seg);
+	c.tsval -= 10;
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	cr_assert_eq(bench_drops(&b, SKB_DROP_TCP_PAWS), 1);
+	cr_assert_eq(tcp_sk(lp)->nr_reqs, 1);
+	expect(&c, ACK, 1, 1, 0);
+	c.tsval += 10;
+	half_done(&c, lp);
+	bench_end(&b);
+}
 
 /* RFC 5961 4.2: a SYN is challenged in SYN-RECEIVED, too, and ends nothing. */
 Test(tcp_listen, test_tcp_B03_syn_in_syn_received_is_challenged)

@@ -192,6 +192,44 @@ Test(tcp_mem, test_mem_peers_that_take_no_answers_leave_room_to_answer, .timeout
 	bench_end(&b);
 }
 
+/* RFC 9293 3.8.6.2.2: what is offered is what the buffer takes, by whatever scale, and the peer may send
+ * all of it. */
+Test(tcp_mem, test_window_never_promises_more_than_the_buffer)
+{
+	static const int sizes[] = {8000, 30000, 200000};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		uint32_t at = 1, edge = 0;
+		struct bench b;
+		struct sock *lp;
+		struct conn c;
+		struct seg s;
+
+		bench_begin(&b, NULL, 4096);
+		lp = bench_listen(&b, SEG_PORT, 8);
+		cr_assert_eq(sock_setopt_int(lp, SK_SOL_SOCKET, SK_SO_RCVBUF, sizes[i]), 0);
+		conn_passive(&c, &b, lp, 4000, &seg_full);
+		bench_drain(&b);
+		/* nobody reads: until the window is full */
+		do {
+			uint32_t n = min_t(uint32_t, tcp_receive_window(conn_tp(&c)), 1400);
+
+			if (!n)
+				break;
+			peer(&c, .flags = ACK, .seq = at, .ack = 1, .len = n);
+			at += n;
+			while (bench_next(&b, &c, &s)) {
+				edge = s.ack + ((uint32_t)s.win << conn_tp(&c)->rcv_wscale);
+				cr_assert_leq(edge, 2 * (uint32_t)sizes[i], "%u", edge);
+			}
+		} while (at < 1000000);
+		cr_assert_geq(edge, (uint32_t)sizes[i] / 2);
+		cr_assert_eq(bench_drops(&b, SKB_DROP_TCP_RCVBUF), 0);
+		cr_assert_eq(conn_tp(&c)->rcv_nxt, c.iss + at, "all of it was taken");
+		bench_end(&b);
+	}
+}
+
 /* A SYN that met an empty pool was never sent: the timer probed with bare ACKs from SYN-SENT. */
 Test(tcp_mem, test_mem_syn_without_a_buffer_leaves_when_there_is_one)
 {

@@ -176,6 +176,26 @@ Test(tcp_ofo, test_ofo_sack_blocks_most_recent_first)
 	end(&b);
 }
 
+/* B21: of a segment that covers another one both ends are kept. */
+Test(tcp_ofo, test_ofo_both_ends_of_a_longer_segment_are_kept)
+{
+	struct bench b;
+	struct conn c;
+	struct seg s;
+
+	begin(&b, &c, &seg_full);
+	peer(&c, .flags = ACK, .seq = 1201, .ack = 1, .len = 100);
+	bench_drain(&b);
+	peer(&c, .flags = ACK, .seq = 1101, .ack = 1, .len = 300);
+	expect_get(&c, ACK, 1, 1, 0, &s);
+	cr_assert_eq(s.sack[s.nr_sacks * 2 - 2], 1101, "behind the D-SACK, if there is one");
+	cr_assert_eq(s.sack[s.nr_sacks * 2 - 1], 1401);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 1100);
+	expect(&c, ACK, 1, 1401, 0);
+	cr_assert_eq(conn_read(&c, 1), 1400);
+	end(&b);
+}
+
 /* A FIN behind a hole, and bytes behind that FIN (B31). */
 Test(tcp_ofo, test_ofo_B31_nothing_is_joined_behind_a_fin)
 {
