@@ -53,7 +53,8 @@ int sock_listen(struct sock *sk, unsigned backlog)
 
 	if (sk->sk_state != TCP_CLOSE || !tp->bound || sk->sk_err)
 		return -EINVAL;
-	if (!sk->sk_local.port) {
+	/* none yet, or the one that a connect chose, which went with the connection */
+	if (tp->port_use == TCP_PORT_NONE) {
 		port = tcp_pick_port(st, sk->sk_local.v4, 0, 0, &none);
 		if (!port)
 			return -EADDRINUSE;

@@ -261,6 +261,28 @@ Test(tcp_port, test_listen_on_port_0_gets_one_that_nobody_has)
 	end();
 }
 
+/* A port that a connect chose went with the connection: who listens next gets one of its own. */
+Test(tcp_port, test_listen_after_a_refused_connect_gets_a_port)
+{
+	struct sock *sk;
+
+	bench_begin(&b, NULL, 512);
+	b.st->cfg.port_range[0] = b.st->cfg.port_range[1] = PORT;
+	sk = c.sk = bound(NO, 0);
+	cr_assert_eq(dial(sk, 80), -EINPROGRESS);
+	bench_turn(&b, 1000);
+	conn_init(&c, &b, PORT, 80, &seg_full);
+	c.sk = sk;
+	expect_get(&c, SYN, conn_tp(&c)->iss, 0, 0, &seg);
+	c.irs = seg.seq;
+	peer(&c, .flags = RST | ACK, .seq = 0, .ack = 1);
+	cr_assert_eq(sock_error(sk), -ECONNREFUSED);
+	b.st->cfg.port_range[0] = b.st->cfg.port_range[1] = PORT + 1;
+	cr_assert_eq(sock_listen(sk, 1), 0);
+	cr_assert_eq(try_bind(NO, sk->sk_local.port), -EADDRINUSE);
+	end();
+}
+
 /* ---- several listeners ---- */
 
 enum { NR = 4, CLIENTS = 400 };
