@@ -12,7 +12,8 @@
 #define TS_RTT_MAX_MS  120000u
 #define MIN_RTT_WINDOW (300 * NSEC_PER_SEC)
 
-void tcp_rtt_sample(struct tcp_sock *tp, uint64_t rtt_ns)
+/* Inline, as clean_rtx_queue() is: each ACK that says something new comes through here. */
+static ALWAYS_INLINE void rtt_sample(struct tcp_sock *tp, uint64_t rtt_ns)
 {
 	const struct stack_config *cfg = &tcp_stack(tp)->cfg;
 	uint32_t m = (uint32_t)min_t(uint64_t, rtt_ns / NSEC_PER_USEC + 1, 120000000);
@@ -40,6 +41,11 @@ void tcp_rtt_sample(struct tcp_sock *tp, uint64_t rtt_ns)
 	/* The floor stands on the variance term, as Linux has it: RTO = SRTT + max(G, 4 RTTVAR) */
 	var = max_t(uint64_t, tp->rttvar_us4 * NSEC_PER_USEC, cfg->rto_min);
 	tp->rto = min_t(uint64_t, (tp->srtt_us8 >> 3) * NSEC_PER_USEC + var, cfg->rto_max);
+}
+
+void tcp_rtt_sample(struct tcp_sock *tp, uint64_t rtt_ns)
+{
+	rtt_sample(tp, rtt_ns);
 }
 
 /* tags_sub - `n` bytes of skb leave the scoreboard. */
@@ -94,8 +100,8 @@ static void clean_partial(struct tcp_sock *tp, struct sk_buff *skb, uint32_t ack
 }
 
 /* clean_one - skb is acknowledged: what that says of times and order. */
-static void clean_one(struct tcp_sock *tp, struct sk_buff *skb, struct tcp_ack_state *a,
-		      uint64_t now)
+static ALWAYS_INLINE void clean_one(struct tcp_sock *tp, struct sk_buff *skb,
+				    struct tcp_ack_state *a, uint64_t now)
 {
 	if (unlikely(skb->tcp.retrans))
 		a->flags |= TCP_ACKF_RETRANS;
@@ -117,7 +123,8 @@ static void clean_one(struct tcp_sock *tp, struct sk_buff *skb, struct tcp_ack_s
 }
 
 /* clean_rtx_queue - free what is acknowledged. */
-static void clean_rtx_queue(struct tcp_sock *tp, uint32_t ack, struct tcp_ack_state *a)
+static ALWAYS_INLINE void clean_rtx_queue(struct tcp_sock *tp, uint32_t ack,
+					  struct tcp_ack_state *a)
 {
 	struct sk_buff_head *q = &tp->sk.sk_write_queue;
 	uint64_t now = tcp_stack(tp)->now;
@@ -145,7 +152,8 @@ static void clean_rtx_queue(struct tcp_sock *tp, uint32_t ack, struct tcp_ack_st
  * (RFC 7323 4.1). A sample ends the backoff: without one it stays (RFC 6298 5, last paragraph),
  * or on a path that became slower than the RTO every segment would be sent twice for ever.
  */
-static void take_rtt(struct tcp_sock *tp, const struct sk_buff *skb, const struct tcp_ack_state *a)
+static ALWAYS_INLINE void take_rtt(struct tcp_sock *tp, const struct sk_buff *skb,
+				   const struct tcp_ack_state *a)
 {
 	uint64_t rtt = a->flags & TCP_ACKF_RETRANS ? UINT64_MAX : a->rtt_ns;
 
@@ -160,7 +168,7 @@ static void take_rtt(struct tcp_sock *tp, const struct sk_buff *skb, const struc
 	}
 	if (rtt == UINT64_MAX)
 		return;
-	tcp_rtt_sample(tp, rtt);
+	rtt_sample(tp, rtt);
 	if (tp->snd_cwnd < tp->snd_ssthresh && tcp_cwnd_is_limit(tp) && tp->ca->pkts_acked)
 		tp->ca->pkts_acked(tp, (uint32_t)min_t(uint64_t, rtt / NSEC_PER_USEC, UINT32_MAX));
 	tp->backoff = 0;

@@ -376,6 +376,9 @@ int tcp_shard_init(struct stack *st)
 		max_t(uint32_t, st->cfg.nr_lanes, 1);
 	sh->rmem_limit = share * 2 / 5;
 	sh->wmem_limit = share / 5;
+	share = sh->rmem_limit + sh->rmem_limit / 10;
+	share -= min_t(uint64_t, share, st->cfg.tcp_rmem[0]);
+	sh->rmem_plenty = min_t(uint64_t, sh->rmem_limit / 2, share);
 	err = tcp_hash_init(st);
 	if (err)
 		tcp_shard_fini(st);

@@ -351,6 +351,7 @@ struct tcp_shard {
 	struct list_head mem_wait; /* writers that wait for buffers */
 	struct list_head tw_lru;
 	uint64_t rmem_total, rmem_limit; /* truesize held by receive queues; the soft bound */
+	uint64_t rmem_plenty; /* up to here tcp_new_window() need not look at what others hold */
 	uint64_t wmem_total, wmem_limit; /* the same of write queues */
 };
 

@@ -33,6 +33,13 @@ bool tcp_rmem_fits(const struct tcp_sock *tp, uint32_t n, bool in_order)
 	return !tp->sk.sk_rmem_alloc && sh->rmem_total + n <= sh->rmem_limit + sh->rmem_limit / 3;
 }
 
+/* rmem_plenty - neither rmem_is_last() nor rmem_bound() would hold anybody back; two questions in
+ * place of five on the way of each segment. */
+static inline bool rmem_plenty(const struct stack *st)
+{
+	return st->tcp->rmem_total <= st->tcp->rmem_plenty && !st->cache.low;
+}
+
 /* rmem_is_last - a socket may hold a single buffer now, as rmem_fits() says, or will as soon
  * as another has taken its share. */
 static bool rmem_is_last(const struct stack *st)
@@ -322,12 +329,15 @@ static COLD uint32_t last_window(const struct tcp_sock *tp)
  */
 uint32_t tcp_new_window(const struct tcp_sock *tp)
 {
-	uint32_t buf = rmem_bound(tcp_stack(tp), tp->sk.sk_rcvbuf), unit = 1u << tp->rcv_wscale;
+	uint32_t buf = tp->sk.sk_rcvbuf, unit = 1u << tp->rcv_wscale;
 	uint32_t used = tp->sk.sk_rmem_alloc, most = tp->rcv_ssthresh, space;
+	const struct stack *st = tcp_stack(tp);
 
+	if (unlikely(!rmem_plenty(st)))
+		buf = rmem_bound(st, buf);
 	if (used >= buf)
 		return 0;
-	if (unlikely(rmem_is_last(tcp_stack(tp))))
+	if (unlikely(!rmem_plenty(st)) && rmem_is_last(st))
 		return used ? 0 : last_window(tp);
 	if (unlikely(tp->window_clamp))
 		most = min_t(uint32_t, most, tp->window_clamp);
