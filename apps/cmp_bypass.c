@@ -79,6 +79,9 @@ static void *server_thread(void *arg)
 	struct lane_plan plan = plan_for(NS_SERVER_IP, CMP_CPU_SERVER);
 	int err = netdev_thread_begin();
 
+	/* Its turns are long and few, and a window has not 64 of each kind. */
+	if (job->call->ask.test != TEST_RR)
+		plan.ledger = LEDGER_FULL;
 	job->tid = (pid_t)syscall(SYS_gettid);
 	if (!err)
 		err = open_lane(&plan, NULL, 0, pair.dev, pair.pool, &job->srv);

@@ -203,6 +203,7 @@ int open_lane(const struct lane_plan *plan, struct open_lanes *all, unsigned ind
 	if (plan->nap_ns)
 		cfg.nap_ns = plan->nap_ns;
 	cfg.kernel = plan->kernel;
+	cfg.ledger = plan->ledger;
 	if (plan->stack_kib)
 		set_stack(&cfg, plan->stack_kib);
 	err = lane_create(&cfg, &ol.lane);

@@ -36,8 +36,9 @@ struct lane_plan {
 	enum lane_idle idle;
 	uint64_t nap_ns; /* 0 = the lane's default */
 	enum lane_kernel kernel;
-	unsigned stack_kib;     /* 0 = the lane's default */
-	const char *const *set; /* pl_options.set, checked; borrowed; NULL none */
+	enum ledger_mode ledger; /* 0 sampled */
+	unsigned stack_kib;      /* 0 = the lane's default */
+	const char *const *set;  /* pl_options.set, checked; borrowed; NULL none */
 };
 
 /* lane_options - every lane option, ended by a zeroed entry; keys as options_set() takes. */

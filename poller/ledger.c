@@ -53,6 +53,13 @@ void __ledger_mark(struct ledger *led, enum ledger_step step)
 	led->mark = t;
 }
 
+void __ledger_catch_up(struct ledger *led, uint64_t tsc, bool busy)
+{
+	if (led->since)
+		ledger_tell(led, tsc, busy);
+	led->since = tsc;
+}
+
 void __ledger_sample(struct ledger *led, uint64_t tsc, bool busy)
 {
 	ledger_tell(led, tsc, busy);

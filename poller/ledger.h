@@ -4,8 +4,8 @@
  *
  * Exact by turns: the split into busy cycles (turns that found anything to do), empty polls and
  * idle, from the turn's own reading of the clock. It is written down when one kind follows the
- * other, and with each sample, so that a reader is some 64 turns behind at most. Sampled, by
- * default in one turn of 64 on average: the split of the busy cycles into steps. Counters have
+ * other, with each sample, and when LEDGER_STALE cycles are not told: a reader is no more than that
+ * and a turn behind, however long turns are. Sampled, by default in one turn of 64 on average: the split of the busy cycles into steps. Counters have
  * one writer, the lane, and relaxed readers.
  */
 #ifndef POLLER_LEDGER_H
@@ -144,13 +144,17 @@ static inline void ledger_tell(struct ledger *led, uint64_t tsc, bool busy)
 	led->since = tsc;
 }
 
+#define LEDGER_STALE (1u << 18) /* 0.1 ms at 2.6 GHz */
+
 /* ledger_turn_begin - choose whether this turn is sampled; tsc is the turn's reading, busy what
  * the turn before was. With led->cycles. */
 void __ledger_sample(struct ledger *led, uint64_t tsc, bool busy);
+void __ledger_catch_up(struct ledger *led, uint64_t tsc, bool busy);
 static inline void ledger_turn_begin(struct ledger *led, uint64_t tsc, bool busy)
 {
-	if (unlikely(led->since == 0))
-		led->since = tsc;
+	/* As when `since` is 0. */
+	if (unlikely(tsc - led->since > LEDGER_STALE))
+		__ledger_catch_up(led, tsc, busy);
 	if (unlikely(--led->countdown == 0))
 		__ledger_sample(led, tsc, busy);
 }

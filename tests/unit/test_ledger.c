@@ -86,6 +86,30 @@ Test(ledger, test_ledger_of_lane_that_is_always_busy_is_told_meanwhile)
 	lane_destroy(real);
 }
 
+static void looks_after_long_turns(void *arg)
+{
+	for (int i = 0; i < 10; i++) {
+		uint64_t t = ledger_tsc();
+
+		while (ledger_tsc() - t < 4 * LEDGER_STALE)
+			;
+		pl_yield();
+	}
+	lane_ledger_report(real, arg);
+}
+
+/* A stream's turns are: 64 of them between two samples were a fifth of what compare measured. */
+Test(ledger, test_ledger_of_long_turns_is_told_by_time)
+{
+	struct ledger_report amid;
+
+	real_lane(LEDGER_SAMPLED);
+	cr_assert_eq(lane_go(real, looks_after_long_turns, &amid, "looks"), 0);
+	cr_assert_eq(lane_run(real), 0);
+	cr_assert_geq(amid.busy, 9 * 4 * (uint64_t)LEDGER_STALE);
+	lane_destroy(real);
+}
+
 Test(ledger, test_ledger_full_steps_add_up_to_busy)
 {
 	struct ledger_report r;
