@@ -6,10 +6,12 @@
 #include "apps/cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "drivers/fault.h"
 #include "stack/base/bug.h"
@@ -42,6 +44,18 @@ void cli_die(const char *fmt, ...)
 
 	va_start(ap, fmt);
 	vfail(1, fmt, ap);
+}
+
+int cli_flush(int status)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	/* A reader that has enough, as head, wants no line. */
+	if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLERR))
+		fputs("parklane: cannot write all of the output: has its disk room?\n", stderr);
+	return status ? status : 1;
 }
 
 unsigned long cli_uint(const char *option, const char *s, unsigned long lo, unsigned long hi)
@@ -161,10 +175,10 @@ static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 		print_usage(w->name, state->root_argp->args_doc);
 		argp_help(state->root_argp, stdout,
 			  ARGP_HELP_PRE_DOC | ARGP_HELP_LONG | ARGP_HELP_POST_DOC, (char *)w->name);
-		exit(0);
+		exit(cli_flush(0));
 	case KEY_VERSION:
 		puts(CLI_VERSION);
-		exit(0);
+		exit(cli_flush(0));
 	case ARGP_KEY_ERROR:
 		/* An option was passed by already, a stray word was not. */
 		if (at > 0 && (at >= state->argc || state->argv[at - 1][0] == '-'))
@@ -187,7 +201,9 @@ void cli_parse(const struct argp *argp, const char *name, int argc, char **argv,
 		{"version", KEY_VERSION, NULL, 0, "The program's version", -1},
 		{0},
 	};
-	const struct argp_child children[] = {{argp, 0, NULL, 0}, {0}};
+	/* Only outer has the text: argp prints what stands behind the options for each child again. */
+	struct argp inner = *argp;
+	const struct argp_child children[] = {{&inner, 0, NULL, 0}, {0}};
 	const struct argp outer = {.options = options,
 				   .parser = wrap_parse,
 				   .children = children,
@@ -195,6 +211,7 @@ void cli_parse(const struct argp *argp, const char *name, int argc, char **argv,
 				   .doc = argp->doc};
 	struct wrap w = {.name = name, .input = input};
 
+	inner.doc = NULL;
 	if (argp_parse(&outer, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &w))
 		cli_usage("'%s --help' lists the options", name);
 }

@@ -57,14 +57,14 @@ int main(int argc, char **argv)
 	/* A reader that goes away (`parklane stat | head`) is an error of write, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
-		return cmd_help(1, argv);
+		return cli_flush(cmd_help(1, argv));
 	if (!strcmp(name, "--version")) {
 		puts(CLI_VERSION);
-		return 0;
+		return cli_flush(0);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (!strcmp(name, commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+			return cli_flush(commands[i].run(argc - 1, argv + 1));
 	}
 	if (!*name)
 		cli_usage("no command given; 'parklane help' lists them");

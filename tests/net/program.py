@@ -84,7 +84,7 @@ def test_program_bad_device_is_one_line_and_status():
 
 
 def test_program_every_command_has_help_and_version():
-    for cmd in ('echo', 'bench', 'stat', 'compare'):
+    for cmd in ('echo', 'bench', 'stat', 'sim', 'wire', 'compare', 'settings'):
         for option in ('--help', '--version'):
             status, out, err = run(cmd, option)
             assert status == 0 and not err, (cmd, option, err)
@@ -92,6 +92,30 @@ def test_program_every_command_has_help_and_version():
         assert run('help', cmd)[1] == run(cmd, '--help')[1] != '', cmd
     assert '--lanes' not in run('bench', 'rr', '--help')[1]
     assert run('help')[0] == 0 and run('--version')[1].startswith('parklane ')
+
+
+def test_program_help_says_nothing_twice():
+    for cmd in ('echo', 'bench', 'stat', 'sim', 'wire', 'compare', 'settings'):
+        texts = [t for t in run(cmd, '--help')[1].split('\n\n') if t.strip()]
+        assert len(texts) == len(set(texts)), (cmd, texts)
+
+
+def test_program_output_that_is_not_whole_is_told():
+    for args in (['sim', '--seed', '1'], ['sim', '--seeds', '1', '--json'], ['settings'],
+                 ['help'], ['--version'], ['bench', '--help']):
+        with open('/dev/full', 'w') as full:
+            p = subprocess.run([PROGRAM] + args, stdout=full, stderr=subprocess.PIPE, timeout=30)
+        err = p.stderr.decode()
+        assert p.returncode == 1 and err.count('\n') == 1, (args, p.returncode, err)
+        assert err.startswith('parklane: cannot write'), err
+
+
+def test_program_reader_that_has_enough_is_no_news():
+    r, w = os.pipe()
+    os.close(r)
+    p = subprocess.run([PROGRAM, 'settings'], stdout=w, stderr=subprocess.PIPE, timeout=30)
+    os.close(w)
+    assert p.returncode == 1 and not p.stderr, p.stderr
 
 
 def test_program_help_names_what_must_be_given_first():
