@@ -214,7 +214,8 @@ def test_compare_quick_writes_json_and_html():
     assert len(idle) == 2 and all(r['ends_per_conn'] == 2 and 1000 < r['bytes_per_idle_conn'] <
                                   20000 for r in idle), idle
     assert 'bytes of one end, goroutine and all' in out, out
-    assert c['ratios']['rr64_rps_epoll_over_plain']['n'] >= 15, c['ratios']
+    # of 15 pairs: one in which somebody else had the cpu for its 30 ms is none
+    assert c['ratios']['rr64_rps_epoll_over_plain']['n'] >= 10, c['ratios']
     assert c['meta']['seconds'] < 90, c['meta']
     busy = re.findall(r'^  (kernel|kernel-awake|plain-epoll) .* \d+ %( TOO IDLE)?$', out, re.M)
     assert len(busy) == 3, out
