@@ -26,7 +26,8 @@ NAMES = ['test_judge_64_mib_captured_whole', 'test_judge_every_checksum_is_good'
 STATUS = {'0': 'bad', '1': 'good', '2': 'unverified', '3': 'not present', '': 'none'}
 FIELDS = ['ip.checksum.status', 'tcp.checksum.status', '_ws.malformed', 'ip.src', 'tcp.len',
           'tcp.analysis.spurious_retransmission', 'tcp.analysis.retransmission',
-          'tcp.analysis.lost_segment']
+          'tcp.analysis.lost_segment', 'tcp.checksum', 'tcp.checksum_calculated']
+SEEN = [field for field in FIELDS if '.analysis.' in field]
 
 
 class Verdict:
@@ -56,9 +57,11 @@ class Verdict:
             return
         self.ip[STATUS[row['ip.checksum.status']]] += 1
         if row['tcp.len']:
-            self.tcp[STATUS[row['tcp.checksum.status']]] += 1
+            # One's complement has two zeros: Linux writes 0xffff where tshark wants 0 (RFC 1624 3).
+            zeros = row['tcp.checksum'] == '0xffff' and row['tcp.checksum_calculated'] == '0x0000'
+            self.tcp['good' if zeros else STATUS[row['tcp.checksum.status']]] += 1
             self.bytes[row['ip.src']] += int(row['tcp.len'])
-        for field in FIELDS[5:]:
+        for field in SEEN:
             self.seen[field.split('.')[-1]] += bool(row[field])
 
 
