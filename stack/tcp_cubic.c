@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * CUBIC (RFC 9438), the default, in bytes and fixed point; and HyStart++ (RFC 9406), which
- * leaves slow start when the round trips grow. Time is the stack's now, in milliseconds.
+ * CUBIC (RFC 9438), the default, in bytes and fixed point; HyStart++ (RFC 9406), which leaves
+ * slow start when the round trips grow; and of the older HyStart (Ha and Rhee, 2011) the train
+ * of ACKs, as Linux has it. Time is the stack's now, in milliseconds.
  */
 #include "stack/tcp_int.h"
 
@@ -22,14 +23,22 @@
 #define HYSTART_CSS_GROWTH_DIVISOR 4u
 #define HYSTART_CSS_ROUNDS         5u
 
+/* The train: ACKs no farther apart; what a receiver's GRO and its delayed ACK may stretch it by; the
+ * least window in segments. Linux's values (hystart_ack_delta_us, the bound of hystart_ack_delay(),
+ * hystart_low_window). */
+#define HYSTART_ACK_DELTA_NS (2 * NSEC_PER_MSEC)
+#define HYSTART_ACK_DELAY_NS NSEC_PER_MSEC
+#define HYSTART_LOW_WINDOW   16u
+
 struct cubic {
 	uint64_t epoch_ns;            /* when this congestion avoidance began; 0 = not yet */
 	uint32_t rtt_us, last_rtt_us; /* least of this round, of the last one; 0 none */
 	uint32_t css_base_us;         /* 0 = not in CSS */
 	uint32_t round_end;
 	uint8_t samples, css_rounds;
-	uint32_t css_prior_us; /* what it was before the last reduction */
-	uint32_t css_left;     /* what a quarter of the acknowledged bytes left over */
+	uint32_t css_prior_us;       /* what it was before the last reduction */
+	uint32_t css_left;           /* what a quarter of the acknowledged bytes left over */
+	uint64_t round_ns, train_ns; /* when the round began; its latest ACK without a pause */
 	/* CUBIC */
 	uint64_t frac;       /* what the last increments left over, in cwnd-ths of a byte */
 	uint64_t est_frac;   /* the same of w_est */
@@ -149,6 +158,29 @@ static void hystart_round(struct tcp_sock *tp, struct cubic *c)
 	c->rtt_us = 0;
 	c->samples = 0;
 	c->round_end = tp->snd_nxt;
+	c->round_ns = c->train_ns = tcp_stack(tp)->now;
+}
+
+/*
+ * hystart_train - ACKs that come one behind the other for half of the least round trip: a window of
+ * twice that fills the path, and it is about to be one. RFC 9406 left this out; we follow Linux, as
+ * nothing here is paced: each round sends at twice the path's rate, and what overflows the queue is
+ * lost within the round, before the next one's least round trip tells of it. Only where cwnd holds
+ * the sender back: a user who writes evenly has such trains as well.
+ */
+static void hystart_train(struct tcp_sock *tp, struct cubic *c)
+{
+	uint64_t now = tcp_stack(tp)->now;
+
+	if (tp->snd_ssthresh < TCP_SSTHRESH_INF || !tp->cwnd_limited ||
+	    now - c->train_ns > HYSTART_ACK_DELTA_NS ||
+	    tp->snd_cwnd < HYSTART_LOW_WINDOW * tp->mss_cache)
+		return;
+	c->train_ns = now;
+	if (now - c->round_ns > (tp->min_rtt_us * NSEC_PER_USEC + HYSTART_ACK_DELAY_NS) / 2) {
+		tp->snd_ssthresh = tp->snd_cwnd;
+		c->css_base_us = 0;
+	}
 }
 
 static void cubic_cong_avoid(struct tcp_sock *tp, uint32_t acked)
@@ -157,8 +189,10 @@ static void cubic_cong_avoid(struct tcp_sock *tp, uint32_t acked)
 	uint32_t w;
 
 	if (tp->snd_cwnd < tp->snd_ssthresh) {
-		if (!before(tp->snd_una, c->round_end))
+		/* by the first ACK beyond it, as Linux: a round is the ACKs of one window, a train */
+		if (after(tp->snd_una, c->round_end))
 			hystart_round(tp, c);
+		hystart_train(tp, c);
 		if (c->css_base_us) {
 			css_acked(tp, c, acked);
 			return;

@@ -4,7 +4,7 @@
  * sends for some seconds, random loss towards the receiver. Median, least and most of several
  * seeds, for each congestion control and each loss. The same seeds give the same figures.
  *
- * usage: bench_goodput [seeds [seconds [Mbit/s [rtt ms]]]]
+ * usage: bench_goodput [seeds [seconds [Mbit/s [rtt ms [queue in round trips]]]]]
  */
 #include <errno.h>
 #include <stdio.h>
@@ -175,18 +175,20 @@ int main(int argc, char **argv)
 	static const double losses[] = {0, 0.001, 0.01, 0.03};
 	unsigned seeds = (unsigned)arg(argc, argv, 1, 5);
 	double seconds = arg(argc, argv, 2, 10), mbit = arg(argc, argv, 3, 1000);
-	double rtt = arg(argc, argv, 4, 20);
+	double rtt = arg(argc, argv, 4, 20), queue = arg(argc, argv, 5, 1);
 
 	if (!seeds || seeds > SEEDS_MAX)
 		seeds = SEEDS_MAX;
-	printf("bench_goodput: %u seeds, %g s each, %g Mbit/s, round trip %g ms, virtual time\n",
-	       seeds, seconds, mbit, rtt);
+	printf("bench_goodput: %u seeds, %g s each, %g Mbit/s, round trip %g ms, queue of %g of it, "
+	       "virtual time\n",
+	       seeds, seconds, mbit, rtt, queue);
 	for (unsigned l = 0; l < sizeof(losses) / sizeof(losses[0]); l++) {
 		for (unsigned c = 0; c < sizeof(ccs) / sizeof(ccs[0]); c++) {
 			struct wire_path path = {.rate = (uint64_t)(mbit * 1e6),
 						 .delay = (uint64_t)(rtt * 1e6 / 2),
 						 .loss = losses[l],
-						 .queue_bytes = (uint32_t)(mbit * rtt * 125)};
+						 .queue_bytes =
+							 (uint32_t)(mbit * rtt * 125 * queue)};
 			double v[SEEDS_MAX];
 
 			for (unsigned i = 0; i < seeds; i++)

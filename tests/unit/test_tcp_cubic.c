@@ -306,3 +306,66 @@ Test(tcp_cubic, test_hystart_9406_css_goes_on_after_an_undo)
 	tp->snd_nxt = nxt;
 	bench_end(&b);
 }
+
+/* The next window's first ACK, then n more, each `gap` behind the one before. */
+static void train(struct bench *b, struct tcp_sock *tp, unsigned n, uint64_t gap)
+{
+	slow_round(tp, 100, 0);
+	for (unsigned i = 0; i <= n; i++) {
+		tp->ca->cong_avoid(tp, MSS);
+		b->st->now += gap;
+	}
+	tp->snd_una = tp->snd_nxt;
+}
+
+/* Not RFC 9406: what Linux kept of HyStart, since nothing is paced. */
+Test(tcp_cubic, test_hystart_train_of_half_a_round_trip_ends_slow_start)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 20);
+	uint32_t una = tp->snd_una, nxt = tp->snd_nxt;
+
+	tp->cwnd_limited = true;
+	/* of 100 ms, and half of what ACKs may be late by */
+	train(&b, tp, 50, SEG_MS);
+	cr_assert_eq(tp->snd_ssthresh, TCP_SSTHRESH_INF);
+	train(&b, tp, 51, SEG_MS);
+	cr_assert_eq(tp->snd_ssthresh, (20 + 51 + 51) * MSS, "%u", tp->snd_ssthresh);
+	tp->snd_una = una;
+	tp->snd_nxt = nxt;
+	bench_end(&b);
+}
+
+Test(tcp_cubic, test_hystart_train_with_a_pause_is_none)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 20);
+	uint32_t una = tp->snd_una, nxt = tp->snd_nxt;
+
+	tp->cwnd_limited = true;
+	train(&b, tp, 30, 3 * SEG_MS);
+	cr_assert_eq(tp->snd_ssthresh, TCP_SSTHRESH_INF);
+	tp->snd_una = una;
+	tp->snd_nxt = nxt;
+	bench_end(&b);
+}
+
+Test(tcp_cubic, test_hystart_train_of_a_user_who_writes_evenly_is_none)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 20);
+	uint32_t una = tp->snd_una, nxt = tp->snd_nxt;
+
+	train(&b, tp, 90, SEG_MS);
+	cr_assert_eq(tp->snd_ssthresh, TCP_SSTHRESH_INF);
+	tp->cwnd_limited = true;
+	tp->snd_cwnd = 2 * MSS;
+	train(&b, tp, 13, 2 * SEG_MS);
+	cr_assert_eq(tp->snd_ssthresh, TCP_SSTHRESH_INF, "below 16 segments");
+	tp->snd_una = una;
+	tp->snd_nxt = nxt;
+	bench_end(&b);
+}
