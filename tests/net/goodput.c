@@ -3,8 +3,8 @@
  * Both ends of goodput.py: one source for both sides of its comparison. The one sends for some seconds
  * as fast as it may and tells what TCP_INFO says then; the other reads as fast as it comes, and tells
  * how much that was in so many seconds from accept on. Over Parklane's stack (--dev ... --ip ...) or the
- * kernel's (--epoll). With a cpu it goes there, with real-time priority, once its lane runs: DPDK's
- * start waits for a thread in a way that never ends where both have that and one cpu.
+ * kernel's (--epoll). With a cpu it goes there, ahead of other programs, once its lane runs: DPDK's
+ * start waits for a thread in a way that never ends where both have real-time priority and one cpu.
  *
  * usage: goodput [LANE OPTION...] send HOST:PORT SECONDS CONTROL [CPU]
  *        goodput [LANE OPTION...] receive PORT SECONDS [CPU]
@@ -16,11 +16,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <parklane/parklane.h>
 
-#define PIECE    (256 * 1024)
-#define PRIORITY 40 /* of SCHED_FIFO: below the wire's */
+#define PIECE         (256 * 1024)
+#define READ_PRIORITY 50 /* of SCHED_FIFO: below the wire's */
+#define SEND_NICE     (-20)
 
 struct run {
 	struct pl_addr addr;
@@ -74,17 +77,31 @@ static int send_all(struct pl_conn *conn, const struct run *r)
 	return err;
 }
 
-static int be_urgent(const char *cpu)
+/*
+ * be_urgent - the reader goes first: a peer has a cpu of its own, and Linux puts off its ACKs while what
+ * came is not read. Our sender can take all of the cpu: with real-time priority, Linux would stop it for
+ * 50 ms of each second.
+ */
+static int be_urgent(const struct run *r)
 {
-	struct sched_param sp = {.sched_priority = PRIORITY};
+	struct sched_param sp = {.sched_priority = READ_PRIORITY};
 	cpu_set_t set;
+	FILE *f;
 
 	CPU_ZERO(&set);
-	CPU_SET((size_t)atoi(cpu), &set);
-	if (sched_setaffinity(0, sizeof(set), &set) < 0 ||
-	    sched_setscheduler(0, SCHED_FIFO, &sp) < 0)
+	CPU_SET((size_t)atoi(r->cpu), &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0)
 		return -errno;
-	return 0;
+	if (!r->control)
+		return sched_setscheduler(0, SCHED_FIFO, &sp) < 0 ? -errno : 0;
+	/* where sessions share a cpu evenly, whatever runs in them: this one is of its own */
+	(void)setsid();
+	f = fopen("/proc/self/autogroup", "we");
+	if (f) {
+		fprintf(f, "%d", SEND_NICE);
+		(void)fclose(f);
+	}
+	return setpriority(PRIO_PROCESS, 0, SEND_NICE) < 0 ? -errno : 0;
 }
 
 /* Before the SYN: a kernel whose default is bbr would pace what was bbr for a moment, CUBIC too, which
@@ -139,7 +156,7 @@ static void end(void *arg)
 {
 	struct run *r = arg;
 
-	r->err = r->cpu ? be_urgent(r->cpu) : 0;
+	r->err = r->cpu ? be_urgent(r) : 0;
 	if (!r->err)
 		r->err = r->control ? sender(r) : receiver(r);
 }
