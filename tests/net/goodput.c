@@ -29,6 +29,7 @@ struct run {
 	struct pl_addr addr;
 	double seconds;
 	const char *control, *cpu; /* control: NULL = receive; cpu: NULL = any, and no priority */
+	bool ours;                 /* its TCP is Parklane's */
 	int err;
 };
 
@@ -78,9 +79,9 @@ static int send_all(struct pl_conn *conn, const struct run *r)
 }
 
 /*
- * be_urgent - the reader goes first: a peer has a cpu of its own, and Linux puts off its ACKs while what
- * came is not read. Our sender can take all of the cpu: with real-time priority, Linux would stop it for
- * 50 ms of each second.
+ * be_urgent - who reads from the kernel goes first: a peer has a cpu of its own, and Linux puts off its
+ * ACKs while what came is not read. Our own ends can take all of the cpu: with real-time priority, Linux
+ * would stop them for 50 ms of each second.
  */
 static int be_urgent(const struct run *r)
 {
@@ -92,7 +93,7 @@ static int be_urgent(const struct run *r)
 	CPU_SET((size_t)atoi(r->cpu), &set);
 	if (sched_setaffinity(0, sizeof(set), &set) < 0)
 		return -errno;
-	if (!r->control)
+	if (!r->control && !r->ours)
 		return sched_setscheduler(0, SCHED_FIFO, &sp) < 0 ? -errno : 0;
 	/* where sessions share a cpu evenly, whatever runs in them: this one is of its own */
 	(void)setsid();
@@ -200,6 +201,7 @@ int main(int argc, char **argv)
 		      stderr);
 		return 2;
 	}
+	r.ours = opt.dev;
 	if (pl_run(&opt, end, &r) < 0)
 		fprintf(stderr, "goodput: %s\n", pl_last_error());
 	else if (r.err)
