@@ -5,7 +5,7 @@
  */
 #include "stack/csum.h"
 
-/* From here on the vectors' set-up pays; in tests/bench/bench_low. */
+/* About here the vectors' set-up begins to pay: tests/bench/bench_low on both sides of it. */
 #define WIDE_MIN 256u
 
 typedef uint64_t v4u64 __attribute__((vector_size(32)));
