@@ -369,3 +369,63 @@ Test(tcp_cubic, test_hystart_train_of_a_user_who_writes_evenly_is_none)
 	tp->snd_nxt = nxt;
 	bench_end(&b);
 }
+
+/* ---- with segments: who asks, and when ---- */
+
+/* A round trip in which n bytes from `off` leave, and one ACK comes for all of them. */
+static void sent_and_acked(struct bench *b, struct conn *c, uint32_t off, uint32_t n)
+{
+	cr_assert_eq(conn_write(c, off, n), n);
+	bench_turn(b, RTT);
+	bench_drain(b);
+	peer(c, .flags = ACK, .seq = 1, .ack = off + n);
+	cr_assert_eq(conn_tp(c)->snd_una, conn_tp(c)->snd_nxt);
+}
+
+static unsigned nr_rtts;
+
+static void count_rtt(struct tcp_sock *tp, uint32_t rtt_us)
+{
+	(void)tp;
+	(void)rtt_us;
+	nr_rtts++;
+}
+
+/* What does not fill the path builds no queue: its round trips say nothing of one. */
+Test(tcp_cubic, test_hystart_asks_for_round_trips_only_while_cwnd_is_the_limit)
+{
+	static struct tcp_congestion_ops spy;
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 10);
+
+	spy = tcp_cubic;
+	spy.pkts_acked = count_rtt;
+	tp->ca = &spy;
+	for (uint32_t i = 0; i < 5; i++)
+		sent_and_acked(&b, &c, 1 + 100 * i, 100);
+	cr_assert_eq(nr_rtts, 0);
+	sent_and_acked(&b, &c, 501, 10 * MSS);
+	cr_assert_eq(nr_rtts, 1);
+	tp->ca = &tcp_cubic;
+	bench_end(&b);
+}
+
+/* The output step tells CUBIC of the idle time that the formulas' test above tells it by hand. */
+Test(tcp_cubic, test_cubic_9438_5_8_is_told_when_idle_time_ends)
+{
+	struct bench b;
+	struct conn c;
+	struct tcp_sock *tp = estab(&b, &c, 20);
+	uint32_t cwnd;
+
+	b.st->cfg.slow_start_after_idle = false;
+	tp->snd_ssthresh = tp->snd_cwnd;
+	sent_and_acked(&b, &c, 1, 20 * MSS);
+	cwnd = tp->snd_cwnd;
+	bench_turn(&b, 60 * NSEC_PER_SEC);
+	sent_and_acked(&b, &c, 1 + 20 * MSS, cwnd);
+	cr_assert_gt(tp->snd_cwnd, cwnd);
+	cr_assert_leq(tp->snd_cwnd, cwnd + 2 * MSS, "%u -> %u", cwnd, tp->snd_cwnd);
+	bench_end(&b);
+}
