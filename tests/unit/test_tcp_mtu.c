@@ -179,7 +179,7 @@ Test(tcp_mtu, test_mtu_socket_that_does_not_listen_to_routers)
 
 Test(tcp_mtu, test_mtu_is_remembered_for_the_destination_then_tried_again)
 {
-	struct conn d;
+	struct conn d, late;
 
 	begin(NULL);
 	write_all(1, 1448);
@@ -188,10 +188,18 @@ Test(tcp_mtu, test_mtu_is_remembered_for_the_destination_then_tried_again)
 	conn_passive(&d, &b, lp, 4001, &seg_full);
 	cr_assert_eq(conn_tp(&d)->mss_cache, 948);
 	bench_run(&b, 599 * S);
-	conn_passive(&d, &b, lp, 4002, &seg_full);
-	cr_assert_eq(conn_tp(&d)->mss_cache, 948);
+	/* a look too early is not the last one */
+	cr_assert_eq(conn_write(&d, 1, 100), 100);
+	bench_turn(&b, 1000);
+	conn_passive(&late, &b, lp, 4002, &seg_full);
+	cr_assert_eq(conn_tp(&late)->mss_cache, 948);
 	bench_run(&b, 2 * S);
-	conn_passive(&d, &b, lp, 4003, &seg_full);
+	conn_passive(&late, &b, lp, 4003, &seg_full);
+	cr_assert_eq(conn_tp(&late)->mss_cache, 1448);
+	/* so does one that was never told itself */
+	cr_assert_eq(conn_tp(&d)->mss_cache, 948);
+	cr_assert_eq(conn_write(&d, 101, 100), 100);
+	bench_turn(&b, 1000);
 	cr_assert_eq(conn_tp(&d)->mss_cache, 1448);
 	bench_drain(&b);
 	/* the old connection tries it, too, with what is written after it noticed */
@@ -202,7 +210,6 @@ Test(tcp_mtu, test_mtu_is_remembered_for_the_destination_then_tried_again)
 	bench_end(&b);
 }
 
-/* A cache that everybody on the link could fill is no memory that grows. */
 /* One segment is the least that cwnd may be (RFC 5681 3.1), also of those that just grew. */
 Test(tcp_mtu, test_mtu_tried_again_after_an_rto_leaves_a_window_of_one_segment)
 {
@@ -221,6 +228,7 @@ Test(tcp_mtu, test_mtu_tried_again_after_an_rto_leaves_a_window_of_one_segment)
 	bench_end(&b);
 }
 
+/* A cache that everybody on the link could fill is no memory that grows. */
 Test(tcp_mtu, test_mtu_cache_is_bounded_and_forgets_the_oldest)
 {
 	struct stack_config cfg;
