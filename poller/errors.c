@@ -20,7 +20,7 @@ static const struct errtab_entry table[] = {
 		sym, #sym, text                                                                    \
 	}
 	E(EACCES, "not permitted: a port below 1024, or a firewall rule of this machine"),
-	E(EADDRINUSE, "another listener has this address and port"),
+	E(EADDRINUSE, "others have this address and port"),
 	E(EADDRNOTAVAIL, "not an address of this network, or no free local port is left"),
 	E(EAFNOSUPPORT,
 	  "IPv4 only for now: not this address, nor a host that has only IPv6 addresses"),

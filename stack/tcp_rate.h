@@ -40,8 +40,8 @@ static inline void tcp_rate_delivered(const struct sk_buff *skb, struct tcp_rate
 /* tcp_rate_gen - an ACK is done that told of `delivered` bytes more (draft 3.3). */
 void tcp_rate_gen(struct tcp_sock *tp, uint32_t delivered, const struct tcp_rate_sample *rs);
 
-/* tcp_rate_check_app_limited - something was sent, `pipe` is in flight: have we run out (draft 3.4)? What waits is no
- * segment, cwnd has room, and what is lost has been sent again. */
+/* tcp_rate_check_app_limited - something was sent, `pipe` is in flight: have we run out (draft
+ * 3.4)? What waits is no segment, cwnd has room, and what is lost has been sent again. */
 static inline void tcp_rate_check_app_limited(struct tcp_sock *tp, uint32_t pipe)
 {
 	if (tcp_notsent(tp) < tp->mss_cache && pipe < tp->snd_cwnd &&

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * TIME-WAIT as a small object (RFC 9293 3.6.1, 3.10.7.4): it answers old segments, ignores
- * RST (RFC 1337) if the setting says so, and makes way for a new SYN that is provably newer, the peer's or our own (RFC
- * 6191, 1122 4.2.2.13). Bounded: the oldest goes when the table is full.
+ * TIME-WAIT as a small object (RFC 9293 3.6.1, 3.10.7.4): it answers old segments, ignores RST
+ * (RFC 1337) if the setting says so, and makes way for a new SYN that is provably newer, the
+ * peer's or our own (RFC 6191, 1122 4.2.2.13). Bounded: the oldest goes when the table is full.
  */
 #include <string.h>
 

@@ -71,8 +71,9 @@ static uint16_t fresh_id(struct stack *st, uint32_t daddr)
 	return (uint16_t)(sh->frag_id[h % ARRAY_SIZE(sh->frag_id)]++ + (h >> 32));
 }
 
-/* xmit, __xmit (inline, for what every segment is) - put the header with optlen bytes of options (written already, right behind where the
- * header goes) in front of skb and send it. Consumes skb. */
+/* xmit, __xmit (inline, for what every segment is) - put the header with optlen bytes of options
+ * (written already, right behind where the header goes) in front of skb and send it. Consumes
+ * skb. */
 static ALWAYS_INLINE void __xmit(struct stack *st, struct sk_buff *skb, const struct seg *s,
 				 unsigned optlen, struct route *rt, uint16_t id)
 {
