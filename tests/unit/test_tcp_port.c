@@ -4,6 +4,7 @@
  * listeners a client. What is expected was asked of Linux 6.18 by the same calls.
  */
 #include "seg_half.h"
+#include "stack/tcp_guard.h"
 
 #define PORT SEG_PORT
 
@@ -367,5 +368,22 @@ Test(tcp_port, test_reuseport_cookie_is_believed_by_who_is_left)
 	cr_assert_eq(tcp_sk(lp[1])->overflow_ns, 0, "it sent none");
 	cr_assert_gt(tcp_sk(lp[1])->ack_backlog, 0);
 	cr_assert_eq(stack_stats(b.st)->tcp_syncookies_recv, ARRAY_SIZE(clients));
+	end();
+}
+
+/* The group's, and nobody's beside it: a port of the same bucket sent none. */
+Test(tcp_port, test_cookie_of_another_port_is_not_believed)
+{
+	struct stack_config cfg;
+	struct sock *lp, *other;
+
+	stack_config_init(&cfg);
+	cfg.syncookies = 2;
+	bench_begin(&b, &cfg, 512);
+	other = listener(PORT_, 0, PORT + TCP_LISTEN_BUCKETS);
+	lp = listener(PORT_, 0, PORT);
+	half_open(&c, &b, 4000, &seg_full, &seg);
+	cr_assert(tcp_cookie_due(tcp_sk(lp)));
+	cr_assert(!tcp_cookie_due(tcp_sk(other)));
 	end();
 }
