@@ -197,6 +197,7 @@ Test(sock_opt, test_opt_child_has_what_its_listener_chose)
 		T(TCP_USER_TIMEOUT, 1500, 0, 0),
 		T(TCP_NOTSENT_LOWAT, 9000, 0, 0),
 		T(TCP_INQ, 1, 0, 0),
+		T(TCP_WINDOW_CLAMP, 20000, 0, 0),
 		S(SO_KEEPALIVE, 1, 0, 0),
 		S(SO_SNDBUF, 30000, 0, 0),
 		S(SO_RCVBUF, 40000, 0, 0),
