@@ -24,10 +24,14 @@ static struct lane_group *grp;
 static uint64_t done, hops[LANES];
 static unsigned dumps;
 
-/* Two gs hand a token to and fro; who has none parks. */
+/*
+ * Two gs hand a token to and fro; who has none parks. Each publishes itself at a place of its own:
+ * both may be on their way to park at a time, since one may give the token away and come back for it
+ * before the other, which saw no token a moment ago, has published itself.
+ */
 struct pair {
-	struct g *waits; /* (a) NULL: nobody; swapped by both */
-	unsigned turn;   /* (a) whose token it is */
+	struct g *waits[2]; /* (a) NULL: that one does not; swapped by both */
+	unsigned turn;      /* (a) whose token it is */
 };
 
 static struct pair pairs[PAIRS];
@@ -43,13 +47,13 @@ static struct player players[2 * PAIRS];
 static bool publish(struct g *g, void *arg)
 {
 	struct player *pl = arg;
-	struct g *mine = g;
+	struct g **waits = &pl->p->waits[pl->me], *mine = g;
 
-	__atomic_store_n(&pl->p->waits, g, __ATOMIC_SEQ_CST);
+	__atomic_store_n(waits, g, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&pl->p->turn, __ATOMIC_SEQ_CST) != pl->me)
 		return true;
 	/* Whoever takes it out of there wakes it: us, by not parking. */
-	return !__atomic_compare_exchange_n(&pl->p->waits, &mine, NULL, false, __ATOMIC_SEQ_CST,
+	return !__atomic_compare_exchange_n(waits, &mine, NULL, false, __ATOMIC_SEQ_CST,
 					    __ATOMIC_SEQ_CST);
 }
 
@@ -67,7 +71,7 @@ static void play(void *arg)
 		else if (i % 7 == 0)
 			pl_yield();
 		__atomic_store_n(&pl->p->turn, !pl->me, __ATOMIC_SEQ_CST);
-		other = __atomic_exchange_n(&pl->p->waits, NULL, __ATOMIC_SEQ_CST);
+		other = __atomic_exchange_n(&pl->p->waits[!pl->me], NULL, __ATOMIC_SEQ_CST);
 		if (other)
 			sched_ready(other);
 	}
