@@ -3,7 +3,8 @@
  * See movable.h. No work is stranded: a pusher stores first and then looks for a searcher and for
  * a sleeper; a searcher drops its flag, and a lane that goes to sleep sets its bit, before their
  * last look at the queues (R48). All of these are sequentially consistent, so one of the two sees
- * the other. tests/models/lane_search.pml has the same steps.
+ * the other. tests/models/lane_search.pml has the same steps; movable_wake.pml those of a park, a
+ * ready and a dump, of which just one puts a g on a queue.
  *
  * Other than in Go: the run-next slot is never stolen, since a movable g stands there only while no
  * lane sleeps; ready gs come one by one from the backends, so "as many as there are idle lanes" (R47) is

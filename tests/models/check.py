@@ -103,9 +103,21 @@ MODELS = {
         ('R47: who found work wakes no other', ('NO_WAKE_NEXT',)),
         ('R47: who is woken and has work of its own passes nothing on', ('NO_PASS_ON', 'WORK=1')),
     )),
+    'movable_wake': ((
+        ('two that hand a token to and fro, while their stacks are walked', ()),
+    ), (
+        ('both publish themselves at one place', ('ONE_PLACE', 'DUMPS=0')),
+        ('the look for the token before it is published', ('LOOK_FIRST', 'DUMPS=0')),
+        ('R4: who is still leaving is pushed', ('READY_AT_ONCE', 'DUMPS=0')),
+        ('R4: landed by a plain store', ('LANDED_BY_STORE', 'DUMPS=0')),
+        ('ready by a load, then a store', ('READY_BY_LOAD', 'DUMPS=0')),
+        ('a stack walked without taking g', ('HOLD_BY_LOAD',)),
+        ('a dump gives g back by a plain store', ('LET_GO_BY_STORE',)),
+        ('a ready that came meanwhile is lost', ('READY_IS_LOST',)),
+    )),
 }
 SHOWN = ('GRANT_IS_LOST', 'NO_RECHECK', 'NO_SEQ', 'NO_FENCE', 'MONITOR_DRAINS', 'FLAG_AFTER_LOOK',
-         'IDLE_BEFORE_SLEEPING')
+         'IDLE_BEFORE_SLEEPING', 'ONE_PLACE')
 
 STEP = re.compile(r'^\s*((?:the_)?\w+: .*)$')
 
