@@ -9,14 +9,15 @@ stack's first look; and beside the flood. Below 10 s, as in the test suite, the 
 busy one, and the limits are wide.
 """
 
-import argparse
 import json
 import os
 import socket
 import sys
 import time
 
-import netlib
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+import cliargs  # noqa: E402
+import netlib  # noqa: E402
 from netlib import KERNEL_IP, PARKLANE_IP, Server, note, popen, sh, stat
 
 NAMES = ['test_flood_B11_active_connections_keep_their_rate',
@@ -30,9 +31,8 @@ RSS_KIB = 2048
 
 
 def parse_args():
-    p = argparse.ArgumentParser(prog='flood.py', description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('parklane', metavar='PARKLANE')
+    p = cliargs.Parser(prog='flood.py', description=__doc__)
+    p.add_argument('parklane', metavar='PARKLANE', help='build/apps/parklane')
     p.add_argument('synflood', metavar='SYNFLOOD', help='the program of synflood.c')
     p.add_argument('--no-dpdk', action='store_true', help='say so and skip')
     p.add_argument('--seconds', type=int, default=3, metavar='S',

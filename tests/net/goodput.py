@@ -3,10 +3,6 @@
 """Goodput over a lossy path in real time: Parklane -> Linux (or Linux -> Parklane, or Parklane at both
 ends) against Linux -> Linux, in turns.
 
-usage: goodput.py PARKLANE GOODPUT [--ours sender|receiver|both] [--seeds N] [--loss P,P,...]
-                  [--seconds S] [--rate R] [--rtt MS] [--queue Q] [--control NAME] [--quick | --smoke]
-                  [--json FILE]
-
 One program, tests/net/goodput.c, sends through `parklane wire` for some seconds, and reads as fast as it
 can: over our stack (af_packet on the wire's tap), and over the kernel's. Both lose the frames of the
 same numbers, by the same seeds. Goodput is what the reader had after so many seconds, start included. How
@@ -24,7 +20,9 @@ import subprocess
 import sys
 import time
 
-import netlib
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+import cliargs  # noqa: E402
+import netlib  # noqa: E402
 from netlib import popen, sh
 
 SMOKE = 'test_goodput_a_second_of_both_through_a_lossy_wire'
@@ -136,9 +134,9 @@ def machine():
 
 
 def arguments():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('parklane', type=os.path.abspath)
-    p.add_argument('end', type=os.path.abspath, help='tests/net/goodput')
+    p = cliargs.Parser(prog='goodput.py', description=__doc__)
+    p.add_argument('parklane', type=os.path.abspath, help='build/apps/parklane')
+    p.add_argument('end', type=os.path.abspath, help='build/tests/net/goodput')
     p.add_argument('--ours', choices=('sender', 'receiver', 'both'), default='sender',
                    help='which end is compared with Linux on both (default: sender)')
     p.add_argument('--seeds', type=int, default=10, help='from 1 (default: 10)')
@@ -160,7 +158,13 @@ def arguments():
         a.seeds, a.seconds = 3, 4
     if a.smoke:
         a.seeds, a.seconds, a.loss = 1, 1.5, '1'
-    a.losses = [float(x) for x in a.loss.split(',')]
+    try:
+        a.losses = [float(x) for x in a.loss.split(',')]
+    except ValueError:
+        p.error('--loss takes percents, such as 0.1,1, and not ' + a.loss)
+    for path in (a.parklane, a.end):
+        if not os.path.isfile(path):
+            p.error('no such file: ' + path)
     return a
 
 

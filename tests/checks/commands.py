@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the repository's own commands say to wrong arguments: one line that tells what to do, and status 2.
+
+usage: commands.py
+"""
+
+import os
+import subprocess
+import sys
+
+from common import ROOT, Tap
+
+WRONG = {
+    './run': ('nosuch',),
+    'tests/fuzz/run': ('--nosuch', 'nosuch'),
+    'tests/net/flood.py': ('', '--seconds x a b'),
+    'tests/net/goodput.py': ('', '--nosuch', 'a b', '--loss x README.md README.md'),
+    'tests/pkt/run': ('', '--nosuch x', 'nosuch.pkt', '--so /nonexist nosuch.pkt'),
+}
+
+
+def main():
+    tap = Tap()
+    for command, wrong in WRONG.items():
+        bad = []
+        for args in wrong:
+            p = subprocess.run([os.path.join(ROOT, command)] + args.split(), cwd=ROOT, timeout=60,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            if p.returncode != 2 or p.stdout or p.stderr.count(b'\n') != 1:
+                bad.append('%s %s: status %d, "%s%s"' % (command, args, p.returncode, p.stdout.decode(),
+                                                         p.stderr.decode()))
+        tap.case('test_commands_%s_tells_what_is_wrong_in_one_line' % command.strip('./').replace('/', '_'), bad)
+    return tap.finish()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
