@@ -157,7 +157,7 @@ def port_taken(root):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(('0.0.0.0', PORT))
         s.listen()
-        return refused(root, 1, ['7007', 'another listener'], '--epoll')
+        return refused(root, 1, ['7007', 'others have this address'], '--epoll')
 
 
 def stat(root, pid):
