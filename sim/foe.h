@@ -31,7 +31,8 @@ struct foe_seg {
 	uint8_t flags;
 	uint32_t seq, ack; /* relative */
 	unsigned len;
-	bool garbage; /* in: no byte of the stream's */
+	bool garbage;    /* in: no byte of the stream's */
+	uint32_t bad[2]; /* in: none from bad[0] on and before bad[1], relative */
 	bool no_ts, bad_csum;
 	int win;             /* as it stands; in: 0 = the connection's, -1 = really 0 */
 	uint32_t tsval;      /* in: 0 = the connection's */

@@ -92,7 +92,9 @@ void foe_b21(struct sim_foe *f)
 		foe_settle(f);
 		/* of a prey without memory, only what it kept came first */
 		if (foe_tp(c) && foe_tp(c)->rcv_nxt - c->iss == b && kept(c, b + 100, b + 300)) {
-			at(c, b, 100, false);
+			/* what fills the hole may be bad as well where good bytes wait */
+			foe_send(c, .flags = ACK, .seq = b, .ack = c->got, .len = i & 1 ? 300 : 100,
+				 .bad = {b + 100, i & 1 ? b + 300 : 0});
 			c->nxt = b + 300;
 			foe_must(f, arrives(c), "the first copy of each byte comes through");
 			/* old bytes once more are not new ones */

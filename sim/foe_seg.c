@@ -119,6 +119,8 @@ unsigned foe_build(const struct foe_conn *c, const struct foe_seg *s, uint8_t *f
 		memset(payload, FOE_GARBAGE, s->len);
 	else if (s->len)
 		sim_bytes_fill(sim_prey_seed(c->f, c->guest), s->seq - 1, payload, s->len);
+	if (s->bad[0] < s->bad[1])
+		memset(payload + (s->bad[0] - s->seq), FOE_GARBAGE, s->bad[1] - s->bad[0]);
 	n = foe_ip(c->f, frame, c->addr, c->f->prey->ip, IPPROTO_TCP_, NULL, hlen + s->len);
 	foe_sum(frame);
 	if (s->bad_csum)

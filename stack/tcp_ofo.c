@@ -282,16 +282,17 @@ static struct sk_buff *prev_of(const struct tcp_sock *tp, uint32_t seq)
 	return tree_prev(tp->ofo_root, seq);
 }
 
-/* rest_of - the part of skb behind next, if there is one; NULL also without a buffer: it will be
- * sent again. */
+/* rest_of - the part of skb behind next, if there is one, or the FIN that is all of it; NULL also
+ * without a buffer: it will be sent again. */
 static struct sk_buff *rest_of(struct tcp_sock *tp, struct sk_buff *skb, const struct sk_buff *next)
 {
 	uint32_t off = next->tcp.end_seq - skb->tcp.seq;
+	struct skb_cache *cache = &tcp_stack(tp)->cache;
 	struct sk_buff *rest;
 
-	if (!after(skb->tcp.end_seq, next->tcp.end_seq) || off >= skb->len)
+	if (!after(skb->tcp.end_seq, next->tcp.end_seq))
 		return NULL;
-	rest = skb_ref(&tcp_stack(tp)->cache, skb, off, skb->len - off);
+	rest = off < skb->len ? skb_ref(cache, skb, off, skb->len - off) : skb_alloc(cache, 0);
 	if (!rest)
 		return NULL;
 	rest->tcp = skb->tcp;
@@ -299,11 +300,27 @@ static struct sk_buff *rest_of(struct tcp_sock *tp, struct sk_buff *skb, const s
 	return rest;
 }
 
+struct sk_buff *tcp_ofo_cut(struct tcp_sock *tp, struct sk_buff *skb, const struct sk_buff *next)
+{
+	struct sk_buff *rest;
+
+	if (!next || !after(skb->tcp.end_seq, next->tcp.seq))
+		return NULL;
+	/* of what came twice in one segment the first part is told of (RFC 2883 4.2) */
+	if (tp->dsack.start == tp->dsack.end)
+		tcp_dsack_set(tp, next->tcp.seq,
+			      before(next->tcp.end_seq, skb->tcp.end_seq) ? next->tcp.end_seq
+									  : skb->tcp.end_seq);
+	rest = rest_of(tp, skb, next);
+	tcp_trim_end(skb, next->tcp.seq);
+	return rest;
+}
+
 void tcp_ofo_insert(struct tcp_sock *tp, struct sk_buff *skb)
 {
 	tp->rcv_ooopack++;
 	while (skb) {
-		struct sk_buff *prev = prev_of(tp, skb->tcp.seq), *rest = NULL, *next;
+		struct sk_buff *prev = prev_of(tp, skb->tcp.seq), *rest, *next;
 
 		if (prev && after(prev->tcp.end_seq, skb->tcp.seq)) {
 			tcp_dsack_set(tp, skb->tcp.seq,
@@ -318,10 +335,7 @@ void tcp_ofo_insert(struct tcp_sock *tp, struct sk_buff *skb)
 			continue;
 		}
 		next = prev ? skb_queue_next(&tp->ofo_queue, prev) : skb_peek(&tp->ofo_queue);
-		if (next && after(skb->tcp.end_seq, next->tcp.seq)) {
-			rest = rest_of(tp, skb, next);
-			tcp_trim_end(skb, next->tcp.seq);
-		}
+		rest = tcp_ofo_cut(tp, skb, next);
 		insert_one(tp, prev, skb, next);
 		skb = rest;
 	}

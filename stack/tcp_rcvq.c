@@ -222,6 +222,50 @@ static void ack_now(struct tcp_sock *tp)
 	tcp_output_mark(tp);
 }
 
+/* behind_drained - what is left of `rest` once tcp_ofo_drain() moved rcv_nxt; NULL: nothing. */
+static struct sk_buff *behind_drained(struct tcp_sock *tp, struct sk_buff *rest)
+{
+	/* a FIN came first, or others brought the same, or those before it found no memory */
+	if (tp->fin_rcvd || !after(rest->tcp.end_seq, tp->rcv_nxt) ||
+	    after(rest->tcp.seq, tp->rcv_nxt)) {
+		skb_drop(rest, SKB_DROP_TCP_OLD_DATA);
+		return NULL;
+	}
+	tcp_trim_front(rest, tp->rcv_nxt);
+	return rest;
+}
+
+/* queue_into_hole - skb begins the hole, and may reach over what waits behind it, whose bytes came
+ * first and win (B21). Consumes skb; false: there is no memory for any of it. */
+static bool queue_into_hole(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	uint32_t rcv_nxt = tp->rcv_nxt;
+
+	while (skb) {
+		struct sk_buff *rest = tcp_ofo_cut(tp, skb, skb_peek(&tp->ofo_queue));
+
+		if (!tcp_queue_in_order(tp, skb)) {
+			skb_drop(skb, SKB_DROP_TCP_RCVBUF);
+			if (rest)
+				skb_drop(rest, SKB_DROP_TCP_RCVBUF);
+			break;
+		}
+		tcp_ofo_drain(tp);
+		skb = rest ? behind_drained(tp, rest) : NULL;
+	}
+	return tp->rcv_nxt != rcv_nxt;
+}
+
+/* queue_no_hole - the same where nothing waits. */
+static bool queue_no_hole(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	bool queued = tcp_queue_in_order(tp, skb);
+
+	if (unlikely(!queued))
+		skb_drop(skb, SKB_DROP_TCP_RCVBUF);
+	return queued;
+}
+
 static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 {
 	uint32_t before_nxt = tp->rcv_nxt;
@@ -234,14 +278,11 @@ static void data_in_order(struct tcp_sock *tp, struct sk_buff *skb)
 	if (hole)
 		tcp_ofo_prune(tp, skb->truesize);
 	tcp_rcv_measure(tp, skb);
-	if (!tcp_queue_in_order(tp, skb)) {
-		skb_drop(skb, SKB_DROP_TCP_RCVBUF);
+	if (!(hole ? queue_into_hole(tp, skb) : queue_no_hole(tp, skb))) {
 		tp->ack_pending |= TCP_ACK_NOMEM;
 		ack_now(tp);
 		return;
 	}
-	if (hole)
-		tcp_ofo_drain(tp);
 	tcp_event_data_recv(tp, tp->rcv_nxt - before_nxt);
 	/* RFC 5681 4.2: a segment that fills a hole is acknowledged at once */
 	if (hole)

@@ -70,6 +70,10 @@ void tcp_sndbuf_expand(struct tcp_sock *tp);
 /* tcp_ofo_insert - keep skb until the hole before it is filled. Of overlapping bytes the first
  * copy wins (B21): skb is cut around what is there. Consumes skb. */
 void tcp_ofo_insert(struct tcp_sock *tp, struct sk_buff *skb);
+/* tcp_ofo_cut - end skb where `next`, which waits already, begins: its bytes came first (B21). The part
+ * behind next is returned and the caller's; NULL: there is none, or no buffer for it (the peer sends it
+ * again). Nothing is done if the two do not overlap, or next is NULL. */
+struct sk_buff *tcp_ofo_cut(struct tcp_sock *tp, struct sk_buff *skb, const struct sk_buff *next);
 /* tcp_dsack_set - [start, end) came a second time: the next ACK tells (RFC 2883). */
 void tcp_dsack_set(struct tcp_sock *tp, uint32_t start, uint32_t end);
 /* tcp_ofo_drain - move what has become in order to the receive queue. */
