@@ -312,7 +312,8 @@ static void syn_sent_established(struct tcp_sock *tp, struct sk_buff *skb,
 }
 
 /* syn_sent_simultaneous - RFC 9293 3.5, figure 7: a SYN crossed ours. Our SYN is sent again
- * as a SYN-ACK. */
+ * as a SYN-ACK; one that has not left yet (the peer's came in the turn of our connect, or the device
+ * refused ours) leaves as one. */
 static void syn_sent_simultaneous(struct tcp_sock *tp, struct sk_buff *skb,
 				  const struct tcp_options *opt)
 {
@@ -320,8 +321,14 @@ static void syn_sent_simultaneous(struct tcp_sock *tp, struct sk_buff *skb,
 
 	syn_sent_take_options(tp, skb, opt);
 	tcp_set_state(tp, TCP_SYN_RECV);
-	if (syn) {
-		syn->tcp.tcp_flags |= TCPF_ACK;
+	if (!syn)
+		return;
+	syn->tcp.tcp_flags |= TCPF_ACK;
+	if (syn == tp->send_head) {
+		/* an ECN-setup SYN is no ECN-setup SYN-ACK (RFC 3168 6.1.1) */
+		syn->tcp.tcp_flags &= (uint16_t) ~(TCPF_ECE | TCPF_CWR);
+		tcp_output_mark(tp);
+	} else {
 		(void)tcp_retransmit_skb(tp, syn);
 	}
 }

@@ -308,6 +308,38 @@ Test(tcp_state, test_simultaneous_open_plain_ack_establishes)
 	bench_end(&b);
 }
 
+/* The peer's SYN is there before ours left: a NULL pointer once, as what had not been sent was sent
+ * again. */
+Test(tcp_state, test_simultaneous_open_before_our_syn_left)
+{
+	struct sk_addr to = {.family = SK_AF_INET, .port = SEG_PORT, .v4 = SEG_PEER};
+	struct stack_config cfg;
+	struct bench b;
+	struct conn c;
+
+	stack_config_init(&cfg);
+	cfg.ecn = 1;
+	bench_begin(&b, &cfg, 512);
+	conn_init(&c, &b, 0, SEG_PORT, &seg_plain);
+	cr_assert_eq(sock_create(b.st, SK_AF_INET, &c.sk), 0);
+	cr_assert_eq(sock_connect(c.sk, &to), -EINPROGRESS);
+	c.lport = c.sk->sk_local.port;
+	c.irs = conn_tp(&c)->iss;
+	conn_syn(&c, &seg_plain);
+	/* one segment, and not our SYN's ECN-setup */
+	expect(&c, SYN | ACK, 0, 1, 0);
+	bench_drain(&b);
+	assert_state(&c, TCP_SYN_RECV);
+	bench_run(&b, 1500 * SEG_MS);
+	expect(&c, SYN | ACK, 0, 1, 0);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	assert_state(&c, TCP_ESTABLISHED);
+	cr_assert_eq(conn_write(&c, 1, 10), 10);
+	bench_turn(&b, 1000);
+	expect(&c, ACK, 1, 1, 10);
+	bench_end(&b);
+}
+
 /* SYN-RECEIVED after our SYN and the peer's crossed. */
 static void simultaneous(struct bench *b, struct conn *c)
 {
