@@ -15,6 +15,7 @@
 
 #include <rte_eal.h>
 #include <rte_ring.h>
+#include <rte_stack.h>
 
 /* Per thread; the lane's skb_cache stands in front, so this only has to cover the device's
  * own bursts and what comes back with transmissions. */
@@ -103,12 +104,14 @@ static bool pool_shared(const struct sk_buff *skb)
 }
 
 /*
- * Counts the mempool's common ring only, not what the threads' caches hold: low by some
+ * Counts what is common to all threads only, not what their caches hold: low by some
  * hundreds, but one cache line instead of one per possible thread.
  */
 static unsigned pool_avail(const struct skb_pool *pool)
 {
-	return rte_ring_count(to_dpdk_pool(pool)->mp->pool_data);
+	const struct dpdk_pool *p = to_dpdk_pool(pool);
+
+	return p->lifo ? rte_stack_count(p->mp->pool_data) : rte_ring_count(p->mp->pool_data);
 }
 
 static void pool_destroy(struct skb_pool *pool)
@@ -153,20 +156,32 @@ static void set_iova(struct rte_mempool *mp, void *ctx, void *obj, unsigned i)
 }
 
 /*
+ * set_order - last in, first out: where one thread takes what another gives back, DPDK's default, a
+ * ring, goes through all buffers in turn, and each comes from memory. A stream between two lanes made
+ * 20 Gbit/s so, and 60 without (EPYC 9005; 84 MB of buffers, 32 MB of cache). A DPDK that lacks the
+ * handler has the ring.
+ */
+static int set_order(struct dpdk_pool *p, struct rte_mempool *mp)
+{
+	p->lifo = rte_mempool_set_ops_byname(mp, "stack", NULL) == 0;
+	return p->lifo ? 0 : rte_mempool_set_ops_byname(mp, "ring_mp_mc", NULL);
+}
+
+/*
  * rte_pktmbuf_pool_create_by_ops() but for one flag. Without hugepages DPDK gives each mbuf
  * a page of its own, so that none lies across two: half as much memory again, and the
  * headers of all of them compete for the same sets of the cache. Where IOVA is VA a buffer
  * may well lie across two pages; DPDK then leaves buf_iova to us.
  */
-static int fill_mempool(struct rte_mempool *mp, bool iova_va, uint16_t buf_size)
+static int fill_mempool(struct dpdk_pool *p, struct rte_mempool *mp, bool iova_va,
+			uint16_t buf_size)
 {
 	struct rte_pktmbuf_pool_private priv = {
 		.mbuf_data_room_size = buf_size,
 		.mbuf_priv_size = POOL_PRIV,
 	};
 
-	/* pool_avail() looks into the ring */
-	if (rte_mempool_set_ops_byname(mp, "ring_mp_mc", NULL) < 0)
+	if (set_order(p, mp) < 0)
 		return -ENOMEM;
 	rte_pktmbuf_pool_init(mp, &priv);
 	if (rte_mempool_populate_default(mp) < 0)
@@ -177,7 +192,8 @@ static int fill_mempool(struct rte_mempool *mp, bool iova_va, uint16_t buf_size)
 	return 0;
 }
 
-static struct rte_mempool *make_mempool(uint32_t nr, uint32_t buf_size, int node)
+/* make_mempool - on p->node; sets p->lifo. NULL: it does not fit. */
+static struct rte_mempool *make_mempool(struct dpdk_pool *p, uint32_t nr, uint32_t buf_size)
 {
 	static unsigned serial;
 	bool iova_va = rte_eal_iova_mode() == RTE_IOVA_VA;
@@ -187,9 +203,9 @@ static struct rte_mempool *make_mempool(uint32_t nr, uint32_t buf_size, int node
 	(void)snprintf(name, sizeof(name), "pl_pool%u",
 		       __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED));
 	mp = rte_mempool_create_empty(name, nr, sizeof(struct rte_mbuf) + POOL_PRIV + buf_size,
-				      POOL_CACHE, sizeof(struct rte_pktmbuf_pool_private), node,
+				      POOL_CACHE, sizeof(struct rte_pktmbuf_pool_private), p->node,
 				      iova_va ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
-	if (mp && fill_mempool(mp, iova_va, (uint16_t)buf_size) < 0) {
+	if (mp && fill_mempool(p, mp, iova_va, (uint16_t)buf_size) < 0) {
 		rte_mempool_free(mp);
 		mp = NULL;
 	}
@@ -206,11 +222,11 @@ int dpdk_pool_create(uint32_t nr, uint32_t buf_size, int node, struct skb_pool *
 	if (!p)
 		return -ENOMEM;
 	p->node = node < 0 ? SOCKET_ID_ANY : node;
-	p->mp = make_mempool(nr, buf_size, p->node);
+	p->mp = make_mempool(p, nr, buf_size);
 	/* Memory far away is slower than near memory, and better than none. */
 	if (!p->mp && p->node != SOCKET_ID_ANY) {
 		p->node = SOCKET_ID_ANY;
-		p->mp = make_mempool(nr, buf_size, p->node);
+		p->mp = make_mempool(p, nr, buf_size);
 	}
 	if (!p->mp) {
 		free(p);

@@ -20,6 +20,7 @@ struct dpdk_pool {
 	struct skb_pool pool;
 	struct rte_mempool *mp; /* (c) */
 	int node;               /* (c) that it lies on, SOCKET_ID_ANY unknown */
+	bool lifo;              /* (c) of rte_stack, not of rte_ring */
 };
 
 static inline struct dpdk_pool *to_dpdk_pool(const struct skb_pool *pool)

@@ -85,6 +85,45 @@ Test(dpdk, test_dpdk_pool_exhausted_gives_what_is_left)
 	pool->ops->free_bulk(pool, skbs, n);
 }
 
+#define LENT 1024u
+
+static bool among(struct sk_buff *const *skbs, unsigned n, const struct sk_buff *skb)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (skbs[i] == skb)
+			return true;
+	return false;
+}
+
+/* Tells how many of its buffers were none of those. */
+static void *take_what_was_lent(void *arg)
+{
+	struct sk_buff **lent = arg, *skbs[64];
+	uintptr_t others = 0;
+
+	cr_assert_eq(dpdk_thread_register(), 0);
+	cr_assert_eq(pool->ops->alloc_bulk(pool, skbs, 64), 64);
+	for (unsigned i = 0; i < 64; i++)
+		others += !among(lent, LENT, skbs[i]);
+	pool->ops->free_bulk(pool, skbs, 64);
+	dpdk_thread_unregister();
+	return (void *)others;
+}
+
+/* A stream between two lanes went through the whole pool, and out of the cache: 14 Gbit/s for 45. */
+Test(dpdk, test_dpdk_pool_gives_other_threads_what_came_back_last)
+{
+	static struct sk_buff *lent[LENT];
+	void *others;
+	pthread_t t;
+
+	cr_assert_eq(pool->ops->alloc_bulk(pool, lent, LENT), LENT);
+	pool->ops->free_bulk(pool, lent, LENT);
+	cr_assert_eq(pthread_create(&t, NULL, take_what_was_lent, lent), 0);
+	cr_assert_eq(pthread_join(t, &others), 0);
+	cr_assert_null(others);
+}
+
 Test(dpdk, test_dpdk_attach_shares_bytes_until_both_are_freed)
 {
 	struct sk_buff *skb = filled(1000, 7), *ref;
