@@ -120,6 +120,9 @@ static void note_edge(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 		if (z->f->in_tail != z->f->in_head || z->nr_away)
 			return;
 		fc->edge = tp->snd_una + tp->snd_wnd;
+		/* what was sent before a window shrank may be sent again (RFC 9293 3.8.6, MAY-7) */
+		if (after(tp->snd_nxt, fc->edge))
+			fc->edge = tp->snd_nxt;
 	}
 	fc->has_edge = true;
 	if (after(s->ack + (win << tp->snd_wscale), fc->edge))
