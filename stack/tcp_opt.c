@@ -137,7 +137,8 @@ unsigned tcp_write_syn_options(uint8_t *p, const struct tcp_options *o, uint8_t 
 
 unsigned tcp_sacks_that_fit(const struct tcp_sock *tp, unsigned payload)
 {
-	unsigned room = tcp_path_mtu(tp) - IP_HLEN - tp->hdr_len;
+	/* they count against the peer's MSS as data does (RFC 6691 2), and what the path takes */
+	unsigned room = tp->mss_cache;
 	unsigned nr = tp->nr_sacks + (tp->dsack.start != tp->dsack.end);
 
 	if (likely(!nr) || payload + 12 > room)

@@ -1,13 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Clauses of RFCs that hold in the plain case and were once not held, or not looked at, where two
- * things meet: no memory and a SYN that crosses ours, loss in both directions and a peer of small
- * segments, a backoff and a window that closes. Named by the row of the design's tables.
+ * things meet: loss in both directions and a peer of small segments, a backoff and a window that
+ * closes. Named by the row of the design's tables.
  */
 #include "seg_calls.h"
 
 static struct bench b;
 static struct conn c;
+
+/* ---- T2 ---- */
+
+/* RFC 6691 2: options count against the peer's MSS; SACK blocks on data are options. */
+Test(tcp_clauses, test_opt_6691_blocks_on_data_stay_within_the_peer_s_mss)
+{
+	static const struct seg_peer small = {
+		.mss = 536, .wscale = 7, .ts = true, .sack = true, .win = 65535};
+	struct seg s;
+
+	estab(&b, &c, &small);
+	peer(&c, .flags = ACK, .seq = 101, .ack = 1, .len = 100);
+	peer(&c, .flags = ACK, .seq = 301, .ack = 1, .len = 100);
+	bench_drain(&b);
+	for (unsigned len = 480; len <= 524; len++) {
+		uint32_t at = conn_tp(&c)->snd_nxt - conn_tp(&c)->iss;
+
+		cr_assert_eq(conn_write(&c, at, len), len);
+		bench_turn(&b, 1000);
+		cr_assert(bench_next(&b, &c, &s) && s.len == len);
+		cr_assert_leq(s.len + TCP_TS_ALIGNED + (s.nr_sacks ? 4 + 8 * s.nr_sacks : 0), 536,
+			      "%u bytes and %u blocks", s.len, s.nr_sacks);
+		c.tsval++;
+		peer(&c, .flags = ACK, .seq = 1, .ack = at + len);
+		bench_drain(&b);
+	}
+	sock_abort(c.sk);
+	bench_end(&b);
+}
 
 /* ---- T1 over the internal loopback ---- */
 
