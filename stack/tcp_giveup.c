@@ -200,8 +200,7 @@ bool tcp_probe_timeout(struct tcp_sock *tp)
 	bool alive = tcp_rto_backoff(tp) < st->cfg.rto_max;
 	unsigned max = st->cfg.retries2;
 
-	/* a probe that found an open window set both back: another series begins */
-	if (!tp->backoff && !tp->probes_out)
+	if (!tp->probe_start_ns)
 		tp->probe_start_ns = st->now;
 	if (tp->sk.sk_dead) {
 		max = orphan_retries(tp, alive);

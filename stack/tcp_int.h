@@ -278,7 +278,7 @@ struct tcp_sock {
 	uint32_t fin_seq; /* sequence number of the peer's FIN, once queued in order */
 	uint64_t challenge_ns;
 	uint64_t giveup_ns; /* the first of `retransmits` timeouts; in SYN-SENT the first SYN */
-	uint64_t probe_start_ns; /* the first zero-window probe of a series */
+	uint64_t probe_start_ns; /* the first zero-window probe of a series; 0: none was due yet */
 	uint64_t bytes_retrans, total_retrans;
 	uint64_t total_rto_ns; /* in runs of timeouts that are over */
 	uint16_t total_rto, total_rto_runs;

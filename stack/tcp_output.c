@@ -384,8 +384,12 @@ static inline void after_xmit(struct tcp_sock *tp, bool sent, bool cwnd_limited,
 		tcp_cwnd_validate(tp, cwnd_limited || pipe + tp->mss_cache > tp->snd_cwnd);
 	if (likely(sent) && tp->pending != TCP_PEND_RETRANS && tp->pending != TCP_PEND_REO)
 		tcp_rearm_rto(tp);
-	if (unlikely(tp->send_head) && !tcp_flight(tp) && tp->pending == TCP_PEND_NONE)
+	if (unlikely(tp->send_head) && !tcp_flight(tp) && tp->pending == TCP_PEND_NONE) {
+		/* a series of its own, whatever an RTO or keepalive left in the counts */
+		tp->probes_out = 0;
+		tp->probe_start_ns = 0;
 		tcp_arm_retrans(tp, TCP_PEND_PROBE, tcp_rto_backoff(tp));
+	}
 }
 
 unsigned tcp_write_xmit(struct tcp_sock *tp)

@@ -38,6 +38,57 @@ Test(tcp_clauses, test_opt_6691_blocks_on_data_stay_within_the_peer_s_mss)
 	bench_end(&b);
 }
 
+/* ---- T11, B29 ---- */
+
+/* The time of the user's limit begins with the first probe, also where the backoff of an RTO is still
+ * in force (Karn: no round trip was measured since). */
+Test(tcp_clauses, test_user_timeout_of_probes_after_a_backoff)
+{
+	uint32_t ms = 20000;
+	struct seg s;
+
+	estab(&b, &c, &seg_plain);
+	bench_run(&b, 60 * NSEC_PER_SEC);
+	cr_assert_eq(sock_setopt(c.sk, SK_SOL_TCP, SK_TCP_USER_TIMEOUT, &ms, sizeof(ms)), 0);
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	bench_turn(&b, 1000);
+	bench_run(&b, 1500 * SEG_MS);
+	bench_drain(&b);
+	cr_assert_gt(conn_tp(&c)->backoff, 0);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 101, .win = -1);
+	cr_assert_eq(conn_write(&c, 101, 100), 100);
+	for (unsigned i = 0; i < 10; i++) {
+		bench_run(&b, NSEC_PER_SEC);
+		assert_state(&c, TCP_ESTABLISHED);
+		while (bench_next(&b, &c, &s))
+			peer(&c, .flags = ACK, .seq = 1, .ack = 101, .win = -1);
+	}
+	sock_abort(c.sk);
+	bench_end(&b);
+}
+
+/* The same after a keepalive probe that nobody answered yet: both count in probes_out. */
+Test(tcp_clauses, test_user_timeout_of_probes_after_a_keepalive_probe)
+{
+	uint32_t ms = 20000, one = 1, five = 5;
+
+	estab(&b, &c, &seg_full);
+	bench_run(&b, 60 * NSEC_PER_SEC);
+	cr_assert_eq(sock_setopt(c.sk, SK_SOL_TCP, SK_TCP_KEEPIDLE, &five, sizeof(five)), 0);
+	cr_assert_eq(sock_setopt(c.sk, SK_SOL_SOCKET, SK_SO_KEEPALIVE, &one, sizeof(one)), 0);
+	cr_assert_eq(sock_setopt(c.sk, SK_SOL_TCP, SK_TCP_USER_TIMEOUT, &ms, sizeof(ms)), 0);
+	c.tsval += 60000;
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .win = -1);
+	bench_run(&b, 5500 * SEG_MS);
+	cr_assert_eq(conn_tp(&c)->probes_out, 1);
+	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	bench_turn(&b, 1000);
+	bench_run(&b, 1500 * SEG_MS);
+	assert_state(&c, TCP_ESTABLISHED);
+	sock_abort(c.sk);
+	bench_end(&b);
+}
+
 /* ---- T1 over the internal loopback ---- */
 
 /* RFC 9293 3.5: a socket that connects to itself opens simultaneously. */
