@@ -112,7 +112,7 @@ static bool may_reopen(const struct tcp_tw *tw, const struct sk_buff *skb)
 {
 	struct tcp_options opt;
 
-	if ((skb->tcp.tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) != TCPF_SYN)
+	if ((skb->tcp.tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST | TCPF_FIN)) != TCPF_SYN)
 		return false;
 	tcp_parse_options(skb, &opt, true);
 	if (tw->tstamp_ok && opt.saw_tstamp)
@@ -141,6 +141,18 @@ static void tw_rst(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb)
 	skb_drop(skb, SKB_DROP_TCP_RESET);
 }
 
+/* somebody_listens - a SYN would be answered: one to nobody, or to who is full, must not end the wait
+ * (RFC 1122 4.2.2.13 lets LISTEN alone reopen). */
+static bool somebody_listens(const struct stack *st, const struct tcp_tw *tw)
+{
+	const struct tcp_shard *sh = st->tcp;
+	const struct tcp_node *n = &tw->node;
+	const struct tcp_sock *lp =
+		tcp_lookup_listener(st->tcp, n->laddr, n->lport, n->faddr, n->fport);
+
+	return lp && lp->ack_backlog <= lp->backlog && sh->reqs.nr < sh->reqs.max;
+}
+
 bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32_t *ret_isn)
 {
 	bool fresh_fin;
@@ -149,10 +161,7 @@ bool tcp_tw_rcv(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb, uint32
 		tw_rst(st, tw, skb);
 		return false;
 	}
-	/* only for someone who listens: a SYN to nobody must not end the wait (RFC 1122 4.2.2.13
-	 * lets LISTEN alone reopen) */
-	if (may_reopen(tw, skb) && tcp_lookup_listener(st->tcp, tw->node.laddr, tw->node.lport,
-						       tw->node.faddr, tw->node.fport)) {
+	if (may_reopen(tw, skb) && somebody_listens(st, tw)) {
 		*ret_isn = isn_beyond(tw);
 		tcp_tw_free(st, tw);
 		return true;

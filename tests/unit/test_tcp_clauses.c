@@ -89,6 +89,57 @@ Test(tcp_clauses, test_user_timeout_of_probes_after_a_keepalive_probe)
 	bench_end(&b);
 }
 
+/* ---- B8, B32 ---- */
+
+/* RFC 9293 3.10.7.4, RFC 6191: only a SYN that may open another connection ends TIME-WAIT; with FIN
+ * it opens none. */
+Test(tcp_clauses, test_time_wait_syn_with_fin_does_not_end_it)
+{
+	struct sock *lp;
+
+	bench_begin(&b, NULL, 512);
+	lp = bench_listen(&b, SEG_PORT, 8);
+	conn_passive(&c, &b, lp, 4000, &seg_plain);
+	sock_close(c.sk);
+	bench_turn(&b, 1000);
+	expect(&c, FIN | ACK, 1, 1, 0);
+	peer(&c, .flags = FIN | ACK, .seq = 1, .ack = 2);
+	expect(&c, ACK, 2, 2, 0);
+	peer(&c, .flags = SYN | FIN, .seq = 100000);
+	cr_assert_eq(stack_stats(b.st)->tcp_tw_count, 1);
+	sock_close(lp);
+	bench_end(&b);
+}
+
+/* Nor one that is refused since nobody accepts. */
+Test(tcp_clauses, test_time_wait_syn_that_a_full_listener_refuses_does_not_end_it)
+{
+	struct conn more[2];
+	struct sock *lp;
+
+	bench_begin(&b, NULL, 512);
+	lp = bench_listen(&b, SEG_PORT, 1);
+	conn_passive(&c, &b, lp, 4000, &seg_plain);
+	sock_close(c.sk);
+	bench_turn(&b, 1000);
+	expect(&c, FIN | ACK, 1, 1, 0);
+	peer(&c, .flags = FIN | ACK, .seq = 1, .ack = 2);
+	expect(&c, ACK, 2, 2, 0);
+	for (uint16_t i = 0; i < 2; i++) {
+		struct seg s;
+
+		conn_init(&more[i], &b, SEG_PORT, 4001 + i, &seg_plain);
+		conn_syn(&more[i], &seg_plain);
+		cr_assert(bench_next(&b, NULL, &s));
+		more[i].irs = s.seq;
+		peer(&more[i], .flags = ACK, .seq = 1, .ack = 1);
+	}
+	peer(&c, .flags = SYN, .seq = 100000);
+	cr_assert_eq(stack_stats(b.st)->tcp_tw_count, 1);
+	sock_close(lp);
+	bench_end(&b);
+}
+
 /* ---- T1 over the internal loopback ---- */
 
 /* RFC 9293 3.5: a socket that connects to itself opens simultaneously. */
