@@ -286,35 +286,8 @@ out_free:
 	return NULL;
 }
 
-struct sk_buff *skb_copy(struct skb_cache *c, const struct sk_buff *skb, unsigned headroom)
-{
-	struct sk_buff *head = NULL;
-	unsigned off = 0;
-
-	do {
-		struct sk_buff *to = skb_alloc(c, head ? 0 : headroom);
-		unsigned k;
-
-		if (!to) {
-			if (head)
-				skb_free(head);
-			return NULL;
-		}
-		k = min_t(unsigned, skb->len - off, skb_tailroom(to));
-		(void)skb_copy_bits(skb, off, skb_put(to, k), k);
-		off += k;
-		if (head)
-			skb_append_frag(head, to);
-		else
-			head = to;
-	} while (off < skb->len);
-	head->ip_summed = skb->ip_summed;
-	head->gso_size = skb->gso_size;
-	head->dev = skb->dev;
-	return head;
-}
-
-struct sk_buff *skb_from_bytes(struct skb_cache *c, unsigned headroom, const uint8_t *p, unsigned n)
+/* A chain of n bytes that are still to be written, `headroom` before them; at least one skb. */
+static struct sk_buff *chain_alloc(struct skb_cache *c, unsigned headroom, unsigned n)
 {
 	struct sk_buff *head = NULL;
 
@@ -328,13 +301,40 @@ struct sk_buff *skb_from_bytes(struct skb_cache *c, unsigned headroom, const uin
 			return NULL;
 		}
 		k = min_t(unsigned, n, skb_tailroom(to));
-		memcpy(skb_put(to, k), p, k);
-		p += k;
+		(void)skb_put(to, k);
 		n -= k;
 		if (head)
 			skb_append_frag(head, to);
 		else
 			head = to;
 	} while (n);
+	return head;
+}
+
+struct sk_buff *skb_copy(struct skb_cache *c, const struct sk_buff *skb, unsigned headroom)
+{
+	struct sk_buff *head = chain_alloc(c, headroom, skb->len);
+	unsigned off = 0;
+
+	if (!head)
+		return NULL;
+	for (struct sk_buff *to = head; to; to = to->frag) {
+		(void)skb_copy_bits(skb, off, to->data, skb_headlen(to));
+		off += skb_headlen(to);
+	}
+	head->ip_summed = skb->ip_summed;
+	head->gso_size = skb->gso_size;
+	head->dev = skb->dev;
+	return head;
+}
+
+struct sk_buff *skb_from_bytes(struct skb_cache *c, unsigned headroom, const uint8_t *p, unsigned n)
+{
+	struct sk_buff *head = chain_alloc(c, headroom, n);
+
+	for (struct sk_buff *to = head; to; to = to->frag) {
+		memcpy(to->data, p, skb_headlen(to));
+		p += skb_headlen(to);
+	}
 	return head;
 }
