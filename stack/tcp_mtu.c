@@ -288,7 +288,7 @@ void __tcp_mtu_before_xmit(struct tcp_sock *tp)
 		mtu_expire(tp);
 	if (tp->mtup.enabled)
 		mtu_probe(tp);
-	tp->mtu_watch = tp->pmtu_until || tp->mtup.enabled || tp->mtup.probe_size;
+	tp->mtu_watch = tp->pmtu_until || tp->mtup.enabled;
 }
 
 void __tcp_mtu_probe_acked(struct tcp_sock *tp)
