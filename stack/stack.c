@@ -287,7 +287,6 @@ void loop_xmit(struct stack *st, struct sk_buff *skb)
 	skb->flags = (uint8_t)((skb->flags & ~SKB_F_MCAST) | SKB_F_LOOP);
 	skb->gso_size = 0;
 	skb->hash = 0;
-	memset(&skb->tcp, 0, sizeof(skb->tcp)); /* as of any that comes in */
 	stat_inc(&st->stats.loopback);
 	skb_queue_tail(&st->loopq, skb);
 }

@@ -16,11 +16,16 @@ static void rx_fill(struct sk_buff *skb, const uint8_t *b, unsigned n)
 	memcpy(skb_put(skb, n), b, n);
 }
 
-/* For n bytes, `room` bytes into the buffer or, tight, such that they end where it ends. */
+/* For n bytes, `room` bytes into the buffer or, tight, such that they end where it ends. The control
+ * block is of what was in the buffer before, as a NIC's mbufs have it. */
 static struct sk_buff *rx_alloc(const struct fake_netdev *f, struct skb_cache *cache, unsigned room,
 				unsigned n)
 {
-	return skb_alloc(cache, f->tight_rx ? cache->pool->buf_size - n : room);
+	struct sk_buff *skb = skb_alloc(cache, f->tight_rx ? cache->pool->buf_size - n : room);
+
+	if (skb)
+		memset(&skb->tcp, 0xa5, sizeof(skb->tcp));
+	return skb;
 }
 
 static unsigned fake_rx_burst(struct netdev *dev, uint16_t queue, struct skb_cache *cache,
