@@ -134,7 +134,8 @@ struct tcp_mtup {
 
 /* In the order of use, as a round trip touches a hundred of these fields and each cache line
  * counts with many connections (tests/bench/bench_rr): first what a segment reads or writes in
- * either direction when nothing is lost, then what recovery wants, then what is rare. */
+ * either direction when nothing is lost, then what recovery wants, then what is rare. tcp_conn.c
+ * asserts which lines the former are. */
 struct tcp_sock {
 	struct sock sk; /* first: container_of */
 	struct tcp_node node;
