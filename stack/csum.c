@@ -10,8 +10,6 @@
 
 typedef uint64_t v4u64 __attribute__((vector_size(32)));
 
-/* wide - the sum of n bytes, a multiple of 64, as 32-bit words in 64-bit lanes: no carry to look
- * after below 2^32 words. */
 static ALWAYS_INLINE uint64_t wide(const uint8_t *p, size_t n)
 {
 	v4u64 a = {0}, b = {0}, c = {0}, d = {0}, x, y;
@@ -28,9 +26,14 @@ static ALWAYS_INLINE uint64_t wide(const uint8_t *p, size_t n)
 	return a[0] + a[1] + a[2] + a[3];
 }
 
+NOINLINE uint64_t __csum_wide(const uint8_t *p, size_t n)
+{
+	return wide(p, n);
+}
+
 #ifdef __x86_64__
 /* What every x86-64 has is SSE2; AVX2 halves the time. */
-static NOINLINE __attribute__((target("avx2"))) uint64_t wide_avx2(const uint8_t *p, size_t n)
+NOINLINE __attribute__((target("avx2"))) uint64_t __csum_wide_avx2(const uint8_t *p, size_t n)
 {
 	return wide(p, n);
 }
@@ -40,9 +43,9 @@ static NOINLINE uint64_t wide_any(const uint8_t *p, size_t n)
 {
 #ifdef __x86_64__
 	if (likely(__builtin_cpu_supports("avx2")))
-		return wide_avx2(p, n);
+		return __csum_wide_avx2(p, n);
 #endif
-	return wide(p, n);
+	return __csum_wide(p, n);
 }
 
 uint32_t csum_partial(const void *buf, size_t n, uint32_t sum)

@@ -67,6 +67,10 @@ static inline uint32_t csum_pseudo(uint32_t saddr, uint32_t daddr, uint16_t l4le
 
 /* csum_partial - ones'-complement sum over n bytes added to `sum`; fold later. */
 uint32_t csum_partial(const void *buf, size_t n, uint32_t sum);
+/* __csum_wide, __csum_wide_avx2 - csum_partial's two ways through a long run: n bytes, a multiple of 64
+ * below 2^34, as 32-bit words in 64-bit lanes; to be folded. The second for x86-64 with AVX2 alone. */
+uint64_t __csum_wide(const uint8_t *p, size_t n);
+uint64_t __csum_wide_avx2(const uint8_t *p, size_t n);
 /* __csum_skb - csum_skb of a chain. */
 uint32_t __csum_skb(const struct sk_buff *skb, unsigned off, unsigned n, uint32_t sum);
 

@@ -40,6 +40,39 @@ Test(csum, test_csum_random_lengths_match_naive)
 	}
 }
 
+/* One way through a long run, at every alignment of a vector and a length beyond; all ones make the
+ * most carries. */
+static void expect_wide(uint64_t (*wide)(const uint8_t *, size_t), const char *name)
+{
+	static uint8_t b[64 * 1024 + 128];
+	unsigned seed = 74;
+
+	for (int round = 0; round < 3000; round++) {
+		size_t off = (size_t)round % 65;
+		size_t n = 64 * ((size_t)rand_r(&seed) % (round % 100 ? 40 : 1025));
+		int kind = rand_r(&seed) % 3;
+
+		for (size_t i = 0; i < n + 64; i++) /* what lies around is not summed */
+			b[off + i] = (uint8_t)(kind ? rand_r(&seed) : 0xff);
+		cr_assert_eq(csum_fold(csum_fold64(wide(b + off, n))), be16(naive(b + off, n)),
+			     "%s: seed 74 round %d off %zu n %zu", name, round, off, n);
+	}
+}
+
+Test(csum, test_csum_long_run_without_avx2_matches_naive)
+{
+	expect_wide(__csum_wide, "__csum_wide");
+}
+
+#ifdef __x86_64__
+Test(csum, test_csum_long_run_by_avx2_matches_naive)
+{
+	if (!__builtin_cpu_supports("avx2"))
+		cr_skip_test("this cpu has no AVX2");
+	expect_wide(__csum_wide_avx2, "__csum_wide_avx2");
+}
+#endif
+
 Test(csum, test_csum_iphdr_matches_naive)
 {
 	uint8_t b[21];
