@@ -22,6 +22,7 @@
 #define BATCH    128
 #define BUF_SIZE 65536
 #define CALLS    4 /* of 64 KiB an event, on a stream */
+#define ENDED    (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
 struct plain_server;
 
@@ -29,6 +30,7 @@ struct plain_server;
 struct plain_fd {
 	int fd;
 	enum plain_role role;
+	uint32_t told; /* EPOLL* of all its events so far */
 	void (*event)(struct plain_server *s, struct plain_fd *f);
 };
 
@@ -110,8 +112,9 @@ static void echo_event(struct plain_server *s, struct plain_fd *f)
 		if (w < n) {
 			w = w < 0 ? 0 : w;
 			done = keep(c, s->buf + w, (size_t)(n - w)) ? flush(c) : -1;
-		} else if (n < (ssize_t)sizeof(s->buf)) {
-			/* A short read: the next edge says when there is more. */
+		} else if (n < (ssize_t)sizeof(s->buf) && !(f->told & ENDED)) {
+			/* A short read: the next edge says when there is more. None comes behind a
+			 * FIN that was there with these bytes. */
 			return;
 		}
 	}
@@ -179,7 +182,8 @@ static void accept_event(struct plain_server *s, struct plain_fd *listener)
 			close(fd);
 			continue;
 		}
-		c->f = (struct plain_fd){fd, listener->role, kind[listener->role].event};
+		c->f = (struct plain_fd){
+			.fd = fd, .role = listener->role, .event = kind[listener->role].event};
 		if (listener->role == PLAIN_GIVE)
 			stream_begin(&c->at, s->given++);
 		ev.data.ptr = c;
@@ -196,8 +200,9 @@ static int listen_on(struct plain_server *s, enum plain_role role, uint16_t port
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = f};
 	int one = 1;
 
-	*f = (struct plain_fd){socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), role,
-			       accept_event};
+	*f = (struct plain_fd){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+			       .role = role,
+			       .event = accept_event};
 	if (f->fd < 0 || setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    bind(f->fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 || listen(f->fd, 1024) < 0 ||
 	    epoll_ctl(s->epfd, EPOLL_CTL_ADD, f->fd, &ev) < 0)
@@ -233,6 +238,7 @@ int plain_epoll_run(const uint16_t port[PLAIN_ROLES], int *ready, struct plain_c
 		n = epoll_wait(s->epfd, ev, BATCH, -1);
 		for (int i = 0; i < n; i++) {
 			f = ev[i].data.ptr;
+			f->told |= ev[i].events;
 			f->event(s, f);
 		}
 	}

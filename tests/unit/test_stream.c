@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <parklane/run.h>
 
@@ -126,7 +127,7 @@ static uint16_t plain_port(enum plain_role role)
 	return ntohs(sin.sin_port);
 }
 
-Test(stream, test_stream_plain_c_moves_the_same_bytes, TIMEOUT)
+static void plain_start(void)
 {
 	pthread_t t;
 	int ready;
@@ -136,6 +137,11 @@ Test(stream, test_stream_plain_c_moves_the_same_bytes, TIMEOUT)
 		ready = __atomic_load_n(&plain_ready, __ATOMIC_ACQUIRE);
 	while (!ready);
 	cr_assert_eq(ready, 1);
+}
+
+Test(stream, test_stream_plain_c_moves_the_same_bytes, TIMEOUT)
+{
+	plain_start();
 	for (unsigned conns = 1; conns <= 8; conns += 7) {
 		struct world to = {.port = plain_port(PLAIN_TAKE),
 				   .arrived = &counts.bytes[PLAIN_TAKE],
@@ -147,6 +153,30 @@ Test(stream, test_stream_plain_c_moves_the_same_bytes, TIMEOUT)
 		run(&from);
 		expect_good(&from);
 		cr_assert_geq(stat_read(&counts.bytes[PLAIN_GIVE]), from.res.units * STREAM_MSS);
+	}
+}
+
+/* The FIN came in the segment of the last bytes: the echo read these, and waited for an edge that was
+ * there already with the fd open for ever. */
+Test(stream, test_stream_plain_c_echo_sees_a_fin_beside_bytes, TIMEOUT)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct timeval patience = {.tv_sec = 20};
+	char got[8];
+
+	plain_start();
+	at.sin_port = htons(plain_port(PLAIN_ECHO));
+	for (int i = 0; i < 20; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+		cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)),
+			     0);
+		cr_assert_eq(send(fd, "ab", 2, MSG_MORE), 2);
+		cr_assert_eq(shutdown(fd, SHUT_WR), 0);
+		cr_assert_eq(recv(fd, got, sizeof(got), 0), 2);
+		cr_assert_eq(recv(fd, got, sizeof(got), 0), 0, "the server keeps its end open");
+		close(fd);
 	}
 }
 
