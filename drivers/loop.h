@@ -26,7 +26,7 @@ struct loop_config {
 	 * across, as on net_ring; frames are copied otherwise.
 	 */
 	uint32_t features;
-	uint16_t tx_copybreak; /* default 256, which net_ring has too */
+	uint16_t tx_copybreak; /* default 256: larger payloads are shared */
 	/* With TX_HANDOVER: the pool that the caches of both ends share. Unused without. */
 	struct skb_pool *pool;
 	/* A frame for a full RX ring is lost and counted in rx_missed, as a NIC does it; by

@@ -3,7 +3,7 @@
  * Segments onto the wire: headers, options, checksum, by us or by the device. Every
  * transmission has fresh headers in an skb of its own; small payloads are copied behind
  * them, large ones shared (architecture.md rule 3), so nothing that a device may still
- * hold is ever written.
+ * hold is ever written. What is copied is summed on the way, where we have to.
  */
 #include "stack/tcp_guard.h"
 #include "stack/tcp_rate.h"
@@ -17,6 +17,8 @@ struct seg {
 	uint16_t window; /* as it stands in the header */
 	uint8_t tos, ttl;
 	bool no_df;
+	bool summed;          /* payload_sum is that of the bytes behind the header */
+	uint32_t payload_sum; /* as csum_partial() has it */
 };
 
 static struct sk_buff *xmit_alloc(struct stack *st)
@@ -58,7 +60,11 @@ static ALWAYS_INLINE void set_csum(struct stack *st, struct sk_buff *skb, struct
 	stat_inc(&st->stats.csum_sw_tx);
 	skb->ip_summed = CHECKSUM_UNKNOWN;
 	pseudo = csum_fold64((uint64_t)pseudo + header_sum(th, optlen));
-	th->check = csum_fold(csum_skb(skb, hlen, skb->len - hlen, pseudo));
+	if (s->summed)
+		pseudo = csum_fold64((uint64_t)pseudo + s->payload_sum);
+	else
+		pseudo = csum_skb(skb, hlen, skb->len - hlen, pseudo);
+	th->check = csum_fold(pseudo);
 }
 
 /* fresh_id - RFC 6864 4.3: what may be fragmented has an ID that no other datagram to this host has
@@ -157,19 +163,35 @@ static void ack_sent(struct tcp_sock *tp)
 	tp->ack_deadline = 0;
 }
 
+/* What is shorter is in the first-level cache when it is summed. */
+#define SUM_COPY_MIN 256u
+
+/* copy_payload - skb's bytes behind t's, with their sum where set_csum() will want it. */
+static void copy_payload(const struct stack *st, struct sk_buff *t, struct sk_buff *skb, bool local,
+			 struct seg *s)
+{
+	uint8_t *p = skb_put(t, skb->len);
+
+	if (unlikely(skb->frag)) {
+		BUG_ON(skb_copy_bits(skb, 0, p, skb->len));
+	} else if (likely(skb->len < SUM_COPY_MIN) || local ||
+		   st->features & NETDEV_F_TX_TCP_CSUM) {
+		memcpy(p, skb->data, skb->len);
+	} else {
+		s->payload_sum = csum_copy(p, skb->data, skb->len);
+		s->summed = true;
+	}
+}
+
 /* add_payload - skb's bytes into t, by copy or by reference; false: no buffer. */
-static bool add_payload(struct stack *st, struct sk_buff *t, struct sk_buff *skb, bool local)
+static bool add_payload(struct stack *st, struct sk_buff *t, struct sk_buff *skb, bool local,
+			struct seg *s)
 {
 	struct sk_buff *ref;
 
 	if (skb->len <= skb_tailroom(t) &&
 	    (skb->len <= st->dev->tx_copybreak || !(local || st->features & NETDEV_F_TX_SG))) {
-		uint8_t *p = skb_put(t, skb->len);
-
-		if (likely(!skb->frag))
-			memcpy(p, skb->data, skb->len);
-		else
-			BUG_ON(skb_copy_bits(skb, 0, p, skb->len));
+		copy_payload(st, t, skb, local, s);
 		return true;
 	}
 	ref = skb_ref(&st->cache, skb, 0, skb->len);
@@ -190,7 +212,8 @@ int tcp_transmit_skb(struct tcp_sock *tp, struct sk_buff *skb)
 
 	if (unlikely(!t))
 		return -ENOBUFS;
-	if (skb->len && unlikely(!add_payload(st, t, skb, tp->rt.local))) {
+	s.summed = false;
+	if (skb->len && unlikely(!add_payload(st, t, skb, tp->rt.local, &s))) {
 		skb_free(t);
 		return -ENOBUFS;
 	}
@@ -235,6 +258,7 @@ void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags)
 		return;
 	}
 	seg_of(tp, &s);
+	s.summed = false;
 	s.seq = seq;
 	s.flags = flags | TCPF_ACK;
 	s.ack = tp->rcv_nxt;

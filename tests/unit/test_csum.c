@@ -73,6 +73,63 @@ Test(csum, test_csum_long_run_by_avx2_matches_naive)
 }
 #endif
 
+Test(csum, test_csum_copy_moves_bytes_and_sums_them)
+{
+	uint8_t from[2100], to[2100], want[2100];
+	unsigned seed = 75;
+
+	for (int round = 0; round < 20000; round++) {
+		size_t off = (size_t)rand_r(&seed) % 16, at = (size_t)rand_r(&seed) % 16,
+		       n = (size_t)rand_r(&seed) % 2000;
+		int kind = rand_r(&seed) % 3;
+
+		for (size_t i = 0; i < n; i++)
+			from[off + i] = (uint8_t)(kind ? rand_r(&seed) : 0xff);
+		memset(to, 0x5a, sizeof(to));
+		memset(want, 0x5a, sizeof(want));
+		memcpy(want + at, from + off, n);
+		cr_assert_eq(csum_fold(csum_copy(to + at, from + off, n)),
+			     be16(naive(from + off, n)), "seed 75 round %d n %zu", round, n);
+		cr_assert_arr_eq(to, want, sizeof(to), "seed 75 round %d n %zu", round, n);
+	}
+}
+
+static void expect_copy_wide(uint64_t (*copy)(uint8_t *, const uint8_t *, size_t), const char *name)
+{
+	uint8_t from[2200], to[2200], want[2200];
+	unsigned seed = 76;
+
+	for (int round = 0; round < 3000; round++) {
+		size_t off = (size_t)round % 65, at = (size_t)rand_r(&seed) % 65;
+		size_t n = 64 * ((size_t)rand_r(&seed) % 32);
+		int kind = rand_r(&seed) % 3;
+
+		for (size_t i = 0; i < n + 64; i++)
+			from[off + i] = (uint8_t)(kind ? rand_r(&seed) : 0xff);
+		memset(to, 0x5a, sizeof(to));
+		memset(want, 0x5a, sizeof(want));
+		memcpy(want + at, from + off, n);
+		cr_assert_eq(csum_fold(csum_fold64(copy(to + at, from + off, n))),
+			     be16(naive(from + off, n)), "%s: seed 76 round %d off %zu n %zu", name,
+			     round, off, n);
+		cr_assert_arr_eq(to, want, sizeof(to), "%s: seed 76 round %d", name, round);
+	}
+}
+
+Test(csum, test_csum_copy_without_avx2_matches_naive)
+{
+	expect_copy_wide(__csum_copy_wide, "__csum_copy_wide");
+}
+
+#ifdef __x86_64__
+Test(csum, test_csum_copy_by_avx2_matches_naive)
+{
+	if (!__builtin_cpu_supports("avx2"))
+		cr_skip_test("this cpu has no AVX2");
+	expect_copy_wide(__csum_copy_wide_avx2, "__csum_copy_wide_avx2");
+}
+#endif
+
 Test(csum, test_csum_iphdr_matches_naive)
 {
 	uint8_t b[21];

@@ -106,6 +106,22 @@ Test(tcp_transfer, test_transfer_clean_link_no_retransmission)
 	cr_assert_eq(pair_fini(&p), 0);
 }
 
+/* A device without scatter: payloads of all lengths are copied, and long ones summed on the way. */
+Test(tcp_transfer, test_transfer_copied_payload_has_the_right_sum)
+{
+	struct pair p;
+
+	pair_init(&p, NULL, 4096, 0, 1500);
+	(void)transfer(&p, 1 << 20, 65536);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct stack_stats *ss = stack_stats(p.end[i].st);
+
+		cr_assert_geq(ss->csum_sw_tx, (1 << 20) / 1448);
+		cr_assert_eq(ss->drops[SKB_DROP_TCP_BAD_CSUM], 0);
+	}
+	cr_assert_eq(pair_fini(&p), 0);
+}
+
 Test(tcp_transfer, test_transfer_jumbo_frames_chain_buffers)
 {
 	struct pair p;
