@@ -153,6 +153,16 @@ void tcp_dsack_set(struct tcp_sock *tp, uint32_t start, uint32_t end)
 	tp->dsack.end = end;
 }
 
+/* dsack_held - the same of what waits behind a hole: the block that it is in comes next (RFC 2883 4.2),
+ * or the peer would take the two for one and the same news. */
+static void dsack_held(struct tcp_sock *tp, uint32_t start, uint32_t end)
+{
+	if (!tp->sack_ok || !before(start, end))
+		return;
+	tcp_dsack_set(tp, start, end);
+	sack_new(tp, start, end);
+}
+
 /* ---- memory ---- */
 
 /* try_prepend - copy skb in front of next's bytes if its headroom takes them. Frees skb then. The
@@ -308,9 +318,9 @@ struct sk_buff *tcp_ofo_cut(struct tcp_sock *tp, struct sk_buff *skb, const stru
 		return NULL;
 	/* of what came twice in one segment the first part is told of (RFC 2883 4.2) */
 	if (tp->dsack.start == tp->dsack.end)
-		tcp_dsack_set(tp, next->tcp.seq,
-			      before(next->tcp.end_seq, skb->tcp.end_seq) ? next->tcp.end_seq
-									  : skb->tcp.end_seq);
+		dsack_held(tp, next->tcp.seq,
+			   before(next->tcp.end_seq, skb->tcp.end_seq) ? next->tcp.end_seq
+								       : skb->tcp.end_seq);
 	rest = rest_of(tp, skb, next);
 	tcp_trim_end(skb, next->tcp.seq);
 	return rest;
@@ -323,10 +333,9 @@ void tcp_ofo_insert(struct tcp_sock *tp, struct sk_buff *skb)
 		struct sk_buff *prev = prev_of(tp, skb->tcp.seq), *rest, *next;
 
 		if (prev && after(prev->tcp.end_seq, skb->tcp.seq)) {
-			tcp_dsack_set(tp, skb->tcp.seq,
-				      before(prev->tcp.end_seq, skb->tcp.end_seq)
-					      ? prev->tcp.end_seq
-					      : skb->tcp.end_seq);
+			dsack_held(tp, skb->tcp.seq,
+				   before(prev->tcp.end_seq, skb->tcp.end_seq) ? prev->tcp.end_seq
+									       : skb->tcp.end_seq);
 			if (!before(prev->tcp.end_seq, skb->tcp.end_seq)) {
 				skb_drop(skb, SKB_DROP_TCP_OLD_DATA);
 				return;

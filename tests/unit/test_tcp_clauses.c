@@ -168,3 +168,32 @@ Test(tcp_clauses, test_simultaneous_open_with_oneself)
 	cr_assert_eq(b.st->tcp->nr_nodes, 0);
 	bench_end(&b);
 }
+
+/* ---- T4 ---- */
+
+/* RFC 2883 4.2: behind the range that came twice stands the block that it lies in, whichever came
+ * last; a peer would take it for an ordinary block else. */
+Test(tcp_clauses, test_dsack_2883_4_2_its_block_comes_next)
+{
+	struct seg s;
+
+	estab(&b, &c, &seg_full);
+	peer(&c, .flags = ACK, .seq = 101, .ack = 1, .len = 100);
+	peer(&c, .flags = ACK, .seq = 301, .ack = 1, .len = 100);
+	bench_drain(&b);
+	/* all of it was here */
+	peer(&c, .flags = ACK, .seq = 121, .ack = 1, .len = 50);
+	expect_get(&c, ACK, 1, 1, 0, &s);
+	cr_assert_eq(s.nr_sacks, 3);
+	cr_assert(s.sack[0] == 121 && s.sack[1] == 171, "%u %u", s.sack[0], s.sack[1]);
+	cr_assert(s.sack[2] == 101 && s.sack[3] == 201, "%u %u", s.sack[2], s.sack[3]);
+	cr_assert(s.sack[4] == 301 && s.sack[5] == 401, "%u %u", s.sack[4], s.sack[5]);
+	/* a part of it, in front of what is new */
+	peer(&c, .flags = ACK, .seq = 381, .ack = 1, .len = 50);
+	expect_get(&c, ACK, 1, 1, 0, &s);
+	cr_assert_eq(s.nr_sacks, 3);
+	cr_assert(s.sack[0] == 381 && s.sack[1] == 401, "%u %u", s.sack[0], s.sack[1]);
+	cr_assert(s.sack[2] == 301 && s.sack[3] == 431, "%u %u", s.sack[2], s.sack[3]);
+	sock_abort(c.sk);
+	bench_end(&b);
+}
