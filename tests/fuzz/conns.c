@@ -91,13 +91,15 @@ void fuzz_sent(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 		fc->c.ts = fc->peer->ts && s->ts;
 		if (s->flags & ACK)
 			fc->nums.rcv_nxt = fc->nums.rcv_edge = s->ack;
-		return;
 	}
+	if (fc->w)
+		fuzz_witness_out(z, fc, s);
+	if (s->flags & SYN)
+		return;
 	/* RFC 9293 3.8.6: not beyond the window */
 	if (s->len && fc->has_edge && after(s->seq + s->len, fc->edge))
 		fuzz_fail("%u bytes were sent to port %u beyond its window",
 			  s->seq + s->len - fc->edge, fc->c.fport);
-	(void)z;
 }
 
 /* note_edge - s offers a window. What the stack believes at first is taken from it; from then on the
@@ -136,6 +138,8 @@ void fuzz_seg_cut(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s, uns
 
 	fc->c.tsval = 70000 + (uint32_t)(z->now / NSEC_PER_MSEC);
 	note_edge(z, fc, s);
+	if (fc->w)
+		fuzz_witness_in(fc->w, s);
 	fuzz_say(z->now, "port %u %s%s%s%s seq %u ack %u len %u win %d sacks %u opt %u",
 		 fc->c.fport, s->flags & SYN ? "S" : "", s->flags & FIN ? "F" : "",
 		 s->flags & RST ? "R" : "", s->flags & ACK ? "." : "", s->seq, s->ack, s->len,
@@ -174,6 +178,8 @@ static struct fuzz_conn *conn_begin(struct fuzz *z, unsigned i, const struct seg
 	if (fc->c.sk)
 		sock_close(fc->c.sk);
 	*fc = (struct fuzz_conn){.used = true, .peer = p};
+	if (!z->blind)
+		fc->w = &z->witness[!lport][i % FUZZ_CONNS];
 	fc->c.peer_ip = SEG_PEER;
 	fc->c.lport = lport;
 	fc->c.fport = fport;
@@ -241,6 +247,10 @@ struct fuzz_conn *fuzz_connect(struct fuzz *z, unsigned i, const struct seg_peer
 	}
 	fc->c.sk = sk;
 	fc->c.lport = sk->sk_local.port;
+	if (fc->w && fc->w->lport != fc->c.lport) {
+		memset(fc->w, 0, sizeof(*fc->w));
+		fc->w->lport = fc->c.lport;
+	}
 	return fc;
 }
 

@@ -274,6 +274,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	shape = in_u8(&in);
 	fuzz_begin(&z, &cfg, 512,
 		   (shape & 1 ? NETDEV_F_RX_CSUM : 0) | (shape & 64 ? 0 : NETDEV_F_TX_SG));
+	z.blind = true;
 	if (!(shape & 2))
 		fuzz_listen(&z, shape & 4 ? 0 : 16);
 	make_states(&z, in_u16(&in));

@@ -162,6 +162,8 @@ static bool one_turn(struct fuzz *z)
 	unsigned did;
 
 	z->turns++;
+	z->hidden |= z->mute || z->f->tx_limit != UINT32_MAX || z->f->dev.tx_off;
+	fuzz_witness_look(z);
 	did = stack_rx(z->st, z->now, 64);
 	come_back(z);
 	did += stack_timers(z->st, z->now);

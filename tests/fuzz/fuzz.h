@@ -63,13 +63,37 @@ struct fuzz_nums {
 	uint16_t mss;
 };
 
+#define FUZZ_SPANS 256
+
+struct fuzz_span {
+	uint32_t start, end;
+};
+
+struct fuzz_spans {
+	struct fuzz_span s[FUZZ_SPANS]; /* in any order, none touches another */
+	unsigned nr;
+	bool full; /* there were more: any number may be in one */
+};
+
+/* What the peer of a 4-tuple remembers (witness.c). */
+struct fuzz_witness {
+	struct fuzz_spans once, twice; /* numbers that it sent at all; more than once */
+	uint16_t lport;
+	uint32_t ack, edge, fin, tsval, tsecr; /* of the stack's segments so far, if it has_... */
+	bool has_ack, has_edge, has_fin, has_ts;
+	const struct tcp_sock *tp; /* who had it before this turn, if both sides were open */
+	uint64_t sk_seq;
+	uint32_t una;
+};
+
 /* A 4-tuple and its peer, who is the input. The numbers of c are not relative: iss = irs = 0. */
 struct fuzz_conn {
 	struct conn c; /* c.sk: NULL while the user has none */
 	const struct seg_peer *peer;
-	struct fuzz_nums nums; /* as last seen */
-	uint32_t edge;         /* right edge of the largest window that the peer offered */
-	bool has_edge;         /* it is known */
+	struct fuzz_witness *w; /* NULL: none */
+	struct fuzz_nums nums;  /* as last seen */
+	uint32_t edge;          /* right edge of the largest window that the peer offered */
+	bool has_edge;          /* it is known */
 	bool used;
 };
 
@@ -84,10 +108,13 @@ struct fuzz {
 	bool ecn, bind; /* the next peer wants ECN; our next user binds its port */
 	bool abrupt;    /* the stack ends with all that is open */
 	bool mute;      /* nobody answers ARP */
+	bool hidden;    /* some of what was sent was lost before we saw it */
+	bool blind;     /* no witnesses: not all that comes is told to them */
 	struct sock *listener;
 	struct sk_buff *away[FUZZ_AWAY]; /* on their way to another lane, which is us again */
 	unsigned nr_away;
 	struct fuzz_conn conn[FUZZ_CONNS];
+	struct fuzz_witness witness[2][FUZZ_CONNS]; /* of passive and active opens, by slot */
 };
 
 #define FUZZ_TURNS 3000
@@ -152,5 +179,13 @@ void fuzz_write(struct fuzz *z, struct fuzz_conn *fc, unsigned n, bool more);
 void fuzz_read(struct fuzz *z, struct fuzz_conn *fc, unsigned n);
 /* fuzz_ack - the peer acknowledges up to `ack` with flags beside ACK and len bytes at rcv_nxt. */
 void fuzz_ack(struct fuzz *z, struct fuzz_conn *fc, uint8_t flags, uint32_t ack, unsigned len);
+
+/* ---- witness.c ---- */
+/* fuzz_witness_in - the peer sent s. */
+void fuzz_witness_in(struct fuzz_witness *w, const struct seg *s);
+/* fuzz_witness_look - a turn begins: who is open? */
+void fuzz_witness_look(struct fuzz *z);
+/* fuzz_witness_out - the stack sent s to fc's peer: judge it. s->optlen is its options' length. */
+void fuzz_witness_out(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s);
 
 #endif

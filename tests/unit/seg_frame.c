@@ -181,6 +181,7 @@ const char *seg_parse(const uint8_t *frame, unsigned len, const struct conn *rel
 	s->ack = th->flags & ACK ? be32(th->ack_seq) - (rel ? rel->iss : 0) : 0;
 	s->win = be16(th->window);
 	s->len = n - hlen;
+	s->optlen = hlen - TCP_HLEN;
 	s->sport = be16(th->source);
 	s->dport = be16(th->dest);
 	memcpy(s->bytes, (const uint8_t *)th + hlen, s->len);

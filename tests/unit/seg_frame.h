@@ -63,9 +63,9 @@ struct seg {
 	bool ts;               /* out: had one */
 	uint32_t tsval, tsecr; /* in: 0 = the conn's */
 	unsigned nr_sacks;
-	uint32_t sack[8];   /* relative: pairs of start and end */
-	const uint8_t *opt; /* in: raw options instead of all above */
-	unsigned optlen;
+	uint32_t sack[8];      /* relative: pairs of start and end */
+	const uint8_t *opt;    /* in: raw options instead of all above */
+	unsigned optlen;       /* out as well */
 	struct tcp_options o;  /* out: as parsed, for SYNs */
 	uint16_t sport, dport; /* out */
 	uint8_t ttl;           /* out */
