@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the wire sees of each connection, without a look into any stack: nobody sends beyond the
- * window that its peer offered (RFC 9293 3.8.6), nobody acknowledges what was never sent, and nobody
- * answers answers. In some
- * worlds it is somebody's network that breaks the first rule: empty segments get bytes just beyond
- * the window, which no stack may take.
+ * window that its peer offered (RFC 9293 3.8.6), nobody acknowledges what was never sent, nobody
+ * answers answers, and nobody goes back on what it said: a window, an ACK, a clock, the place of a
+ * FIN. In some worlds it is somebody's network that breaks the first rule: empty segments get bytes
+ * just beyond the window, which no stack may take.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,10 @@
 #define STRETCH_CHANCE 0.25
 #define STRETCH_MAX    16u
 #define GARBAGE        0xee
+#define OPT_MSS        2
 #define OPT_WSCALE     3
 #define OPT_SACK       5
+#define OPT_TS         8
 
 /* What a side may say without payload: to each segment of the other's three times (the network makes
  * two of some, windows open), a bit every now and then, and something at the beginning. Two ends that
@@ -39,6 +41,12 @@ struct half {
 	uint8_t scale;
 	uint32_t acks, solid; /* segments: bare ACKs; with something to acknowledge */
 	uint64_t since;       /* ns of its SYN */
+	uint16_t mss;         /* what its SYN offers; 0: nothing */
+	bool ts;              /* its SYN had timestamps */
+	/* what it said last, if it said it */
+	bool has_said, has_clock, has_fin;
+	uint32_t ack, said; /* said: the end of its window */
+	uint32_t clock, echo, fin;
 };
 
 struct flow {
@@ -156,8 +164,8 @@ static void take_syn(const struct sim_track *t, struct flow *f, unsigned side,
 		     const struct segment *s)
 {
 	struct half *me = &f->half[side];
-	const uint8_t *scale;
-	unsigned n = 0;
+	const uint8_t *scale, *mss;
+	unsigned n = 0, mss_n = 0, ts_n = 0;
 
 	if (me->known && me->isn == s->seq)
 		return;
@@ -165,11 +173,14 @@ static void take_syn(const struct sim_track *t, struct flow *f, unsigned side,
 	if (!(s->flags & TCPF_ACK))
 		memset(f->half, 0, sizeof(f->half));
 	scale = option(s, OPT_WSCALE, &n);
+	mss = option(s, OPT_MSS, &mss_n);
 	*me = (struct half){.known = true,
 			    .twice = me->known,
 			    .isn = s->seq,
 			    .since = t->w->now,
 			    .end = s->seq + 1,
+			    .mss = mss && mss_n == 2 ? (uint16_t)(mss[0] << 8 | mss[1]) : 0,
+			    .ts = option(s, OPT_TS, &ts_n) && ts_n == 8,
 			    .scaled = scale && n == 1,
 			    .scale = scale && n == 1 ? min_t(uint8_t, *scale, TCP_MAX_WSCALE) : 0};
 }
@@ -217,6 +228,74 @@ static void check(struct sim_track *t, const struct segment *s, const struct hal
 	check_sacks(t, s, peer);
 }
 
+/* edge_of - the end of the window that s offers. RFC 7323 2.2: that of a SYN is never scaled; nor any,
+ * unless both offered to. */
+static uint32_t edge_of(const struct segment *s, const struct half *me, const struct half *peer)
+{
+	bool scaled = !(s->flags & TCPF_SYN) && me->scaled && peer->scaled;
+
+	return s->ack + ((uint32_t)s->window << (scaled ? me->scale : 0));
+}
+
+static void check_clock(struct sim_track *t, const struct segment *s, struct half *me)
+{
+	unsigned n = 0;
+	const uint8_t *p = option(s, OPT_TS, &n);
+	uint32_t ts[2];
+
+	if (!p || n != 8) {
+		broken(t, s, "timestamps were agreed on, and here is none (RFC 7323 3.2)", 0);
+		return;
+	}
+	memcpy(ts, p, 8);
+	if (me->has_clock && before(be32(ts[0]), me->clock))
+		broken(t, s, "a clock that goes back", me->clock - be32(ts[0]));
+	if (me->has_clock && before(be32(ts[1]), me->echo))
+		broken(t, s, "an echo that goes back", me->echo - be32(ts[1]));
+	me->clock = be32(ts[0]);
+	me->echo = be32(ts[1]);
+	me->has_clock = true;
+}
+
+static void check_fin(struct sim_track *t, const struct segment *s, struct half *me)
+{
+	uint32_t end = s->seq + s->len;
+
+	if (me->has_fin && after(end, me->fin + !s->len))
+		broken(t, s, "bytes behind its own FIN", end - me->fin);
+	if (!(s->flags & TCPF_FIN))
+		return;
+	if (me->has_fin && end != me->fin)
+		broken(t, s, "a FIN that moves", end - me->fin);
+	me->fin = end;
+	me->has_fin = true;
+}
+
+/* check_said - what s says against what its own side said before. A window of zero is how a host
+ * without memory takes back another (tcp_select_window). */
+static void check_said(struct sim_track *t, const struct segment *s, struct half *me,
+		       const struct half *peer)
+{
+	unsigned mss = max_t(unsigned, peer->mss ? peer->mss : TCP_MSS_DEFAULT, TCP_MIN_SND_MSS);
+	uint32_t edge = edge_of(s, me, peer);
+
+	if ((s->flags & (TCPF_SYN | TCPF_ACK)) != TCPF_ACK || !peer->known)
+		return;
+	if (s->len + s->hdr - TCP_HLEN > mss)
+		broken(t, s, "larger than its peer's MSS (RFC 6691)",
+		       s->len + s->hdr - TCP_HLEN - mss);
+	if (me->has_said && before(s->ack, me->ack))
+		broken(t, s, "an ACK that goes back", me->ack - s->ack);
+	if (me->has_said && s->window && before(edge, me->said))
+		broken(t, s, "a window that is taken back (RFC 9293 3.8.6)", me->said - edge);
+	me->ack = s->ack;
+	me->said = edge;
+	me->has_said = true;
+	if (me->ts && peer->ts)
+		check_clock(t, s, me);
+	check_fin(t, s, me);
+}
+
 static bool is_solid(const struct segment *s)
 {
 	return s->len || s->flags & (TCPF_SYN | TCPF_FIN);
@@ -242,11 +321,7 @@ static void note(struct half *me, const struct half *peer, const struct segment 
 		me->end = end;
 	if (!(s->flags & TCPF_ACK))
 		return;
-	/* RFC 7323 2.2: that of a SYN is never scaled; nor any, unless both offered to */
-	edge = s->window;
-	if (!(s->flags & TCPF_SYN) && me->scaled && peer->scaled)
-		edge <<= me->scale;
-	edge += s->ack;
+	edge = edge_of(s, me, peer);
 	if (!me->has_edge || after(edge, me->edge))
 		me->edge = edge;
 	me->has_edge = true;
@@ -299,6 +374,7 @@ void sim_track_sent(struct sim_track *t, uint8_t *frame, unsigned len)
 	if (!f->half[side].known || f->half[side].twice)
 		return;
 	check(t, &s, &f->half[!side]);
+	check_said(t, &s, &f->half[side], &f->half[!side]);
 	check_storm(t, &s, &f->half[side], &f->half[!side]);
 	note(&f->half[side], &f->half[!side], &s);
 }
