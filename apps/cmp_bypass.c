@@ -48,6 +48,7 @@ struct bypass_job {
 	pid_t tid;
 	struct proc_watch watch;
 	struct proc_snap at[2];
+	struct proc_lost srv_lost, cli_lost;
 	struct ledger_report lane_at[2];
 	struct stack_stats stack_at[2];
 	struct perf_set perf;
@@ -99,19 +100,29 @@ static void *server_thread(void *arg)
 	return NULL;
 }
 
+static void read_lost(struct bypass_job *job, int i)
+{
+	proc_lost_edge(&job->srv_lost, i, CMP_CPU_SERVER, job->tid);
+	proc_lost_edge(&job->cli_lost, i, CMP_CPU_CLIENT, gettid());
+}
+
 static void edge(void *ctx, int open)
 {
 	struct bypass_job *job = ctx;
 	int i = open ? 0 : 1;
 
-	if (open)
+	if (open) {
+		read_lost(job, i);
 		proc_read(&job->watch, &job->at[i]);
+	}
 	if (job->call->ask.ledger)
 		perf_snap(&job->perf, job->perf_at[i]);
 	lane_ledger_report(job->srv.lane, &job->lane_at[i]);
 	job->stack_at[i] = *stack_stats(job->srv.stack);
-	if (!open)
+	if (!open) {
 		proc_read(&job->watch, &job->at[i]);
+		read_lost(job, i);
+	}
 }
 
 static void client_main(void *arg)
@@ -162,6 +173,8 @@ static void fill_sample(struct bypass_job *job)
 	uint64_t n = s->load.units;
 
 	_Static_assert((int)STEP_KERNEL_POLL == (int)LEDGER_KERNEL_POLL, "steps in ledger's order");
+	s->lost[0] = proc_lost(&job->cli_lost);
+	s->lost[1] = proc_lost(&job->srv_lost);
 	if (!n)
 		return;
 	s->server_cycles = (double)(b->busy - a->busy);
@@ -223,7 +236,7 @@ static void worker_op(struct cmp_call *call)
 	sample_clear(&call->sample);
 	if (ask->set == SET_FLOOR)
 		call->err = floor_run(&pair, ask->conns, payload, ask->warm_ns, ask->run_ns,
-				      &call->sample.load);
+				      &call->sample);
 	else
 		call->err = bypass_run(call);
 }

@@ -11,7 +11,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "apps/cmp_proc.h"
 #include "apps/compare.h"
 #include "apps/tsc.h"
 #include "stack/netdev.h"
@@ -24,6 +26,8 @@ struct floor_end {
 	struct netdev *dev;
 	struct skb_cache cache;
 	uint64_t drops[SKB_DROP_MAX];
+	pid_t tid;
+	struct proc_lost lost;
 };
 
 struct floor_job {
@@ -65,6 +69,7 @@ static void *bounce(void *arg)
 
 	if (!err)
 		err = pin(CMP_CPU_SERVER);
+	job->srv.tid = gettid();
 	skb_cache_init(&job->srv.cache, job->pool, job->srv.drops);
 	__atomic_store_n(&job->ready, err ? err : 1, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&job->stop, __ATOMIC_RELAXED)) {
@@ -168,8 +173,14 @@ static void bounce_for(struct floor_job *job, unsigned size, uint64_t ns, struct
 	res->window_ns = (uint64_t)((double)res->window_tsc * per);
 }
 
+static void lost_edge(struct floor_job *job, int i)
+{
+	proc_lost_edge(&job->srv.lost, i, CMP_CPU_SERVER, job->srv.tid);
+	proc_lost_edge(&job->cli.lost, i, CMP_CPU_CLIENT, gettid());
+}
+
 int floor_run(const struct netdev_handle *h, unsigned inflight, unsigned payload, uint64_t warm_ns,
-	      uint64_t run_ns, struct load_result *res)
+	      uint64_t run_ns, struct cmp_sample *ret)
 {
 	static struct floor_job job;
 	unsigned size = payload + FLOOR_HEADERS;
@@ -177,7 +188,7 @@ int floor_run(const struct netdev_handle *h, unsigned inflight, unsigned payload
 	int err, ready;
 
 	memset(&job, 0, sizeof(job));
-	hist_init(&res->hist);
+	hist_init(&ret->load.hist);
 	job.srv.dev = h->dev;
 	job.cli.dev = h->peer;
 	job.pool = h->pool;
@@ -197,7 +208,11 @@ int floor_run(const struct netdev_handle *h, unsigned inflight, unsigned payload
 	}
 	if (!err) {
 		bounce_for(&job, size, warm_ns, NULL);
-		bounce_for(&job, size, run_ns, res);
+		lost_edge(&job, 0);
+		bounce_for(&job, size, run_ns, &ret->load);
+		lost_edge(&job, 1);
+		ret->lost[0] = proc_lost(&job.cli.lost);
+		ret->lost[1] = proc_lost(&job.srv.lost);
 		drain(&job.cli, SETTLE_NS);
 	}
 	__atomic_store_n(&job.stop, 1, __ATOMIC_RELAXED);

@@ -3,14 +3,14 @@
 #ifndef APPS_CMP_FLOOR_H
 #define APPS_CMP_FLOOR_H
 
-#include "apps/load.h"
+#include "apps/compare.h"
 #include "drivers/open.h"
 #include "stack/base/compiler.h"
 
 /* floor_run - bounce `inflight` frames with so much TCP payload between h->dev (on the server's
- * cpu) and h->peer (this thread, which is pinned to the client's): res as an rr over it would
- * have, and of a stream's segments. 0; -errno. */
+ * cpu) and h->peer (this thread, which is pinned to the client's): ret's load and lost as an rr
+ * over it would have them, and of a stream's segments. 0; -errno. */
 MUST_USE int floor_run(const struct netdev_handle *h, unsigned inflight, unsigned payload,
-		       uint64_t warm_ns, uint64_t run_ns, struct load_result *res);
+		       uint64_t warm_ns, uint64_t run_ns, struct cmp_sample *ret);
 
 #endif

@@ -90,7 +90,11 @@ static void put_ratios(FILE *f, const struct cmp *c)
 	fputs("<h2>Ratios</h2>\n<table>", f);
 	for (unsigned i = 0; i < c->nr_ratios; i++) {
 		fprintf(f, "<tr><th>%s</th>", c->ratio[i].text->says);
-		put_cell(f, c->ratio[i].f, "%.2f");
+		if (isnan(c->ratio[i].f.value))
+			fprintf(f, "<td>none: starved, %u of %u pairs count</td>", c->ratio[i].f.n,
+				c->ratio[i].pairs);
+		else
+			put_cell(f, c->ratio[i].f, "%.2f");
 		fputs("</tr>\n", f);
 	}
 	fputs("</table>\n", f);
@@ -202,7 +206,8 @@ static void put_conditions(FILE *f, const struct cmp *c)
 	for (unsigned i = 0; i < c->nr_series; i++) {
 		const struct cmp_series *s = &c->series[i];
 
-		if (!s->n || s->rival || s->curve || s->set == SET_BYPASS || s->set == SET_FLOOR)
+		if (!series_any(s) || s->rival || s->curve || s->set == SET_BYPASS ||
+		    s->set == SET_FLOOR)
 			continue;
 		fprintf(f, "<li>%s, %s, %u connection%s: rate with %s; cycles with %s</li>",
 			cmp_set_names[s->set], cmp_tests[s->test].name, s->conns,

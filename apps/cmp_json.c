@@ -51,6 +51,8 @@ static json_t *json_meta(const struct cmp *c)
 					    m->quick ? "quick" : "full", "tsc_hz", m->tsc_hz,
 					    "seconds", m->seconds, "virtualised",
 					    (int)m->virtualised, "notes", notes));
+	json_object_update_new(o, json_pack("{s:i s:i}", "samples", (int)m->samples,
+					    "samples_starved", (int)m->starved));
 	json_object_update_new(o, json_pack("{s:s s:s s:s s:s}", "congestion_control", m->cc_used,
 					    "congestion_control_default", m->cc_default,
 					    "checksums_kernel", m->kernel_csum, "checksums_bypass",
@@ -127,6 +129,7 @@ static json_t *json_run(const struct cmp_series *s)
 			: "epoll",
 		"link", stack || floor ? "net_ring" : "veth", "test", cmp_tests[s->test].key,
 		"conns", (int)s->conns, "size", (int)s->size, "n", (int)s->n);
+	unsigned starved = 0;
 	json_t *all;
 
 	if (!stack && !floor) {
@@ -143,6 +146,9 @@ static json_t *json_run(const struct cmp_series *s)
 	put_figure(o, "server_busy", s->busy, s->n);
 	if (!floor)
 		json_object_set_new(o, "ledger", json_ledger(s));
+	for (unsigned i = 0; i < s->n; i++)
+		starved += s->rate_starved[i];
+	json_object_set_new(o, "starved", json_integer(starved));
 	json_object_set_new(o, "samples", all);
 	return o;
 }
@@ -178,7 +184,7 @@ int report_json(const struct cmp *c, const char *path)
 	int err;
 
 	for (unsigned i = 0; i < c->nr_series; i++) {
-		if (c->series[i].n && !c->series[i].rival)
+		if (series_any(&c->series[i]) && !c->series[i].rival)
 			json_array_append_new(runs, json_run(&c->series[i]));
 	}
 	json_micro(c, runs);
@@ -190,6 +196,7 @@ int report_json(const struct cmp *c, const char *path)
 		put(r, "low", x->f.low);
 		put(r, "high", x->f.high);
 		json_object_set_new(r, "n", json_integer(x->f.n));
+		json_object_set_new(r, "pairs", json_integer(x->pairs));
 		json_object_set_new(r, "says", json_string(x->text->says));
 		json_object_set_new(ratios, x->text->name, r);
 	}

@@ -253,6 +253,7 @@ struct client_window {
 	struct cmp_call *call;
 	struct proc_watch srv, cli;
 	struct proc_snap srv_at[2], cli_at[2];
+	struct proc_lost srv_lost, cli_lost;
 	struct perf_set perf;
 	uint64_t perf_at[2][PERF_ROWS];
 };
@@ -267,6 +268,12 @@ static int client_setup(struct cmp_call *call)
 	return err ? err : ns_up(NS_CLIENT_IP, cc);
 }
 
+static void read_lost(struct client_window *w, int i)
+{
+	proc_lost_edge(&w->srv_lost, i, CMP_CPU_SERVER, w->call->tid);
+	proc_lost_edge(&w->cli_lost, i, CMP_CPU_CLIENT, gettid());
+}
+
 static void client_edge(void *ctx, int open)
 {
 	struct client_window *w = ctx;
@@ -274,6 +281,7 @@ static void client_edge(void *ctx, int open)
 
 	/* The cheap and precise ones are nearest to the window. */
 	if (open) {
+		read_lost(w, i);
 		proc_read(&w->cli, &w->cli_at[i]);
 		proc_read(&w->srv, &w->srv_at[i]);
 	}
@@ -282,6 +290,7 @@ static void client_edge(void *ctx, int open)
 	if (!open) {
 		proc_read(&w->srv, &w->srv_at[i]);
 		proc_read(&w->cli, &w->cli_at[i]);
+		read_lost(w, i);
 	}
 }
 
@@ -318,6 +327,8 @@ static void client_load(struct cmp_call *call)
 	if (!call->err) {
 		s->server_cycles = proc_cycles(&w.srv_at[0], &w.srv_at[1], hz, &s->server_busy);
 		s->client_cycles = proc_cycles(&w.cli_at[0], &w.cli_at[1], hz, &busy);
+		s->lost[0] = proc_lost(&w.cli_lost);
+		s->lost[1] = proc_lost(&w.srv_lost);
 		proc_steps(&w.srv_at[0], &w.srv_at[1], s->server_cycles, s->step_cycles);
 		proc_ledger(&w.srv_at[0], &w.srv_at[1], s->load.units, &s->ledger);
 		if (call->ask.ledger)

@@ -97,7 +97,7 @@ void sample_clear(struct cmp_sample *s)
 {
 	memset(s, 0, sizeof(*s));
 	hist_init(&s->load.hist);
-	s->server_cycles = s->server_busy = s->client_cycles = NAN;
+	s->server_cycles = s->server_busy = s->client_cycles = s->lost[0] = s->lost[1] = NAN;
 	for (unsigned i = 0; i < STEP_MAX; i++)
 		s->step_cycles[i] = NAN;
 	ledger_clear(&s->ledger);

@@ -7,6 +7,7 @@
 #include "apps/cmp_measure.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,7 +99,8 @@ static int try_mode(struct kernel_mode mode, const struct cmp_ask *ask, double *
 
 	for (unsigned i = 0; i < plan->mode_reps && !err; i++) {
 		err = take(ask, &s);
-		v[i] = ask->test == TEST_RR && ask->conns == 1
+		v[i] = !sample_counts(&s) ? NAN
+		       : ask->test == TEST_RR && ask->conns == 1
 			       ? 1e9 / (double)hist_quantile(&s.load.hist, 0.5)
 			       : cmp_rate(ask->test, &s.load);
 	}
@@ -279,6 +281,12 @@ static int take_one(struct cmp_series *s, bool ledger, struct cmp_sample *ret)
 	return take(&ask, ret);
 }
 
+static void note_sample(const struct cmp_sample *s)
+{
+	cmp->meta.samples++;
+	cmp->meta.starved += !sample_counts(s);
+}
+
 static int take_series(void)
 {
 	static struct cmp_sample sample;
@@ -294,6 +302,7 @@ static int take_series(void)
 			if (err)
 				return err;
 			series_add(s, &sample);
+			note_sample(&sample);
 		}
 	}
 	return 0;
@@ -317,9 +326,11 @@ static int take_pairs(void)
 			err = take(&ask, &s);
 			if (err)
 				return err;
-			(plain ? cmp->pair_plain : cmp->pair_ours)[i] = cmp_rate(TEST_RR, &s.load);
+			note_sample(&s);
+			(plain ? cmp->pair_plain : cmp->pair_ours)[i] =
+				sample_counts(&s) ? cmp_rate(TEST_RR, &s.load) : NAN;
 			(plain ? cmp->pair_plain_cycles : cmp->pair_ours_cycles)[i] =
-				s.server_cycles / (double)s.load.units;
+				sample_counts(&s) ? s.server_cycles / (double)s.load.units : NAN;
 		}
 		cmp->nr_pairs = i + 1;
 	}

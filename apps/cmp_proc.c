@@ -5,6 +5,7 @@
  */
 #include "apps/cmp_proc.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -140,6 +141,69 @@ void proc_read(const struct proc_watch *w, struct proc_snap *ret)
 	read_task(w, ret);
 	read_stat(w, ret);
 	ret->tsc = tsc_read();
+}
+
+/* ---- who else had the cpu ---- */
+
+/* A thread's ns on a cpu so far, and those that it waited for one. False: unknown. */
+static bool schedstat(pid_t tid, int64_t *ret_ran, int64_t *ret_waited)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)tid);
+	if (!slurp(path))
+		return false;
+	*ret_ran = (int64_t)number_at(text, 0);
+	*ret_waited = (int64_t)number_at(text, 1);
+	return true;
+}
+
+/* The kernel thread that runs cpu's softirqs when there are too many of them; 0 not found. */
+static pid_t ksoftirqd(int cpu)
+{
+	static pid_t known[2];
+	char path[300], want[32];
+	struct dirent *d;
+	DIR *dir;
+
+	if (known[cpu & 1] || !(dir = opendir("/proc")))
+		return known[cpu & 1];
+	snprintf(want, sizeof(want), "ksoftirqd/%d\n", cpu);
+	while ((d = readdir(dir)) != NULL && !known[cpu & 1]) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
+		if (d->d_name[0] >= '1' && d->d_name[0] <= '9' && slurp(path) &&
+		    !strcmp(text, want))
+			known[cpu & 1] = (pid_t)strtol(d->d_name, NULL, 10);
+	}
+	closedir(dir);
+	return known[cpu & 1];
+}
+
+void proc_lost_edge(struct proc_lost *l, int i, int cpu, pid_t tid)
+{
+	struct proc_watch w = {.cpu = cpu};
+	int64_t ran = 0, waited = 0, soft = 0, unused;
+	pid_t softirqd = ksoftirqd(cpu);
+	struct proc_snap s = {0};
+
+	l->ns[i] = mono_ns();
+	l->unknown |= !schedstat(tid, &ran, &waited);
+	if (softirqd)
+		(void)schedstat(softirqd, &soft, &unused);
+	read_stat(&w, &s);
+	l->waited[i] = waited + (int64_t)s.steal - soft;
+	l->had[i] = ran + (int64_t)s.idle;
+}
+
+double proc_lost(const struct proc_lost *l)
+{
+	double window = (double)(l->ns[1] - l->ns[0]);
+	double waited = (double)(l->waited[1] - l->waited[0]);
+	double others = window - (double)(l->had[1] - l->had[0]);
+
+	if (l->unknown || l->ns[1] <= l->ns[0])
+		return NAN;
+	return fmin(fmax(fmin(waited, others) / window, 0), 1);
 }
 
 void ledger_clear(struct cmp_ledger *led)

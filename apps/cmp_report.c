@@ -195,7 +195,7 @@ static void print_words(const struct cmp *c)
 	for (unsigned i = 0; i < c->nr_series; i++) {
 		const struct cmp_series *s = &c->series[i];
 
-		if (!s->n || s->curve || s->rival || !too_idle(s))
+		if (!series_any(s) || s->curve || s->rival || !too_idle(s))
 			continue;
 		idle |= s->test == TEST_RR && s->conns == CMP_CONNS;
 		starred |= s->test != TEST_RR;
@@ -213,6 +213,12 @@ static void print_words(const struct cmp *c)
 		    (1 - BUSY_ENOUGH) * 100);
 	for (unsigned i = 0; i < c->meta.nr_notes; i++)
 		put(4, "  Note: %s", c->meta.notes[i]);
+	if (c->meta.starved)
+		put(4,
+		    "  Note: in %u of %u samples other programs had a cpu for more than %.0f %% of the "
+		    "time, or nothing was moved: no ratio has these, and one that less than half of "
+		    "its pairs are left of is not given",
+		    c->meta.starved, c->meta.samples, CMP_LOST_MOST * 100);
 }
 
 static void print_figure(const char *text, struct cmp_figure f, int d, double want)
@@ -227,6 +233,15 @@ static void print_figure(const char *text, struct cmp_figure f, int d, double wa
 	    goal);
 }
 
+static void print_ratio(const struct cmp_ratio *r, double want)
+{
+	if (isnan(r->f.value))
+		put(4, "  %-49s %8s  (starved: %u of %u pairs count)", r->text->says, "none",
+		    r->f.n, r->pairs);
+	else
+		print_figure(r->text->says, r->f, decimals(r->f.value), want);
+}
+
 static bool print_ratios(const struct cmp *c, const char *title, bool headlines)
 {
 	bool any = false;
@@ -239,8 +254,7 @@ static bool print_ratios(const struct cmp *c, const char *title, bool headlines)
 		if (!any)
 			puts(title);
 		any = true;
-		print_figure(r->text->says, r->f, decimals(r->f.value),
-			     headlines ? 0 : r->text->want);
+		print_ratio(r, headlines ? 0 : r->text->want);
 	}
 	return any;
 }
@@ -351,7 +365,7 @@ static void print_modes(const struct cmp *c)
 		const struct cmp_series *s = &c->series[i];
 		bool rr = s->test == TEST_RR;
 
-		if (!s->n || s->rival || s->curve || !is_kernel(s->set) ||
+		if (!series_any(s) || s->rival || s->curve || !is_kernel(s->set) ||
 		    (rr && s->conns != CMP_CONNS))
 			continue;
 		kernel_mode_name(s->rate_mode, mode, sizeof(mode));
@@ -396,7 +410,7 @@ void report_print(const struct cmp *c)
 
 void report_headline(const struct cmp *c)
 {
-	bool crosses = false;
+	bool crosses = false, starved = false;
 
 	if (!print_ratios(c,
 			  "\nIn short: how many times bypass beats the kernel (below 1 it loses)",
@@ -406,8 +420,11 @@ void report_headline(const struct cmp *c)
 		const struct cmp_ratio *r = &c->ratio[i];
 
 		crosses |= r->text->headline && r->f.low < 1 && r->f.high > 1;
+		starved |= r->text->headline && isnan(r->f.value);
 	}
-	if (crosses)
+	if (starved)
+		puts("  Starved: other programs had the cpus. Run it again when all is quiet.");
+	else if (crosses)
 		puts("  Not settled: a range crosses 1. Run it again when all is quiet.");
 	else if (c->meta.loaded)
 		puts("  Other programs ran as well (see the note on load): run it again when all is "

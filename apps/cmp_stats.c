@@ -91,7 +91,8 @@ const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_test test, enum 
 	for (unsigned i = 0; i < c->nr_series; i++) {
 		const struct cmp_series *s = &c->series[i];
 
-		if (s->test == test && s->set == set && s->conns == conns && s->n && !s->rival)
+		if (s->test == test && s->set == set && s->conns == conns && series_any(s) &&
+		    !s->rival)
 			return s;
 	}
 	return NULL;
@@ -100,7 +101,7 @@ const struct cmp_series *cmp_find(const struct cmp *c, enum cmp_test test, enum 
 bool cmp_has(const struct cmp *c, enum cmp_test test)
 {
 	for (unsigned i = 0; i < c->nr_series; i++) {
-		if (c->series[i].test == test && c->series[i].n)
+		if (c->series[i].test == test && series_any(&c->series[i]))
 			return true;
 	}
 	return false;
@@ -123,13 +124,42 @@ double cmp_rate(enum cmp_test test, const struct load_result *load)
 	return test == TEST_RR ? per_ns * 1e9 : per_ns * STREAM_MSS * 8;
 }
 
+static bool moved_any(const struct cmp_sample *s)
+{
+	return s->load.units && s->load.window_ns;
+}
+
+bool sample_counts(const struct cmp_sample *s)
+{
+	return moved_any(s) && !(s->lost[0] > CMP_LOST_MOST || s->lost[1] > CMP_LOST_MOST);
+}
+
+bool series_any(const struct cmp_series *s)
+{
+	return figure_median(s->rate, s->n).n > 0;
+}
+
+static void add_empty(struct cmp_series *s, unsigned i)
+{
+	s->rate[i] = s->p50[i] = s->p90[i] = s->p99[i] = s->p999[i] = s->max[i] = NAN;
+	s->cycles[i] = s->client_cycles[i] = s->busy[i] = NAN;
+	for (unsigned k = 0; k < STEP_MAX; k++)
+		s->steps[k][i] = NAN;
+}
+
 void series_add(struct cmp_series *s, const struct cmp_sample *sample)
 {
 	const struct load_result *load = &sample->load;
 	unsigned i = s->n;
 
-	if (i >= CMP_SAMPLES_MAX || !load->units || !load->window_ns)
+	if (i >= CMP_SAMPLES_MAX)
 		return;
+	s->n++;
+	s->rate_starved[i] = s->starved[i] = !sample_counts(sample);
+	if (!moved_any(sample)) {
+		add_empty(s, i);
+		return;
+	}
 	s->rate[i] = cmp_rate(s->test, load);
 	s->p50[i] = (double)hist_quantile(&load->hist, 0.5) / 1e3;
 	s->p90[i] = (double)hist_quantile(&load->hist, 0.9) / 1e3;
@@ -142,7 +172,6 @@ void series_add(struct cmp_series *s, const struct cmp_sample *sample)
 	for (unsigned k = 0; k < STEP_MAX; k++)
 		s->steps[k][i] = sample->step_cycles[k] / (double)load->units;
 	hist_merge(&s->hist, &load->hist);
-	s->n++;
 }
 
 static void take_rate(struct cmp_series *to, const struct cmp_series *from)
@@ -153,6 +182,7 @@ static void take_rate(struct cmp_series *to, const struct cmp_series *from)
 	memcpy(to->p99, from->p99, sizeof(to->p99));
 	memcpy(to->p999, from->p999, sizeof(to->p999));
 	memcpy(to->max, from->max, sizeof(to->max));
+	memcpy(to->rate_starved, from->rate_starved, sizeof(to->rate_starved));
 	to->hist = from->hist;
 	to->rate_mode = from->rate_mode;
 }
@@ -170,8 +200,6 @@ void cmp_best_rate(struct cmp *c)
 				break;
 			s = NULL;
 		}
-		/* Of unequal numbers (an empty window is no sample) the cycles would not be those of
-		 * the same turn any more. */
 		if (s && s->n == r->n &&
 		    figure_median(r->rate, r->n).value > figure_median(s->rate, s->n).value)
 			take_rate(s, r);
@@ -216,15 +244,27 @@ static const struct {
 };
 /* clang-format on */
 
-static void ratio_add(struct cmp *c, const struct cmp_ratio_text *text, struct cmp_figure f)
+/* f is of so many pairs, of which f.n count. The few that others left alone are no fair choice among
+ * all: with less than half of them there is no figure. */
+static void ratio_add(struct cmp *c, const struct cmp_ratio_text *text, struct cmp_figure f,
+		      unsigned pairs)
 {
-	if (f.n && c->nr_ratios < CMP_RATIOS_MAX)
-		c->ratio[c->nr_ratios++] = (struct cmp_ratio){text, f};
+	if (!pairs || c->nr_ratios == CMP_RATIOS_MAX)
+		return;
+	if (2 * f.n < pairs)
+		f.value = f.low = f.high = NAN;
+	c->ratio[c->nr_ratios++] = (struct cmp_ratio){text, f, pairs};
 }
 
-static const double *values_of(const struct cmp_series *s, enum ratio_of of)
+/* The samples of s that count; NANs in place of the others. */
+static const double *values_of(const struct cmp_series *s, enum ratio_of of, double *buf)
 {
-	return of == OF_P50 ? s->p50 : of == OF_RATE ? s->rate : s->cycles;
+	const double *v = of == OF_P50 ? s->p50 : of == OF_RATE ? s->rate : s->cycles;
+	const bool *starved = of == OF_CYCLES ? s->starved : s->rate_starved;
+
+	for (unsigned i = 0; i < s->n; i++)
+		buf[i] = starved[i] ? NAN : v[i];
+	return buf;
 }
 
 static unsigned fewer(const struct cmp_series *a, const struct cmp_series *b)
@@ -243,15 +283,19 @@ static void ratio_of_floor(struct cmp *c)
 
 	if (!b || !f)
 		return;
+	values_of(b, OF_P50, diff);
+	values_of(f, OF_P50, one);
 	for (unsigned i = 0; i < fewer(b, f); i++) {
-		diff[i] = (b->p50[i] - f->p50[i]) * 1e3;
+		diff[i] = (diff[i] - one[i]) * 1e3;
 		one[i] = 1;
 	}
-	ratio_add(c, &text, figure_ratio(diff, one, fewer(b, f)));
+	ratio_add(c, &text, figure_ratio(diff, one, fewer(b, f)), fewer(b, f));
 }
 
 static void ratios_paired(struct cmp *c, bool rr)
 {
+	double over[CMP_SAMPLES_MAX], under[CMP_SAMPLES_MAX];
+
 	for (unsigned i = 0; i < ARRAY_SIZE(paired); i++) {
 		const struct cmp_series *a, *b;
 
@@ -261,8 +305,9 @@ static void ratios_paired(struct cmp *c, bool rr)
 		b = cmp_find(c, paired[i].test, paired[i].b, paired[i].conns);
 		if (a && b)
 			ratio_add(c, &paired[i].text,
-				  figure_ratio(values_of(a, paired[i].of),
-					       values_of(b, paired[i].of), fewer(a, b)));
+				  figure_ratio(values_of(a, paired[i].of, over),
+					       values_of(b, paired[i].of, under), fewer(a, b)),
+				  fewer(a, b));
 	}
 }
 
@@ -278,7 +323,8 @@ void cmp_ratios(struct cmp *c)
 	c->nr_ratios = 0;
 	ratios_paired(c, true);
 	ratio_of_floor(c);
-	ratio_add(c, &rate, figure_ratio(c->pair_ours, c->pair_plain, c->nr_pairs));
-	ratio_add(c, &cycles, figure_ratio(c->pair_plain_cycles, c->pair_ours_cycles, c->nr_pairs));
+	ratio_add(c, &rate, figure_ratio(c->pair_ours, c->pair_plain, c->nr_pairs), c->nr_pairs);
+	ratio_add(c, &cycles, figure_ratio(c->pair_plain_cycles, c->pair_ours_cycles, c->nr_pairs),
+		  c->nr_pairs);
 	ratios_paired(c, false);
 }

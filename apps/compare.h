@@ -21,6 +21,7 @@
 #include "stack/base/compiler.h"
 
 #define CMP_SAMPLES_MAX 32
+#define CMP_LOST_MOST   0.25 /* of a sample's time, to other programs, and it still counts */
 #define CMP_CPU_CLIENT  0
 #define CMP_CPU_SERVER  1
 #define CMP_SIZE        64 /* of a request and of its answer */
@@ -101,6 +102,7 @@ struct cmp_sample {
 	double server_cycles;         /* in the window, without idle or empty polls; NAN unknown */
 	double server_busy;           /* share of the window, 0..1; NAN unknown */
 	double client_cycles;         /* kernel sets: the other cpu's, shown apart */
+	double lost[2];               /* proc_lost() of the client's and the server's thread */
 	double step_cycles[STEP_MAX]; /* server_cycles by step; NAN what a set does not tell */
 	struct cmp_ledger ledger;
 };
@@ -128,14 +130,17 @@ struct cmp_series {
 	struct kernel_mode rate_mode;   /* kernel sets: of the rate and round trips */
 	struct kernel_mode cycles_mode; /* of everything else */
 	unsigned n;
-	/* rate: requests/s, Gbit/s of a stream; the others rr's alone */
+	/* NAN: nothing was moved. rate: requests/s, Gbit/s of a stream; the others rr's alone */
 	double rate[CMP_SAMPLES_MAX], p50[CMP_SAMPLES_MAX], p90[CMP_SAMPLES_MAX],
 		p99[CMP_SAMPLES_MAX], p999[CMP_SAMPLES_MAX], max[CMP_SAMPLES_MAX]; /* us */
 	double cycles[CMP_SAMPLES_MAX]; /* server's, per unit */
 	double busy[CMP_SAMPLES_MAX], client_cycles[CMP_SAMPLES_MAX];
 	double steps[STEP_MAX][CMP_SAMPLES_MAX]; /* cycles per unit */
-	struct hist hist;                        /* all samples together */
-	struct cmp_ledger ledger;                /* of the ledger's own sample */
+	/* sample_counts() was false: shown, but in no ratio; of the rate and round trips, and of the
+	 * rest, which may be of another tuning */
+	bool rate_starved[CMP_SAMPLES_MAX], starved[CMP_SAMPLES_MAX];
+	struct hist hist;         /* all samples together */
+	struct cmp_ledger ledger; /* of the ledger's own sample */
 	bool has_ledger;
 };
 
@@ -154,9 +159,11 @@ struct cmp_ratio_text {
 	bool headline; /* how many times bypass beats the kernel, in short */
 };
 
+/* f.n of so many pairs count. None, and f's figures NAN, where these are less than half. */
 struct cmp_ratio {
 	const struct cmp_ratio_text *text;
 	struct cmp_figure f;
+	unsigned pairs;
 };
 
 #define CMP_RATIOS_MAX 24
@@ -176,6 +183,7 @@ struct cmp_meta {
 	struct kernel_mode mode_latency;           /* 1 connection */
 	struct kernel_mode mode_steered, mode_off; /* more: RPS on for the cycles, and off */
 	struct stream_tuning stream[2][2];         /* cmp_tuning() */
+	unsigned samples, starved;                 /* taken; of these !sample_counts() */
 	bool quick, virtualised;
 	bool loaded; /* others wanted the cpus when it began */
 };
@@ -186,7 +194,8 @@ struct cmp {
 	unsigned nr_series;
 	struct cmp_ratio ratio[CMP_RATIOS_MAX];
 	unsigned nr_ratios;
-	/* requests/s of alternating pairs, epoll backend and plain epoll */
+	/* requests/s of alternating pairs, epoll backend and plain epoll; NAN: of no sample that
+	 * counts */
 	double pair_ours[CMP_SAMPLES_MAX], pair_plain[CMP_SAMPLES_MAX];
 	double pair_ours_cycles[CMP_SAMPLES_MAX], pair_plain_cycles[CMP_SAMPLES_MAX];
 	unsigned nr_pairs;
@@ -314,7 +323,14 @@ unsigned cmp_many(enum cmp_test test);
 struct stream_tuning *cmp_tuning(struct cmp_meta *m, enum cmp_test test, unsigned conns);
 /* cmp_rate - of a sample: requests/s, Gbit/s of a stream. */
 double cmp_rate(enum cmp_test test, const struct load_result *load);
+/* series_add - the next sample of s, whether it counts or not: those of two series that were taken in
+ * turn stay pairs. */
 void series_add(struct cmp_series *s, const struct cmp_sample *sample);
+/* series_any - whether anything was moved in any of its samples. */
+bool series_any(const struct cmp_series *s);
+/* sample_counts - something was moved, and neither end was kept from its cpu for more than
+ * CMP_LOST_MOST of the time. */
+bool sample_counts(const struct cmp_sample *sample);
 /* cmp_best_rate - where a rival has the better rate (medians), it and its round trips become those
  * of the series that it is beside. Once, before cmp_ratios(). */
 void cmp_best_rate(struct cmp *c);

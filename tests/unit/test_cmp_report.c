@@ -43,7 +43,7 @@ static void add_ratio(const char *says, double value, double want, bool headline
 	unsigned i = c.nr_ratios++;
 
 	text[i] = (struct cmp_ratio_text){"name", says, want, headline};
-	c.ratio[i] = (struct cmp_ratio){&text[i], {value, value / 3, value * 3, 15}};
+	c.ratio[i] = (struct cmp_ratio){&text[i], {value, value / 3, value * 3, 15}, 15};
 }
 
 /* Wide in every column: slow round trips, long texts, intervals of five digits. */
@@ -169,6 +169,30 @@ Test(cmp_report, test_report_decimals_are_the_medians_not_the_wildest_samples)
 	c.series[0].p50[4] = 98765;
 	cr_assert(strstr(printed(), "    0.82  (0.50-12345.00, n=15)"));
 	cr_assert(strstr(printed(), "2.46 (0.82-98765.00)"));
+}
+
+/* A ratio was printed of whatever was left, be it one pair of fifteen. */
+Test(cmp_report, test_report_of_starved_pairs_gives_no_ratio_and_says_why)
+{
+	const char *text, *end;
+
+	fill(58.75, 0.97);
+	cr_assert(!strstr(printed(), "tarved") && !strstr(printed(), "no ratio has these"));
+	c.meta.samples = 90;
+	c.meta.starved = 31;
+	c.ratio[2].f = (struct cmp_figure){NAN, NAN, NAN, 6};
+	text = printed();
+	assert_width(text);
+	cr_assert(strstr(text, "\n  Note: in 31 of 90 samples other programs had a cpu for more "
+			       "than 25 %"));
+	cr_assert(strstr(text,
+			 "req/s: bypass / kernel-awake          none  (starved: 6 of 15 pairs "
+			 "count)\n"),
+		  "%s", text);
+	end = strstr(text, "\nIn short: ");
+	cr_assert(strstr(end, "none  (starved: 6 of 15") && strstr(end, "  Starved: other") &&
+			  !strstr(end, "nan"),
+		  "%s", end);
 }
 
 /* Both directions stand in one line, and what was not measured has no heading. */

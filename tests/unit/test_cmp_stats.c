@@ -58,7 +58,9 @@ Test(cmp_stats, test_figure_ratio_zero_denominator_is_left_out)
 	cr_assert(f.n == 2 && near(f.value, 4));
 }
 
-static void add(struct cmp_series *s, uint64_t requests, uint64_t rtt_ns, double cycles)
+/* lost: what the server's thread missed of the window. */
+static void add_lost(struct cmp_series *s, uint64_t requests, uint64_t rtt_ns, double cycles,
+		     double lost)
 {
 	static struct cmp_sample sample;
 
@@ -68,7 +70,14 @@ static void add(struct cmp_series *s, uint64_t requests, uint64_t rtt_ns, double
 	sample.load.units = requests;
 	sample.load.window_ns = 1000000000;
 	sample.server_cycles = cycles;
+	sample.lost[0] = NAN; /* a kernel that does not tell */
+	sample.lost[1] = lost;
 	series_add(s, &sample);
+}
+
+static void add(struct cmp_series *s, uint64_t requests, uint64_t rtt_ns, double cycles)
+{
+	add_lost(s, requests, rtt_ns, cycles, 0.1);
 }
 
 Test(cmp_stats, test_ratios_pair_samples_and_need_both_sets)
@@ -91,12 +100,75 @@ Test(cmp_stats, test_ratios_pair_samples_and_need_both_sets)
 	cr_assert(near(c.series[0].cycles[0], 5) && near(c.series[0].rate[0], 1000));
 }
 
-Test(cmp_stats, test_series_add_empty_window_is_no_sample)
+/* It keeps its place, or all that follow would be paired with the next turn's. */
+Test(cmp_stats, test_series_add_empty_window_is_no_figure)
 {
-	static struct cmp_series s;
+	static struct cmp c;
+	struct cmp_series *s = c.series;
 
-	add(&s, 0, 1, 1);
-	cr_assert_eq(s.n, 0);
+	c.nr_series = 2;
+	s[0] = (struct cmp_series){.set = SET_BYPASS, .conns = 1};
+	s[1] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 1};
+	add(&s[0], 0, 1, 1);
+	cr_assert(!series_any(&s[0]) && !cmp_find(&c, TEST_RR, SET_BYPASS, 1));
+	add(&s[1], 100, 16000, 1);
+	for (int i = 1; i < 4; i++) {
+		add(&s[0], 100, 1000u << i, 1);
+		add(&s[1], 100, 16000u << i, 1);
+	}
+	cr_assert(series_any(&s[0]) && figure_median(s[0].rate, s[0].n).n == 3);
+	cmp_ratios(&c);
+	cr_assert_eq(c.nr_ratios, 1);
+	cr_assert(c.ratio[0].f.n == 3 && c.ratio[0].pairs == 4);
+	cr_assert(c.ratio[0].f.low > 15 && c.ratio[0].f.high < 17, "%g-%g", c.ratio[0].f.low,
+		  c.ratio[0].f.high);
+}
+
+/* A server that had its cpu for a tenth of the window looks ten times as slow. */
+Test(cmp_stats, test_ratios_leave_out_pairs_that_lost_a_cpu)
+{
+	static struct cmp c;
+	const struct cmp_figure *f = &c.ratio[0].f;
+
+	c.nr_series = 2;
+	c.series[0] = (struct cmp_series){.set = SET_BYPASS, .conns = 1};
+	c.series[1] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 1};
+	for (int i = 0; i < 6; i++) {
+		add_lost(&c.series[0], 100, i < 3 ? 1000 : 64000, 1, i < 3 ? 0.19 : 0.9);
+		add(&c.series[1], 100, 64000, 1);
+	}
+	cmp_ratios(&c);
+	cr_assert(c.nr_ratios == 1 && f->n == 3 && c.ratio[0].pairs == 6);
+	cr_assert(f->low > 60 && f->high < 68, "%g-%g", f->low, f->high);
+	/* the table still shows what was seen */
+	cr_assert_eq(figure_median(c.series[0].p50, c.series[0].n).n, 6);
+	/* less than half are left: none */
+	add_lost(&c.series[0], 100, 1000, 1, 0.9);
+	add(&c.series[1], 100, 64000, 1);
+	cmp_ratios(&c);
+	cr_assert(c.nr_ratios == 1 && f->n == 3 && c.ratio[0].pairs == 7);
+	cr_assert(isnan(f->value) && isnan(f->low) && isnan(f->high));
+}
+
+/* What counts of a rate that was taken over from a rival says its rival, of the cycles not. */
+Test(cmp_stats, test_ratios_of_a_rivals_rate_leave_out_the_rivals_samples)
+{
+	static struct cmp c;
+
+	c.nr_series = 3;
+	c.series[0] = (struct cmp_series){.set = SET_BYPASS, .conns = 64};
+	c.series[1] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 64};
+	c.series[2] = (struct cmp_series){.set = SET_KERNEL_AWAKE, .conns = 64, .rival = true};
+	for (int i = 0; i < 3; i++) {
+		add(&c.series[0], 1000, 1000, 5000);
+		add(&c.series[1], 100, 1000, 5000);
+		add_lost(&c.series[2], 200, 1000, 5000, i ? 0.5 : 0);
+	}
+	cmp_best_rate(&c);
+	cmp_ratios(&c);
+	cr_assert_eq(c.nr_ratios, 2);
+	cr_assert(c.ratio[0].f.n == 1 && isnan(c.ratio[0].f.value), "req/s");
+	cr_assert(c.ratio[1].f.n == 3 && near(c.ratio[1].f.value, 10), "cycles");
 }
 
 static void rivals(struct cmp *c, uint64_t steered, uint64_t off)
