@@ -244,6 +244,8 @@ static bool queue_into_hole(struct tcp_sock *tp, struct sk_buff *skb)
 	while (skb) {
 		struct sk_buff *rest = tcp_ofo_cut(tp, skb, skb_peek(&tp->ofo_queue));
 
+		/* the rest's buffer may have been the last but for the reserve */
+		tcp_ofo_prune(tp, skb->truesize);
 		if (!tcp_queue_in_order(tp, skb)) {
 			skb_drop(skb, SKB_DROP_TCP_RCVBUF);
 			if (rest)
@@ -362,6 +364,13 @@ static COLD uint32_t last_window(const struct tcp_sock *tp)
 	return min_t(uint32_t, (tp->advmss + unit - 1) & ~(unit - 1), 65535u << tp->rcv_wscale);
 }
 
+/* no_room - what waits behind a hole gives way to what fills it (tcp_ofo_prune), so a segment of that is
+ * always welcome: with a window of zero the hole would stay, and so would what waits. */
+static COLD uint32_t no_room(const struct tcp_sock *tp)
+{
+	return skb_queue_empty(&tp->sk.sk_receive_queue) ? last_window(tp) : 0;
+}
+
 /*
  * tcp_new_window - what the buffers would allow. Half of the free truesize: an mbuf of 2 KiB
  * that carries a full segment is about so well used. Avoids silly windows (RFC 9293
@@ -376,10 +385,10 @@ uint32_t tcp_new_window(const struct tcp_sock *tp)
 
 	if (unlikely(!rmem_plenty(st)))
 		buf = rmem_bound(st, buf);
-	if (used >= buf)
-		return 0;
+	if (unlikely(used >= buf))
+		return no_room(tp);
 	if (unlikely(!rmem_plenty(st)) && rmem_is_last(st))
-		return used ? 0 : last_window(tp);
+		return used ? no_room(tp) : last_window(tp);
 	if (unlikely(tp->window_clamp))
 		most = min_t(uint32_t, most, tp->window_clamp);
 	space = min_t(uint32_t, (buf - used) / 2, most);

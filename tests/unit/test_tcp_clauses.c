@@ -197,3 +197,32 @@ Test(tcp_clauses, test_dsack_2883_4_2_its_block_comes_next)
 	sock_abort(c.sk);
 	bench_end(&b);
 }
+
+/* ---- memory ---- */
+
+/* RFC 9293 3.8.6: a window of zero opens again. That of a socket whose buffers all wait behind a hole
+ * did not while memory was short: nobody could fill the hole, and nobody gave the buffers back. */
+Test(tcp_clauses, test_window_of_who_waits_for_a_hole_stays_open_without_memory)
+{
+	struct sk_buff *held[512];
+	unsigned n = 0;
+
+	bench_begin(&b, NULL, 512);
+	conn_passive(&c, &b, bench_listen(&b, SEG_PORT, 8), 4000, &seg_plain);
+	peer(&c, .flags = ACK, .seq = 101, .ack = 1, .len = 100);
+	bench_drain(&b);
+	while (n < 512 && !b.st->cache.low)
+		cr_assert((held[n++] = skb_alloc(&b.st->cache, 0)) != NULL);
+	cr_assert_gt(c.sk->sk_rmem_alloc, 0);
+	cr_assert_eq(tcp_new_window(conn_tp(&c)), 1460);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 100);
+	cr_assert_geq(conn_read(&c, 1), 100);
+	/* bytes that the user has not read are another thing */
+	peer(&c, .flags = ACK, .seq = conn_tp(&c)->rcv_nxt - conn_tp(&c)->irs, .ack = 1, .len = 50);
+	cr_assert_gt(c.sk->sk_rmem_alloc, 0);
+	cr_assert_eq(tcp_new_window(conn_tp(&c)), 0);
+	while (n)
+		skb_free(held[--n]);
+	sock_abort(c.sk);
+	bench_end(&b);
+}
