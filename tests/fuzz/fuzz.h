@@ -180,6 +180,11 @@ void fuzz_read(struct fuzz *z, struct fuzz_conn *fc, unsigned n);
 /* fuzz_ack - the peer acknowledges up to `ack` with flags beside ACK and len bytes at rcv_nxt. */
 void fuzz_ack(struct fuzz *z, struct fuzz_conn *fc, uint8_t flags, uint32_t ack, unsigned len);
 
+/* ---- decent.c ---- */
+/* fuzz_decent - from now on nothing fails and all peers are decent: does each connection that is open
+ * get on? */
+void fuzz_decent(struct fuzz *z);
+
 /* ---- witness.c ---- */
 /* fuzz_witness_in - the peer sent s. */
 void fuzz_witness_in(struct fuzz_witness *w, const struct seg *s);

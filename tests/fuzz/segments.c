@@ -582,6 +582,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r.z.abrupt = shape & 16;
 	for (unsigned i = 0; i < MAX_OPS && r.in.n && r.z.turns < FUZZ_TURNS; i++)
 		ops[in_u8(&r.in) % ARRAY_SIZE(ops)](&r);
+	if (shape & 32)
+		fuzz_decent(&r.z);
 	fuzz_end(&r.z);
 	return 0;
 }
