@@ -202,6 +202,16 @@ static const struct conn_ops *conn_net(const struct lane *l, enum pl_net net)
 	return kernel->conn_ops;
 }
 
+int conn_control(struct pl_conn *c, struct conn_control *ctl)
+{
+	if (likely(!ctl->fn))
+		return 0;
+	ctl->err = ctl->fn(c, ctl->arg);
+	if (ctl->err)
+		conn_drop(c);
+	return ctl->err;
+}
+
 /* addr_is_host - false for multicast, reserved and broadcast: no end of a TCP connection
  * (RFC 1122 4.2.3.10). Linux tells so late and with another errno. */
 static bool addr_is_host(const struct pl_addr *a)
@@ -209,9 +219,11 @@ static bool addr_is_host(const struct pl_addr *a)
 	return (*(const uint8_t *)&a->v4) < 224;
 }
 
-PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
-		     struct pl_conn **ret_conn)
+PL_API int pl_listen_control(enum pl_net net, const struct pl_addr *addr, int backlog,
+			     int (*control)(struct pl_conn *c, void *arg), void *arg,
+			     struct pl_conn **ret_conn)
 {
+	struct conn_control ctl = {.fn = control, .arg = arg};
 	struct lane *l = lane_self();
 	const struct conn_ops *ops;
 	int err;
@@ -229,8 +241,16 @@ PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
 	ops = conn_net(l, net);
 	if (!ops)
 		return -ENODEV;
-	err = ops->listen(l, addr, backlog < 1 ? CONN_BACKLOG : backlog, ret_conn);
+	err = ops->listen(l, addr, backlog < 1 ? CONN_BACKLOG : backlog, &ctl, ret_conn);
+	if (ctl.err)
+		return ctl.err;
 	return err ? errtab_norm(ERRTAB_LISTEN, err) : 0;
+}
+
+PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
+		     struct pl_conn **ret_conn)
+{
+	return pl_listen_control(net, addr, backlog, NULL, NULL, ret_conn);
 }
 
 /* Out of fds or memory: the first failure is told at once, and after that each call waits first,
@@ -323,16 +343,6 @@ static int conn_dial_wait(struct pl_conn *c, uint64_t deadline)
 	return err;
 }
 
-int dial_control(struct pl_conn *c, struct dial_control *ctl)
-{
-	if (likely(!ctl->fn))
-		return 0;
-	ctl->err = ctl->fn(c, ctl->arg);
-	if (ctl->err)
-		conn_drop(c);
-	return ctl->err;
-}
-
 /* dial_refused - what needs no socket to be known. */
 static int dial_refused(const struct lane *l, enum pl_net net, const struct pl_addr *addr,
 			uint64_t deadline)
@@ -354,7 +364,7 @@ PL_API int pl_dial_control(enum pl_net net, const struct pl_addr *addr, uint64_t
 			   int (*control)(struct pl_conn *c, void *arg), void *arg,
 			   struct pl_conn **ret_conn)
 {
-	struct dial_control ctl = {.fn = control, .arg = arg};
+	struct conn_control ctl = {.fn = control, .arg = arg};
 	struct lane *l = lane_self();
 	struct pl_conn *c;
 	int err;

@@ -90,7 +90,8 @@ static int bind_listen(int fd, const struct sockaddr_in *sin, int backlog, bool 
  * in silence. So the group's first socket there is bound without: the kernel looks at the
  * flags of the sockets that are bound when the next one binds, and not at what they were.
  */
-static COLD int listen_in_group(struct lane *l, int fd, const struct sockaddr_in *sin, int backlog)
+static COLD int listen_in_group(struct lane *l, struct pl_conn *c, const struct sockaddr_in *sin,
+				int backlog)
 {
 	struct lane_group *grp = lane_group(l);
 	const struct group_listener *other;
@@ -102,16 +103,16 @@ static COLD int listen_in_group(struct lane *l, int fd, const struct sockaddr_in
 	if (other && (other->lanes >> lane_index(l) & 1))
 		err = -EADDRINUSE;
 	if (!err && other)
-		err = set_opt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		err = set_opt(c->fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!err)
-		err = bind_listen(fd, sin, backlog, !other);
+		err = bind_listen(c->fd, sin, backlog, !other);
 	/* Port 0 has been chosen by now. */
 	if (!err)
-		err = fd_addr(fd, 0, &bound);
+		err = fd_addr(c->fd, 0, &bound);
 	if (!err)
 		err = group_listener_add(grp, lane_index(l), bound.sin_addr.s_addr, bound.sin_port);
 	if (err)
-		close(fd);
+		conn_drop(c);
 	(void)pthread_mutex_unlock(&grp->listen_lock);
 	return err;
 }
@@ -142,46 +143,58 @@ static void close_listener(struct lane *l, int fd)
 		(void)close(fd);
 }
 
-/* listener_open - fd listens; or it is closed and the -errno told. */
-static int listener_open(struct lane *l, int fd, const struct sockaddr_in *sin, int backlog)
+/* listener_open - c listens; or it is gone and the -errno told. */
+static int listener_open(struct lane *l, struct pl_conn *c, const struct sockaddr_in *sin,
+			 int backlog)
 {
-	/* a server comes back while its old connections are in TIME-WAIT */
-	int err = set_opt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	int err;
 
-	if (!err && shares_ports(l))
-		return listen_in_group(l, fd, sin, backlog);
-	if (!err)
-		err = bind_listen(fd, sin, backlog, false);
+	if (shares_ports(l))
+		return listen_in_group(l, c, sin, backlog);
+	err = bind_listen(c->fd, sin, backlog, false);
 	if (err)
-		close(fd);
+		conn_drop(c);
 	return err;
 }
 
+/* An unbound socket that epoll has would bring an edge of its own (EPOLLHUP), as in
+ * conn_fd_dial_start(): it listens before the next epoll_wait(2). */
 int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags, const struct pl_addr *addr,
-		      int backlog, struct pl_conn **ret_conn)
+		      int backlog, struct conn_control *ctl, struct pl_conn **ret_conn)
 {
 	struct lane *l = nb->lane;
 	struct sockaddr_in sin;
 	int fd = conn_fd_socket(l, type_flags);
+	struct pl_conn *c;
 	int err;
 
 	if (fd < 0)
 		return fd;
 	conn_fd_sockaddr(addr, &sin);
 	count(l, LEDGER_EV_SYS_OTHER, 3);
-	err = listener_open(l, fd, &sin, backlog);
+	/* a server comes back while its old connections are in TIME-WAIT */
+	err = set_opt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	err = conn_fd_new(nb, fd, 0, &c);
+	if (!err)
+		err = conn_control(c, ctl);
+	if (!err)
+		err = listener_open(l, c, &sin, backlog);
 	if (err)
 		return err;
-	err = conn_new(nb, nb->conn_ops, fd, NULL, CONN_K_LISTENER, ret_conn);
-	if (err)
-		close_listener(l, fd);
-	return err;
+	c->kind = CONN_K_LISTENER;
+	*ret_conn = c;
+	return 0;
 }
 
 static int conn_fd_listen(struct lane *l, const struct pl_addr *addr, int backlog,
-			  struct pl_conn **ret_conn)
+			  struct conn_control *ctl, struct pl_conn **ret_conn)
 {
-	return conn_fd_listen_on(lane_kernel_backend(l), SOCK_NONBLOCK, addr, backlog, ret_conn);
+	return conn_fd_listen_on(lane_kernel_backend(l), SOCK_NONBLOCK, addr, backlog, ctl,
+				 ret_conn);
 }
 
 int conn_fd_backend(struct lane *l, struct netpoll_backend **ret_nb)
@@ -228,7 +241,7 @@ static int connect_fd(struct lane *l, int fd, const struct pl_addr *addr)
 /* An unconnected socket that epoll has would bring an edge of its own (EPOLLHUP): it gets into
  * epoll after connect(2), unless somebody wants the conn before. Then no poll comes in between, as
  * the control may not park, and epoll_wait(2) tells of what is so when it is called. */
-static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct dial_control *ctl,
+static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct conn_control *ctl,
 			      struct pl_conn **ret_conn)
 {
 	int fd = conn_fd_socket(l, SOCK_NONBLOCK), err = 0, err_new;
@@ -239,7 +252,7 @@ static int conn_fd_dial_start(struct lane *l, const struct pl_addr *addr, struct
 	if (early) {
 		err = conn_fd_new(lane_kernel_backend(l), fd, 0, ret_conn);
 		if (!err)
-			err = dial_control(*ret_conn, ctl);
+			err = conn_control(*ret_conn, ctl);
 		if (err)
 			return err;
 	}

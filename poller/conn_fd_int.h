@@ -22,7 +22,8 @@ MUST_USE int conn_fd_new(struct netpoll_backend *nb, int fd, uint8_t kind,
 			 struct pl_conn **ret_conn);
 /* conn_fd_listen_on - a listener over conn_fd_socket(l, type_flags) for nb. As conn_ops.listen. */
 MUST_USE int conn_fd_listen_on(struct netpoll_backend *nb, int type_flags,
-			       const struct pl_addr *addr, int backlog, struct pl_conn **ret_conn);
+			       const struct pl_addr *addr, int backlog, struct conn_control *ctl,
+			       struct pl_conn **ret_conn);
 void conn_fd_sockaddr(const struct pl_addr *a, struct sockaddr_in *ret_sin);
 /* conn_fd_check_peer - 0 connected; -ENOTCONN not yet; -ECONNREFUSED connected to itself. */
 MUST_USE int conn_fd_check_peer(struct pl_conn *c);

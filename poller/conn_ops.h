@@ -102,15 +102,16 @@ void conn_lane_free(struct lane *l);
  * any more; those that wait on a conn are only unhooked from it. */
 void conn_lane_fini(struct lane *l);
 
-/* What the user of pl_dial_control() does with the conn before it connects. fn NULL: nothing. */
-struct dial_control {
+/* What the user of pl_dial_control() or pl_listen_control() does with the conn before it connects or
+ * is bound. fn NULL: nothing. */
+struct conn_control {
 	int (*fn)(struct pl_conn *c, void *arg);
 	void *arg;
 	int err; /* what it returned */
 };
 
-/* dial_control - 0, or what ended the dial: c is gone then. */
-MUST_USE int dial_control(struct pl_conn *c, struct dial_control *ctl);
+/* conn_control - 0, or what ended the dial or the listen: c is gone then. */
+MUST_USE int conn_control(struct pl_conn *c, struct conn_control *ctl);
 
 struct conn_ops {
 	const char *name;
@@ -120,13 +121,14 @@ struct conn_ops {
 	/* shared - c->fd is a kernel's, and tries tell by -EAGAIN: raw calls work. R40: any lane of the group may try, and the conn that an accept brings belongs to
 	 * the lane that called. destroy is the owner lane's, within a goroutine or not. */
 	bool shared;
+	/* listen - ctl is called before bind(2), on what is no listener yet. */
 	int (*listen)(struct lane *l, const struct pl_addr *addr, int backlog,
-		      struct pl_conn **ret_conn);
+		      struct conn_control *ctl, struct pl_conn **ret_conn);
 	/* accept - one try: 0, -EAGAIN, -ECONNABORTED (try again), other -errno. */
 	int (*accept)(struct pl_conn *c, struct pl_conn **ret_conn);
 	/* dial_start - 0 connected at once; -EINPROGRESS with *ret_conn set; other -errno. ctl is
 	 * called before the first packet. */
-	int (*dial_start)(struct lane *l, const struct pl_addr *addr, struct dial_control *ctl,
+	int (*dial_start)(struct lane *l, const struct pl_addr *addr, struct conn_control *ctl,
 			  struct pl_conn **ret_conn);
 	/* dial_check - after the wait for write: 0 connected, -EINPROGRESS wait again, -errno. */
 	int (*dial_check)(struct pl_conn *c);

@@ -34,10 +34,11 @@ static int conn_stack_new(struct netpoll_backend *nb, struct sock *sk, uint8_t k
 }
 
 static int conn_stack_listen(struct lane *l, const struct pl_addr *addr, int backlog,
-			     struct pl_conn **ret_conn)
+			     struct conn_control *ctl, struct pl_conn **ret_conn)
 {
 	struct netpoll_backend *nb = lane_stack_backend(l);
 	struct sk_addr sa = to_sk_addr(addr);
+	struct pl_conn *c;
 	struct sock *sk;
 	int err;
 
@@ -49,15 +50,25 @@ static int conn_stack_listen(struct lane *l, const struct pl_addr *addr, int bac
 	/* a server comes back while its old connections are in TIME-WAIT */
 	if (!err)
 		err = sock_setopt_int(sk, SK_SOL_SOCKET, SK_SO_REUSEADDR, 1);
-	if (!err)
-		err = sock_bind(sk, &sa);
-	if (!err)
-		err = sock_listen(sk, (unsigned)backlog);
 	if (err) {
 		sock_close(sk);
 		return err;
 	}
-	return conn_stack_new(nb, sk, CONN_K_LISTENER, ret_conn);
+	err = conn_stack_new(nb, sk, 0, &c);
+	if (!err)
+		err = conn_control(c, ctl);
+	if (err)
+		return err;
+	err = sock_bind(sk, &sa);
+	if (!err)
+		err = sock_listen(sk, (unsigned)backlog);
+	if (err) {
+		conn_drop(c);
+		return err;
+	}
+	c->kind = CONN_K_LISTENER;
+	*ret_conn = c;
+	return 0;
 }
 
 static int conn_stack_accept(struct pl_conn *c, struct pl_conn **ret_conn)
@@ -72,7 +83,7 @@ static int conn_stack_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 }
 
 static int conn_stack_dial_start(struct lane *l, const struct pl_addr *addr,
-				 struct dial_control *ctl, struct pl_conn **ret_conn)
+				 struct conn_control *ctl, struct pl_conn **ret_conn)
 {
 	struct netpoll_backend *nb = lane_stack_backend(l);
 	struct stack *st = netpoll_stack_of(nb);
@@ -94,7 +105,7 @@ static int conn_stack_dial_start(struct lane *l, const struct pl_addr *addr,
 	}
 	err = conn_stack_new(nb, sk, 0, &c);
 	if (!err)
-		err = dial_control(c, ctl);
+		err = conn_control(c, ctl);
 	if (err)
 		return err;
 	err = sock_connect(sk, &sa);

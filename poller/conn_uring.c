@@ -70,9 +70,9 @@ static ssize_t conn_uring_write(struct pl_conn *c, const void *buf, size_t len)
 }
 
 static int conn_uring_listen(struct lane *l, const struct pl_addr *addr, int backlog,
-			     struct pl_conn **ret_conn)
+			     struct conn_control *ctl, struct pl_conn **ret_conn)
 {
-	return conn_fd_listen_on(lane_kernel_backend(l), 0, addr, backlog, ret_conn);
+	return conn_fd_listen_on(lane_kernel_backend(l), 0, addr, backlog, ctl, ret_conn);
 }
 
 static int conn_uring_accept(struct pl_conn *c, struct pl_conn **ret_conn)
@@ -94,7 +94,7 @@ static int conn_uring_accept(struct pl_conn *c, struct pl_conn **ret_conn)
 }
 
 static int conn_uring_dial_start(struct lane *l, const struct pl_addr *addr,
-				 struct dial_control *ctl, struct pl_conn **ret_conn)
+				 struct conn_control *ctl, struct pl_conn **ret_conn)
 {
 	struct netpoll_backend *nb = lane_kernel_backend(l);
 	int fd = conn_fd_socket(l, 0), err;
@@ -106,7 +106,7 @@ static int conn_uring_dial_start(struct lane *l, const struct pl_addr *addr,
 		return fd;
 	err = conn_fd_new(nb, fd, 0, &c);
 	if (!err)
-		err = dial_control(c, ctl);
+		err = conn_control(c, ctl);
 	if (err)
 		return err;
 	sqe = netpoll_uring_sqe(nb);

@@ -73,7 +73,7 @@ PL_API int pl_addr_parse(const char *s, struct pl_addr *ret_addr);
 PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size);
 
 /* pl_listen - backlog < 1 means 1024. 0; -EADDRINUSE; -EADDRNOTAVAIL; -EINVAL no such net; -EMFILE;
- * -ENOBUFS; -ENODEV PL_NET_STACK on a lane without a device, PL_NET_KERNEL in virtual time;
+ * -ENOBUFS; -ENOSPC as pl_adopt; -ENODEV PL_NET_STACK on a lane without a device, PL_NET_KERNEL in virtual time;
  * -EACCES a port below 1024 without the right to it. Port 0 is chosen; pl_local_addr tells.
  *
  * With several lanes each listens for itself on the same port, once (else -EADDRINUSE). Over kernel
@@ -82,6 +82,17 @@ PL_API char *pl_addr_format(const struct pl_addr *a, char *buf, size_t size);
  * The caller owns *ret_conn. */
 PL_API int pl_listen(enum pl_net net, const struct pl_addr *addr, int backlog,
 		     struct pl_conn **ret_conn);
+/* pl_listen_control - as pl_listen, with control(c, arg) before bind, as Go's ListenConfig.Control
+ * (net/sock_posix.go, listenStream): for what decides who may bind (SO_REUSEPORT, to share a port with
+ * other listeners of the same user; SO_REUSEADDR is on by then) and what a SYN-ACK carries (TCP_MAXSEG,
+ * SO_RCVBUF, TCP_CONGESTION), and over kernel sockets for all of pl_conn_fd(c). What accepted
+ * connections inherit may also be set later, but not for those that came first. control may set and
+ * get options, but neither park nor close c, which is no listener yet. What it returns but 0, -errno
+ * by convention, ends the call and is what pl_listen_control returns; c is gone then. A lane of
+ * several has each port once, whatever it sets. control NULL: pl_listen. */
+PL_API int pl_listen_control(enum pl_net net, const struct pl_addr *addr, int backlog,
+			     int (*control)(struct pl_conn *c, void *arg), void *arg,
+			     struct pl_conn **ret_conn);
 /* pl_accept - parks until a connection is there. Goes on after -ECONNABORTED (R54).
  * 0; -EMFILE, -ENFILE, -ENOBUFS: out of fds or memory, try again: after the first of them in a row
  * each call waits first, 5 ms and twice that each time, up to 1 s; -ENOSPC as pl_adopt; -EINVAL

@@ -44,6 +44,8 @@ struct conn_env {
 	X(parked_write_of_nothing_yet_in_reset_says_econnreset)                                    \
 	X(R56_dial_refused)                                                                        \
 	X(options_before_the_syn)                                                                  \
+	X(options_before_the_bind)                                                                 \
+	X(listen_control_shares_a_port)                                                            \
 	X(R56_dial_deadline)                                                                       \
 	X(read_deadline_and_moved)                                                                 \
 	X(write_deadline_and_moved)                                                                \

@@ -309,3 +309,102 @@ void conn_case_options_before_the_syn(struct conn_env *e)
 	EQ(e, lane_go(e->cli, g_dials_small, &p, "dials_small"), 0);
 	run(e);
 }
+
+/* ---- before bind ---- */
+
+/* It is no listener yet, and is bound to nothing; Go's default is set before its Control, too. */
+static int small_and_unbound(struct pl_conn *c, void *arg)
+{
+	struct pair *p = arg;
+	struct pl_addr at = {0};
+
+	p->a++;
+	EQ(p->e, get(c, SOL_SOCKET, SO_ACCEPTCONN), 0);
+	EQ(p->e, get(c, SOL_SOCKET, SO_REUSEADDR), 1);
+	EQ(p->e, pl_local_addr(c, &at), 0);
+	EQ(p->e, at.port, 0);
+	return set(c, IPPROTO_TCP, TCP_MAXSEG, 500);
+}
+
+static void g_listens_small(void *arg)
+{
+	struct pair *p = arg;
+	int no[] = {-EACCES, -EAGAIN, 7};
+	struct pl_addr at;
+
+	/* a refusal leaves no port, fd or conn behind */
+	if (listen_any(p->e, 0, &at, &p->l))
+		return;
+	close_checked(p->e, &p->l);
+	p->l = NULL;
+	for (unsigned i = 0; i < 3; i++)
+		EQ(p->e, pl_listen_control(p->e->net, &at, 0, refuses, &no[i], &p->l), no[i]);
+	OK(p->e, !p->l);
+	EQ(p->e, pl_listen_control(p->e->net, &at, 0, small_and_unbound, p, &p->l), 0);
+	EQ(p->e, p->a, 1);
+	EQ(p->e, get(p->l, SOL_SOCKET, SO_ACCEPTCONN), 1);
+	p->addr = at;
+	EQ(p->e, pl_accept(p->l, &p->s), 0);
+	close_checked(p->e, &p->s);
+	close_checked(p->e, &p->l);
+}
+
+/* The SYN-ACK said 500. */
+static void g_dials_the_small(void *arg)
+{
+	struct pair *p = arg;
+
+	while (!p->addr.port && !p->e->nr_fail)
+		pl_yield();
+	EQ(p->e, pl_dial(p->e->net, &p->addr, 0, &p->c), 0);
+	if (p->c)
+		OK(p->e, get(p->c, IPPROTO_TCP, TCP_MAXSEG) <= 500);
+	close_checked(p->e, &p->c);
+}
+
+void conn_case_options_before_the_bind(struct conn_env *e)
+{
+	struct pair p = {.e = e};
+
+	EQ(e, lane_go(e->srv, g_listens_small, &p, "listens_small"), 0);
+	EQ(e, lane_go(e->cli, g_dials_the_small, &p, "dials_the_small"), 0);
+	run(e);
+}
+
+static int share_port(struct pl_conn *c, void *arg)
+{
+	(void)arg;
+	return set(c, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+static int listen_at(struct pair *p, int (*control)(struct pl_conn *, void *), struct pl_conn **ret)
+{
+	*ret = NULL;
+	return pl_listen_control(p->e->net, &p->addr, 0, control, NULL, ret);
+}
+
+/* Linux's rule: all of them have to say SO_REUSEPORT, before they are bound. */
+static void g_shares_a_port(void *arg)
+{
+	struct pair *p = arg;
+	struct pl_conn *more = NULL;
+
+	if (listen_any(p->e, 0, &p->addr, &p->l))
+		return;
+	EQ(p->e, listen_at(p, share_port, &more), -EADDRINUSE);
+	close_checked(p->e, &p->l);
+	EQ(p->e, listen_at(p, share_port, &p->l), 0);
+	EQ(p->e, listen_at(p, NULL, &more), -EADDRINUSE);
+	OK(p->e, !more);
+	EQ(p->e, listen_at(p, share_port, &more), 0);
+	close_checked(p->e, &p->l);
+	close_checked(p->e, &more);
+}
+
+void conn_case_listen_control_shares_a_port(struct conn_env *e)
+{
+	struct pair p = {.e = e};
+
+	EQ(e, lane_go(e->srv, g_shares_a_port, &p, "shares_a_port"), 0);
+	run(e);
+}

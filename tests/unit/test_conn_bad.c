@@ -179,7 +179,7 @@ static void t_enospc(void *arg)
 	cr_assert_eq(pipe2(fd, O_CLOEXEC), 0);
 	IS(pl_adopt(fd[0], 0, &c), -ENOSPC);
 	IS(fcntl(fd[0], F_GETFL) & O_NONBLOCK, 0);
-	IS(pl_listen(PL_NET_KERNEL, &addr, 0, &c), -EADDRINUSE);
+	IS(pl_listen(PL_NET_KERNEL, &addr, 0, &c), -ENOSPC);
 	IS(pl_dial(PL_NET_KERNEL, &addr, 0, &c), -ENOSPC);
 	IS(pl_accept(l, &c), -ENOSPC);
 	nb->ops = real;

@@ -255,6 +255,7 @@ Test(group, test_group_meet_error_of_one_is_told_to_all, .timeout = 30)
 
 struct listening {
 	struct pl_conn *conn;
+	int (*control)(struct pl_conn *c, void *arg);
 	uint16_t port; /* 0 chosen */
 	int err;
 };
@@ -264,7 +265,7 @@ static void g_listen(void *arg)
 	struct listening *x = arg;
 	struct pl_addr addr = {.family = PL_AF_INET, .port = x->port, .v4 = htonl(INADDR_LOOPBACK)};
 
-	x->err = pl_listen(PL_NET_KERNEL, &addr, 0, &x->conn);
+	x->err = pl_listen_control(PL_NET_KERNEL, &addr, 0, x->control, NULL, &x->conn);
 	if (!x->err && pl_local_addr(x->conn, &addr) == 0)
 		x->port = addr.port;
 }
@@ -307,6 +308,14 @@ static int foreign_bind(uint16_t *port)
 	}
 	*port = ntohs(sin.sin_port);
 	return fd;
+}
+
+static int share_port(struct pl_conn *c, void *arg)
+{
+	int one = 1;
+
+	(void)arg;
+	return pl_setsockopt(c, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 }
 
 /* A group of two lanes that this thread turns by hand. */
@@ -356,4 +365,27 @@ Test(group, test_listen_port_of_another_program_is_noticed_by_several_lanes)
 	}
 	lane_group_destroy(a);
 	lane_group_destroy(b);
+}
+
+Test(group, test_listen_control_shares_the_port_of_another_program)
+{
+	struct listening x = {0}, y = {.control = share_port}, z = {.control = share_port};
+	struct lane *ours[2];
+	struct lane_group *a = real_pair(ours);
+	int fd = foreign_bind(&x.port);
+
+	cr_assert_geq(fd, 0);
+	y.port = z.port = x.port;
+	on_lane(ours[0], g_listen, &x);
+	cr_assert_eq(x.err, -EADDRINUSE);
+	on_lane(ours[0], g_listen, &y);
+	cr_assert_eq(y.err, 0);
+	on_lane(ours[0], g_listen, &z);
+	cr_assert_eq(z.err, -EADDRINUSE, "once for each lane, whatever it sets");
+	on_lane(ours[1], g_listen, &z);
+	cr_assert_eq(z.err, 0);
+	for (unsigned i = 0; i < 2; i++)
+		lane_destroy(ours[i]);
+	lane_group_destroy(a);
+	close(fd);
 }

@@ -110,6 +110,8 @@ static void null_addr(void)
 	cr_expect_str_eq(pl_addr_format(NULL, buf, sizeof(buf)), "?");
 	REFUSED(pl_listen(PL_NET_KERNEL, NULL, 0, &c));
 	REFUSED(pl_listen(PL_NET_KERNEL, &a, 0, NULL));
+	REFUSED(pl_listen_control(PL_NET_KERNEL, NULL, 0, NULL, NULL, &c));
+	REFUSED(pl_listen_control(PL_NET_KERNEL, &a, 0, NULL, NULL, NULL));
 	REFUSED(pl_dial(PL_NET_KERNEL, NULL, 0, &c));
 	REFUSED(pl_dial(PL_NET_KERNEL, &a, 0, NULL));
 	REFUSED(pl_dial_control(PL_NET_KERNEL, NULL, 0, NULL, NULL, &c));
