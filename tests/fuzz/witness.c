@@ -216,6 +216,9 @@ void fuzz_witness_out(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 			fuzz_fail("an RST was sent for a connection that goes on");
 		return;
 	}
+	/* another connection of the same ports, of a cookie's ACK that came once more */
+	if (tp != w->tp || tp->sk.sk_seq != w->sk_seq)
+		forget(w);
 	miss = span_missing(&w->once, tp->irs + 1, s->ack);
 	if (miss != s->ack)
 		fuzz_fail("%u was acknowledged, but %u never came", s->ack, miss);
