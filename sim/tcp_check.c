@@ -136,6 +136,32 @@ static const char *check_tree(const struct tcp_sock *tp)
 	return NULL;
 }
 
+/* check_sacks - each block that we owe names bytes that are here (RFC 2018 4, 8), none two. */
+static const char *check_sacks(const struct tcp_sock *tp)
+{
+	const struct sk_buff *skb;
+
+	RULE(tp->nr_sacks <= TCP_MAX_SACKS);
+	for (unsigned i = 0; i < tp->nr_sacks; i++) {
+		const struct tcp_sack_block *b = &tp->sacks[i];
+		uint32_t seq = b->start;
+
+		RULE(before(b->start, b->end));
+		RULE(after(b->start, tp->rcv_nxt));
+		skb_queue_walk (&tp->ofo_queue, skb) {
+			if (after(skb->tcp.seq, seq))
+				break;
+			if (after(skb->tcp.end_seq, seq))
+				seq = skb->tcp.end_seq;
+		}
+		RULE(!before(seq, b->end));
+		for (unsigned j = 0; j < i; j++)
+			RULE(before(b->end, tp->sacks[j].start) ||
+			     after(b->start, tp->sacks[j].end));
+	}
+	return NULL;
+}
+
 static const char *check_rcv_queues(const struct tcp_sock *tp)
 {
 	const struct sk_buff_head *q = &tp->sk.sk_receive_queue;
@@ -161,15 +187,9 @@ static const char *check_rcv_queues(const struct tcp_sock *tp)
 		truesize += skb->truesize;
 	}
 	RULE(truesize == tp->sk.sk_rmem_alloc);
-	RULE(tp->nr_sacks <= TCP_MAX_SACKS);
-	for (unsigned i = 0; i < tp->nr_sacks; i++) {
-		RULE(before(tp->sacks[i].start, tp->sacks[i].end));
-		RULE(after(tp->sacks[i].start, tp->rcv_nxt));
-		for (unsigned j = 0; j < i; j++)
-			RULE(before(tp->sacks[i].end, tp->sacks[j].start) ||
-			     after(tp->sacks[i].start, tp->sacks[j].end));
-	}
-	return NULL;
+	RULE(!tp->fin_rcvd || skb_queue_empty(q));
+	RULE(!tp->fin_rcvd || (tp->sk.sk_shutdown & RCV_SHUTDOWN));
+	return check_sacks(tp);
 }
 
 static const char *check_queues(const struct tcp_sock *tp)
@@ -200,6 +220,50 @@ static const char *check_queues(const struct tcp_sock *tp)
 	return NULL;
 }
 
+/* Where nobody but a timer could end tp, there is one. */
+static const char *check_end_in_sight(const struct tcp_sock *tp)
+{
+	unsigned state = tp->sk.sk_state;
+	bool waits = state == TCP_FIN_WAIT2 && tp->sk.sk_dead;
+	bool opening = state == TCP_SYN_SENT || state == TCP_SYN_RECV;
+	bool our_fin = state == TCP_FIN_WAIT1 || state == TCP_CLOSING || state == TCP_LAST_ACK;
+
+	RULE(!waits || (tp->pending == TCP_PEND_ORPHAN && tp->rto_deadline));
+	RULE(!(opening || our_fin) || tp->rto_deadline || !list_empty(&tp->out_link));
+	RULE(!tp->sk.sk_dead || (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT));
+	RULE(!tp->opt.keepalive || opening || waits || timer_pending(&tp->keep_timer));
+	return NULL;
+}
+
+/* Half-open connections and those in TIME-WAIT end by their timers alone. */
+static const char *check_small(const struct tcp_shard *sh)
+{
+	const struct tcp_sock *lp;
+	const struct tcp_req *req;
+	const struct tcp_tw *tw;
+	uint32_t nr = 0, reqs = 0, young;
+
+	list_for_each_entry (tw, &sh->tw_lru, lru) {
+		RULE(timer_pending(&tw->timer) && tw->node.pprev);
+		nr++;
+	}
+	RULE(nr == sh->tws.nr);
+	list_for_each_entry (lp, &sh->all, all_link) {
+		if (lp->sk.sk_state != TCP_LISTEN)
+			continue;
+		nr = young = 0;
+		list_for_each_entry (req, &lp->reqs, link) {
+			RULE(timer_pending(&req->timer) && req->node.pprev && req->listener == lp);
+			young += !req->timeouts;
+			nr++;
+		}
+		RULE(nr == lp->nr_reqs && young == lp->nr_young);
+		reqs += nr;
+	}
+	RULE(reqs == sh->reqs.nr);
+	return NULL;
+}
+
 /* Will somebody look at tp again? What is watched by a deadline needs a timer that fires no later. */
 static const char *check_timers(const struct tcp_sock *tp)
 {
@@ -221,7 +285,7 @@ static const char *check_timers(const struct tcp_sock *tp)
 	RULE(!tp->ack_pending || !list_empty(&tp->out_link) || tp->ack_deadline);
 	/* unsent bytes: in flight, or probing, or about to be sent */
 	RULE(!tp->send_head || tp->rto_deadline || !list_empty(&tp->out_link));
-	return NULL;
+	return check_end_in_sight(tp);
 }
 
 /* Nothing beyond what was offered (RFC 9293 3.8.6): right edge as last advertised, the FIN's number
@@ -259,11 +323,11 @@ const char *tcp_check_stack(const struct stack *st, const struct tcp_sock **ret_
 {
 	const struct tcp_sock *tp;
 	uint64_t rmem = 0, wmem = 0;
+	const char *why;
 
 	*ret_tp = NULL;
 	list_for_each_entry (tp, &st->tcp->all, all_link) {
-		const char *why = tcp_check(tp);
-
+		why = tcp_check(tp);
 		if (why) {
 			*ret_tp = tp;
 			return why;
@@ -273,5 +337,6 @@ const char *tcp_check_stack(const struct stack *st, const struct tcp_sock **ret_
 	}
 	RULE(rmem == st->tcp->rmem_total);
 	RULE(wmem == st->tcp->wmem_total);
-	return check_memory(st);
+	why = check_small(st->tcp);
+	return why ? why : check_memory(st);
 }
