@@ -226,3 +226,82 @@ Test(tcp_clauses, test_window_of_who_waits_for_a_hole_stays_open_without_memory)
 	sock_abort(c.sk);
 	bench_end(&b);
 }
+
+/* ---- T15, B24 ---- */
+
+/* A router's or a stranger's error about the connection's number `seq`, ours, relative. */
+static void icmp_error(uint8_t type, uint8_t code, uint32_t seq)
+{
+	uint8_t quoted[FAKE_FRAME_MAX] = {0}, frame[FAKE_FRAME_MAX];
+	struct tcphdr_ *th = (struct tcphdr_ *)(quoted + ETH_HLEN + IP_HLEN);
+
+	(void)frame_ip(quoted, SEG_OUR, SEG_PEER, IPPROTO_TCP_, NULL, 1000);
+	th->source = be16(c.lport);
+	th->dest = be16(c.fport);
+	th->seq = be32(c.irs + seq);
+	fake_inject(b.f, frame,
+		    frame_icmp(frame, fake_ip(10, 0, 0, 9), SEG_OUR, type, code, 0,
+			       quoted + ETH_HLEN, IP_HLEN + 8));
+	bench_turn(&b, 1000);
+}
+
+static void all_errors(uint32_t seq)
+{
+	for (uint8_t code = 0; code < 16; code++) {
+		if (code != 4) /* that is about the MTU (B25) */
+			icmp_error(3, code, seq);
+		icmp_error(11, code, seq);
+		icmp_error(12, code, seq);
+	}
+}
+
+/* RFC 5927 6: from ESTABLISHED on no error ends a connection, hard or soft, about what is in flight
+ * or not, in any state, and whoever answers is believed more. */
+Test(tcp_clauses, test_tcp_B24_no_error_ends_a_connection_in_any_state)
+{
+	static const uint8_t states[] = {TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_CLOSE_WAIT,
+					 TCP_LAST_ACK, TCP_CLOSING};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(states); i++) {
+		bool fin = states[i] == TCP_CLOSE_WAIT || states[i] == TCP_LAST_ACK;
+
+		estab(&b, &c, &seg_plain);
+		if (fin)
+			peer(&c, .flags = FIN | ACK, .seq = 1, .ack = 1);
+		cr_assert_eq(conn_write(&c, 1, 100), 100);
+		if (states[i] != TCP_ESTABLISHED && states[i] != TCP_CLOSE_WAIT)
+			cr_assert_eq(sock_shutdown(c.sk, SEND_SHUTDOWN), 0);
+		bench_turn(&b, 1000);
+		if (states[i] == TCP_CLOSING)
+			peer(&c, .flags = FIN | ACK, .seq = 1, .ack = 1);
+		assert_state(&c, states[i]);
+		all_errors(1);
+		all_errors(0);
+		all_errors(500);
+		assert_state(&c, states[i]);
+		cr_assert_eq(c.sk->sk_err, 0);
+		/* nor is it remembered once the peer has answered */
+		peer(&c, .flags = ACK, .seq = fin || states[i] == TCP_CLOSING ? 2 : 1, .ack = 101);
+		cr_assert_eq(conn_tp(&c)->err_soft, 0);
+		assert_state(&c, states[i]);
+		sock_abort(c.sk);
+		bench_end(&b);
+	}
+}
+
+/* RFC 1122 4.2.3.9: a connect is ended by one, but not by one that guesses its number. */
+Test(tcp_clauses, test_tcp_B24_connect_is_ended_by_an_error_about_its_syn_alone)
+{
+	struct seg s;
+
+	bench_begin(&b, NULL, 512);
+	conn_active(&c, &b, &seg_plain, &s);
+	all_errors(1);
+	all_errors(UINT32_MAX);
+	assert_state(&c, TCP_SYN_SENT);
+	icmp_error(3, 3, 0);
+	assert_state(&c, TCP_CLOSE);
+	cr_assert_eq(sock_error(c.sk), -ECONNREFUSED);
+	sock_close(c.sk);
+	bench_end(&b);
+}
