@@ -38,6 +38,7 @@ static void set_sndbuf(struct sock *sk, int val, uint32_t max)
 {
 	tcp_sk(sk)->opt.userlocks |= SK_SNDBUF_LOCK;
 	sk->sk_sndbuf = doubled(val, max, SOCK_MIN_SNDBUF);
+	tcp_reset_lowat(tcp_sk(sk));
 	tcp_maybe_write_space(tcp_sk(sk));
 }
 
@@ -393,7 +394,7 @@ static int set_tcp(struct tcp_sock *tp, int name, int val)
 		return set_keepidle(tp, val);
 	case SK_TCP_NOTSENT_LOWAT:
 		tp->opt.notsent_lowat = (uint32_t)val;
-		tp->notsent_lowat = val ? (uint32_t)val : UINT32_MAX;
+		tcp_reset_lowat(tp);
 		tcp_maybe_write_space(tp);
 		return 0;
 	case SK_TCP_TIMESTAMP:

@@ -316,6 +316,7 @@ unsigned stack_output(struct stack *st, uint64_t now)
 	WRITE_ONCE(st->stats.skbs_in_use, (uint64_t)max_t(int64_t, st->cache.outstanding, 0));
 	sent = st->tx_sent;
 	st->tx_sent = 0;
+	st->turn++;
 	return sent;
 }
 

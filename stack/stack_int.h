@@ -97,6 +97,7 @@ struct stack {
 	void *mark_ctx;
 	uint64_t (*rx_clock)(void *ctx); /* (o) stack_set_rx_clock */
 	void *rx_clock_ctx;
+	uint32_t turn;    /* how many there were; wraps */
 	unsigned tx_sent; /* frames that left since stack_output() last told */
 	struct sk_buff *tx_batch[STACK_TX_BATCH];
 	struct sk_buff_head loopq; /* internal loopback, run at the next stack_rx */

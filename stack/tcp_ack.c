@@ -175,7 +175,7 @@ static ALWAYS_INLINE void take_rtt(struct tcp_sock *tp, const struct sk_buff *sk
 }
 
 /* Linux's one-third rule: a waiting writer is told only when a third of the buffer is free, so
- * that it does not wake for every segment; with TCP_NOTSENT_LOWAT, when half of that is sent. */
+ * that it does not wake for every segment; of what may wait unsent, when half of that has left. */
 bool tcp_is_writable(const struct tcp_sock *tp)
 {
 	return tp->sk.sk_wmem_queued <= tp->sk.sk_sndbuf / 3 * 2 &&
@@ -195,6 +195,7 @@ void tcp_maybe_write_space(struct tcp_sock *tp)
 	if (!tcp_is_writable(tp))
 		return;
 	sk->sk_want_write = false;
+	tp->wake_turn = tcp_stack(tp)->turn;
 	if (unlikely(tp->chrono == TCP_CHRONO_SNDBUF))
 		tcp_chrono_set(tp, TCP_CHRONO_BUSY);
 	sk->sk_write_space(sk);

@@ -124,7 +124,7 @@ struct tcp_sock *tcp_sock_alloc(struct stack *st)
 	tp->rcv_ssthresh = 65535;
 	tp->sk.sk_rcvlowat = 1;
 	tp->sk.sk_ttl = SK_DEFAULT_TTL;
-	tp->notsent_lowat = UINT32_MAX;
+	tp->notsent_lowat = st->cfg.notsent_lowat;
 	tp->ca = tcp_cong_default(st);
 	tp->rate.limited = tp->rate.sample_limited = true;
 	tp->pmtudisc = SK_PMTUDISC_WANT;

@@ -174,6 +174,7 @@ struct tcp_sock {
 	bool mtu_watch;     /* pmtu_until or mtup is in use */
 	uint8_t pmtudisc;   /* enum sk_pmtudisc: IP_MTU_DISCOVER */
 	bool ca_tx_start;   /* ca wants TCP_CA_EVENT_TX_START */
+	bool write_held;    /* the writer was sent away, and has not come again */
 	uint16_t mss_cache; /* payload bytes of a full segment with today's options */
 	uint16_t advmss;    /* what we told the peer */
 	uint16_t rcv_mss;   /* what it seems to send: for the ACK-every-second rule */
@@ -200,7 +201,7 @@ struct tcp_sock {
 	uint32_t lost_bytes, delivered; /* bytes ever marked lost; segments */
 	struct tcp_rate rate;           /* of delivery */
 	uint32_t snd_sml;               /* end of the last small segment sent (Minshall's Nagle) */
-	uint32_t notsent_lowat;         /* unsent bytes from which on a writer waits */
+	uint32_t notsent_lowat;         /* unsent bytes from which on a writer waits (tcp_tune.c) */
 	uint32_t reordering;            /* segments; grows with what was seen (TCP_INFO) */
 	uint32_t min_rtt_us;
 	uint64_t min_rtt_ns; /* when it was measured */
@@ -239,6 +240,7 @@ struct tcp_sock {
 	uint64_t chrono_since, chrono_ns[TCP_CHRONO_NR];
 	struct tcp_sent_index index; /* its head counts what is sent: the usual ones end here */
 	struct sock_options opt;
+	uint32_t wake_turn; /* stack.turn when the writer was last told of room */
 	uint64_t ca_priv[TCP_CA_PRIV_SIZE / 8];
 
 	uint64_t pmtu_until; /* it is believed until then; 0 none */

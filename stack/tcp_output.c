@@ -138,7 +138,7 @@ static int send_state_err(struct tcp_sock *tp)
  * when the lane has buffers again. */
 static void wait_for_room(struct tcp_sock *tp)
 {
-	tp->sk.sk_want_write = true;
+	tp->sk.sk_want_write = tp->write_held = true;
 	if (skb_queue_empty(&tp->sk.sk_write_queue) && list_empty(&tp->mem_link))
 		list_add_tail(&tp->mem_link, &tcp_stack(tp)->tcp->mem_wait);
 }
@@ -156,6 +156,8 @@ ssize_t tcp_send(struct tcp_sock *tp, const void *buf, size_t len, bool more)
 		return err;
 	}
 	tp->nonagle &= (uint8_t)~TCP_NAGLE_MORE;
+	if (unlikely(tp->write_held))
+		tcp_writer_back(tp);
 	while (done < len) {
 		uint32_t n;
 
@@ -572,8 +574,8 @@ void tcp_output_sock(struct tcp_sock *tp)
 		(void)tcp_write_xmit(tp);
 		/* it bound the turn of its send alone: the next ACK may release what waits */
 		tp->nonagle &= (uint8_t)~TCP_NAGLE_MORE;
-		/* TCP_NOTSENT_LOWAT asks for what leaves, not for what is acknowledged */
-		if (unlikely(tp->notsent_lowat != UINT32_MAX))
+		/* it is what leaves that makes room here, not what is acknowledged */
+		if (unlikely(tp->sk.sk_want_write) && tp->notsent_lowat != UINT32_MAX)
 			tcp_maybe_write_space(tp);
 	}
 	if (tp->ack_pending & TCP_ACK_NOW)

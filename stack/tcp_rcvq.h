@@ -63,6 +63,10 @@ void __tcp_rcv_rtt_ts(struct tcp_sock *tp, uint32_t tsecr, uint32_t len);
 void __tcp_grow_window(struct tcp_sock *tp, uint32_t len);
 /* __tcp_rcv_space_adjust - a round trip is over: make the buffer as large as the reader is fast. */
 void __tcp_rcv_space_adjust(struct tcp_sock *tp);
+/* tcp_reset_lowat - TCP_NOTSENT_LOWAT is what the user said, else ours. */
+void tcp_reset_lowat(struct tcp_sock *tp);
+/* tcp_writer_back - a writer that was sent away (write_held) writes again. */
+void tcp_writer_back(struct tcp_sock *tp);
 /* tcp_sndbuf_expand - the send buffer follows the congestion window. */
 void tcp_sndbuf_expand(struct tcp_sock *tp);
 

@@ -5,8 +5,9 @@
  * round trip is measured from the receiver's side, by timestamps or by how long a window takes to
  * come (RFC 7323 appendix A is the sender's side). Sending: twice the congestion window; at most twice
  * of what Linux allows, whose large skbs hold as many bytes in little more than half of the truesize.
- * Both from tcp_rmem[1], tcp_wmem[1] to [2], never for a socket whose user chose, nor under pressure. The window
- * itself opens by rcv_ssthresh, which grows with what arrives, and never shrinks (RFC 9293 3.8.6).
+ * What of it may wait unsent is bounded apart. Both from tcp_rmem[1], tcp_wmem[1] to [2], never for a
+ * socket whose user chose, nor under pressure. The window itself opens by rcv_ssthresh, which grows
+ * with what arrives, and never shrinks (RFC 9293 3.8.6).
  */
 #include "stack/tcp_int.h"
 
@@ -133,4 +134,40 @@ void tcp_sndbuf_expand(struct tcp_sock *tp)
 	want = min_t(uint64_t, want, st->cfg.tcp_wmem[2]);
 	if (want > tp->sk.sk_sndbuf)
 		tp->sk.sk_sndbuf = (uint32_t)want;
+}
+
+/* ---- what waits unsent ---- */
+
+/* A writer that writes again so many turns, and so long, after it was told of room is late. By turns,
+ * since a lane that loses its cpu for a while is no fault of the writer's; by time, since a lane that
+ * spins has many turns. */
+#define WRITER_LATE_TURNS 4
+#define WRITER_LATE       (100 * NSEC_PER_USEC)
+
+/* Whoever chose the buffer's size gets all of it. */
+void tcp_reset_lowat(struct tcp_sock *tp)
+{
+	if (tp->opt.notsent_lowat)
+		tp->notsent_lowat = tp->opt.notsent_lowat;
+	else if (tp->opt.userlocks & SK_SNDBUF_LOCK)
+		tp->notsent_lowat = UINT32_MAX;
+	else
+		tp->notsent_lowat = tcp_stack(tp)->cfg.notsent_lowat;
+}
+
+/*
+ * Bytes that wait unsent while others leave go out of the cache and come back for it, and are of no
+ * use where the writer runs on this lane and in the same turn as the ACK that makes room. They are
+ * where it comes late to a queue that has run dry, with room in the window: so for such a one what may
+ * wait doubles, up to all that the send buffer holds, which is Linux's way for everybody.
+ */
+void tcp_writer_back(struct tcp_sock *tp)
+{
+	const struct stack *st = tcp_stack(tp);
+
+	tp->write_held = false;
+	if (tp->send_head || tp->opt.notsent_lowat || tcp_pipe(tp) + tp->mss_cache > tp->snd_cwnd ||
+	    st->turn - tp->wake_turn < WRITER_LATE_TURNS || st->now - tp->lsnd_ns < WRITER_LATE)
+		return;
+	tp->notsent_lowat = tp->notsent_lowat > UINT32_MAX / 2 ? UINT32_MAX : 2 * tp->notsent_lowat;
 }

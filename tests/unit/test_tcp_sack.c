@@ -50,6 +50,7 @@ static void random_blocks(unsigned seed)
 		b.st->tcp->marks.max = 0;
 	conn_tp(&c)->snd_cwnd = 2 * NR * MSS;
 	c.sk->sk_sndbuf = 64u << 20;
+	conn_tp(&c)->notsent_lowat = UINT32_MAX;
 	for (unsigned i = 0; i < NR; i += 50)
 		cr_assert_eq(conn_write(&c, at(i), 50 * MSS), 50 * MSS);
 	bench_turn(&b, 1000);
@@ -103,6 +104,7 @@ Test(tcp_sack, test_sack_B18_divided_acks_do_not_have_all_marked_again)
 {
 	conn_tp(&c)->snd_cwnd = 2 * NR * MSS;
 	c.sk->sk_sndbuf = 64u << 20;
+	conn_tp(&c)->notsent_lowat = UINT32_MAX;
 	for (unsigned i = 0; i < NR; i += 50) {
 		cr_assert_eq(conn_write(&c, at(i), 50 * MSS), 50 * MSS);
 		bench_turn(&b, 1000);
