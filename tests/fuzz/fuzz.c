@@ -20,6 +20,8 @@ static void answer_arp(struct fuzz *z, const struct fake_frame *fr)
 	uint32_t tpa;
 
 	memcpy(&tpa, fr->b + ARP_TPA, 4);
+	if (fr->b[ARP_OP] == 1)
+		z->asked = z->turns;
 	if (fr->b[ARP_OP] != 1 || tpa == SEG_OUR || z->mute)
 		return;
 	fuzz_inject(z, a, frame_arp(a, fake_mac, 2, fake_peer_mac, tpa, fake_mac, SEG_OUR),
@@ -229,6 +231,7 @@ void fuzz_config(struct fuzz_in *in, struct stack_config *cfg)
 		memcpy(cfg->tcp_rmem, (uint32_t[]){4096, 8192, 16384}, sizeof(cfg->tcp_rmem));
 	if (c & 2)
 		memcpy(cfg->tcp_wmem, (uint32_t[]){4096, 8192, 16384}, sizeof(cfg->tcp_wmem));
+
 	cfg->max_tw = c & 4 ? 1 : 8;
 	cfg->max_syn = c & 8 ? 1 : 16;
 	cfg->max_orphans = c & 16 ? 1 : 16;
