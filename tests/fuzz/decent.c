@@ -106,7 +106,9 @@ void fuzz_decent(struct fuzz *z)
 	for (unsigned i = 0; i < FUZZ_CONNS; i++) {
 		const struct tcp_sock *tp = open_sock(z, &z->conn[i]);
 
-		if (tp)
+		/* of a peer whose FIN stood before bytes it had sent no window is believed any more (its
+		 * numbers are older than theirs, RFC 9293 3.10.7.4): it can not become decent */
+		if (tp && !(tp->fin_rcvd && after(tp->snd_wl1, tp->rcv_nxt)))
 			life[i] = (struct life){tp, tp->sk.sk_seq, tp->rcv_nxt, takes_bytes(tp)};
 	}
 	for (unsigned n = 0; n < ROUNDS; n++)
