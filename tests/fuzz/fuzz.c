@@ -231,7 +231,6 @@ void fuzz_config(struct fuzz_in *in, struct stack_config *cfg)
 		memcpy(cfg->tcp_rmem, (uint32_t[]){4096, 8192, 16384}, sizeof(cfg->tcp_rmem));
 	if (c & 2)
 		memcpy(cfg->tcp_wmem, (uint32_t[]){4096, 8192, 16384}, sizeof(cfg->tcp_wmem));
-
 	cfg->max_tw = c & 4 ? 1 : 8;
 	cfg->max_syn = c & 8 ? 1 : 16;
 	cfg->max_orphans = c & 16 ? 1 : 16;

@@ -109,9 +109,8 @@ struct fuzz {
 	bool abrupt;    /* the stack ends with all that is open */
 	bool mute;      /* nobody answers ARP */
 	bool hidden;    /* some of what was sent was lost before we saw it */
-	unsigned
-		asked; /* the turn of our last question for a neighbour: who waits for it leaves late */
-	bool blind; /* no witnesses: not all that comes is told to them */
+	unsigned asked; /* the turn of our last ARP request: who waits for its answer leaves late */
+	bool blind;     /* no witnesses: not all that comes is told to them */
 	struct sock *listener;
 	struct sk_buff *away[FUZZ_AWAY]; /* on their way to another lane, which is us again */
 	unsigned nr_away;

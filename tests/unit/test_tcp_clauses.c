@@ -305,3 +305,117 @@ Test(tcp_clauses, test_tcp_B24_connect_is_ended_by_an_error_about_its_syn_alone)
 	sock_close(c.sk);
 	bench_end(&b);
 }
+
+/* A window of one segment offers it whole, in the unit of its scale: rounded up, as a peer whose
+ * segment does not fit waits instead of sending less. */
+Test(tcp_clauses, test_window_of_the_last_buffer_takes_a_segment_by_any_scale)
+{
+	struct sk_buff *held[512];
+	struct seg_peer peers[] = {seg_plain, seg_full};
+	static const uint32_t window[] = {1460, 1536};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(peers); i++) {
+		unsigned n = 0;
+
+		bench_begin(&b, NULL, 512);
+		conn_passive(&c, &b, bench_listen(&b, SEG_PORT, 8), 4000, &peers[i]);
+		while (n < 512 && !b.st->cache.low)
+			cr_assert((held[n++] = skb_alloc(&b.st->cache, 0)) != NULL);
+		cr_assert_eq(tcp_new_window(conn_tp(&c)), window[i], "%u",
+			     tcp_new_window(conn_tp(&c)));
+		while (n)
+			skb_free(held[--n]);
+		sock_abort(c.sk);
+		bench_end(&b);
+	}
+}
+
+/* Once half of what the lane may hold is held, who has a large buffer is offered four times the least
+ * one, but no less than a sixteenth of his own. */
+Test(tcp_clauses, test_window_shrinks_to_shares_beyond_half_of_the_lane_s_memory)
+{
+	static const uint32_t bufs[] = {131072, 4u << 20}, space[] = {65536, 262144};
+	struct tcp_shard *sh;
+	uint64_t total;
+
+	estab(&b, &c, &seg_full);
+	sh = b.st->tcp;
+	total = sh->rmem_total;
+	conn_tp(&c)->rcv_ssthresh = 8u << 20;
+	for (unsigned i = 0; i < ARRAY_SIZE(bufs); i++) {
+		c.sk->sk_rcvbuf = bufs[i];
+		sh->rmem_total = sh->rmem_limit / 2;
+		cr_assert_eq(tcp_new_window(conn_tp(&c)), bufs[i] / 2);
+		sh->rmem_total = sh->rmem_limit / 2 + 1;
+		cr_assert_eq(tcp_new_window(conn_tp(&c)), space[i] / 2, "%u",
+			     tcp_new_window(conn_tp(&c)));
+	}
+	sh->rmem_total = total;
+	c.sk->sk_rcvbuf = 131072;
+	sock_abort(c.sk);
+	bench_end(&b);
+}
+
+/* ---- T9, T10, T16: the receiver's small numbers ---- */
+
+/* RFC 9293 3.8.6.2.2: an update is worth a segment where the window can double; nobody asks while a
+ * quarter of the buffer is offered still. */
+Test(tcp_clauses, test_window_update_only_below_a_quarter_of_the_buffer)
+{
+	for (uint32_t less = 0; less <= 128; less += 128) {
+		struct tcp_sock *tp;
+
+		estab(&b, &c, &seg_full);
+		tp = conn_tp(&c);
+		tp->rcv_ssthresh = c.sk->sk_rcvbuf;
+		peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 100);
+		bench_drain(&b);
+		tp->rcv_wup = tp->rcv_nxt;
+		tp->rcv_wnd = c.sk->sk_rcvbuf / 4 - less;
+		cr_assert_eq(conn_read(&c, 1), 100);
+		bench_turn(&b, 1000);
+		if (less)
+			expect(&c, ACK, 1, 101, 0);
+		expect_none(&b);
+		sock_abort(c.sk);
+		bench_end(&b);
+	}
+}
+
+/* Segments of less than 128 bytes do not open the window: they pin more than they bring. */
+Test(tcp_clauses, test_window_grows_by_segments_of_128_bytes_and_more)
+{
+	struct tcp_sock *tp;
+
+	estab(&b, &c, &seg_full);
+	tp = conn_tp(&c);
+	tp->rcv_ssthresh = 20000;
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 127);
+	cr_assert_eq(tp->rcv_ssthresh, 20000);
+	peer(&c, .flags = ACK, .seq = 128, .ack = 1, .len = 128);
+	cr_assert_eq(tp->rcv_ssthresh, 20000 + 2 * 1460);
+	sock_abort(c.sk);
+	bench_end(&b);
+}
+
+/* Quick ACKs for as many segments as half of the window holds, two where it holds none. */
+Test(tcp_clauses, test_quick_acks_two_at_least_in_a_window_of_a_segment)
+{
+	static const struct {
+		uint32_t wnd;
+		uint8_t acks;
+	} t[] = {{0, 2}, {1999, 2}, {2000, 1}, {6000, 3}, {1u << 20, TCP_QUICKACKS}};
+	struct tcp_sock *tp;
+
+	estab(&b, &c, &seg_full);
+	tp = conn_tp(&c);
+	tp->rcv_mss = 1000;
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		tp->quickack = 0;
+		tp->rcv_wnd = t[i].wnd;
+		tcp_enter_quickack(tp);
+		cr_assert_eq(tp->quickack, t[i].acks, "%u: %u", t[i].wnd, tp->quickack);
+	}
+	sock_abort(c.sk);
+	bench_end(&b);
+}
