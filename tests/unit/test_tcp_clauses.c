@@ -48,15 +48,26 @@ Test(tcp_clauses, test_user_timeout_of_probes_after_a_backoff)
 	struct seg s;
 
 	estab(&b, &c, &seg_plain);
-	bench_run(&b, 60 * NSEC_PER_SEC);
 	cr_assert_eq(sock_setopt(c.sk, SK_SOL_TCP, SK_TCP_USER_TIMEOUT, &ms, sizeof(ms)), 0);
-	cr_assert_eq(conn_write(&c, 1, 100), 100);
+	/* a series of long ago */
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .win = -1);
+	cr_assert_eq(conn_write(&c, 1, 1), 1);
+	bench_turn(&b, 1000);
+	bench_run(&b, NSEC_PER_SEC);
+	cr_assert_neq(conn_tp(&c)->probe_start_ns, 0);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 2);
+	bench_run(&b, 60 * NSEC_PER_SEC);
+	cr_assert_eq(conn_write(&c, 2, 99), 99);
 	bench_turn(&b, 1000);
 	bench_run(&b, 1500 * SEG_MS);
 	bench_drain(&b);
 	cr_assert_gt(conn_tp(&c)->backoff, 0);
 	peer(&c, .flags = ACK, .seq = 1, .ack = 101, .win = -1);
+	conn_tp(&c)->probes_out = 5; /* keepalive's */
 	cr_assert_eq(conn_write(&c, 101, 100), 100);
+	bench_turn(&b, 1000);
+	cr_assert_eq(conn_tp(&c)->probes_out, 0);
 	for (unsigned i = 0; i < 10; i++) {
 		bench_run(&b, NSEC_PER_SEC);
 		assert_state(&c, TCP_ESTABLISHED);
@@ -134,6 +145,32 @@ Test(tcp_clauses, test_time_wait_syn_that_a_full_listener_refuses_does_not_end_i
 		more[i].irs = s.seq;
 		peer(&more[i], .flags = ACK, .seq = 1, .ack = 1);
 	}
+	peer(&c, .flags = SYN, .seq = 100000);
+	cr_assert_eq(stack_stats(b.st)->tcp_tw_count, 1);
+	sock_close(lp);
+	bench_end(&b);
+}
+
+/* Nor where no half-open connection more can be remembered. */
+Test(tcp_clauses, test_time_wait_syn_that_finds_no_place_does_not_end_it)
+{
+	struct stack_config cfg;
+	struct conn other;
+	struct sock *lp;
+
+	stack_config_init(&cfg);
+	cfg.max_syn = 1;
+	bench_begin(&b, &cfg, 512);
+	lp = bench_listen(&b, SEG_PORT, 8);
+	conn_passive(&c, &b, lp, 4000, &seg_plain);
+	sock_close(c.sk);
+	bench_turn(&b, 1000);
+	expect(&c, FIN | ACK, 1, 1, 0);
+	peer(&c, .flags = FIN | ACK, .seq = 1, .ack = 2);
+	expect(&c, ACK, 2, 2, 0);
+	conn_init(&other, &b, SEG_PORT, 4001, &seg_plain);
+	conn_syn(&other, &seg_plain);
+	cr_assert_eq(b.st->tcp->reqs.nr, 1);
 	peer(&c, .flags = SYN, .seq = 100000);
 	cr_assert_eq(stack_stats(b.st)->tcp_tw_count, 1);
 	sock_close(lp);
