@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "apps/compare.h"
@@ -92,6 +93,7 @@ static char *printed(void)
 	FILE *saved = stdout;
 	size_t len;
 
+	free(text);
 	text = NULL;
 	stdout = open_memstream(&text, &len);
 	cr_assert(stdout);
