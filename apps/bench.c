@@ -112,8 +112,8 @@ static struct argp bench_argp = {
 	.options = bench_options,
 	.parser = bench_parse,
 	.args_doc = "rr --connect HOST:PORT\npark",
-	.doc = "Request and response against an echo server; every answer is compared with what was "
-	       "sent. Ctrl-C ends it early: what was measured so far is printed, and the exit "
+	.doc = "Request and response against an echo server; every answer is compared with what "
+	       "was sent. Ctrl-C ends it early: what was measured so far is printed, and the exit "
 	       "status is 1. What a goroutine costs is measured by 'bench park', which has "
 	       "its own --help.",
 };

@@ -66,7 +66,8 @@ static const struct argp_option park_options[] = {
 	{"gs", KEY_GS, "N", 0,
 	 "Goroutines whose memory is measured (default 1000000, some 5 GB; 0 none)", 0},
 	{"peers", KEY_PEERS, "DIR", 0,
-	 "Sources of the programs for Go and State Threads (default: where Parklane was built from)",
+	 "Sources of the programs for Go and State Threads (default: where Parklane was built "
+	 "from)",
 	 0},
 	{"no-peers", KEY_ALONE, NULL, 0, "Measure Parklane alone", 0},
 	{"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},

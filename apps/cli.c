@@ -201,7 +201,8 @@ void cli_parse(const struct argp *argp, const char *name, int argc, char **argv,
 		{"version", KEY_VERSION, NULL, 0, "The program's version", -1},
 		{0},
 	};
-	/* Only outer has the text: argp prints what stands behind the options for each child again. */
+	/* Only outer has the text: argp prints what stands behind the options for each child
+	 * again. */
 	struct argp inner = *argp;
 	const struct argp_child children[] = {{&inner, 0, NULL, 0}, {0}};
 	const struct argp outer = {.options = options,

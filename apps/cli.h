@@ -30,8 +30,8 @@ _Noreturn void cli_usage(const char *fmt, ...) PRINTF_FMT(1, 2);
 /* cli_die - "parklane: ..." on stderr, exit 1. */
 _Noreturn void cli_die(const char *fmt, ...) PRINTF_FMT(1, 2);
 
-/* cli_flush - write out what stdout still holds. status; if stdout did not take all, 1 instead of 0,
- * and a line on stderr unless its reader went away. For the end of the program. */
+/* cli_flush - write out what stdout still holds. status; if stdout did not take all, 1 instead of
+ * 0, and a line on stderr unless its reader went away. For the end of the program. */
 int cli_flush(int status);
 
 /* cli_uint - s as a decimal number lo..hi; else exit 2 naming the option. */

@@ -28,8 +28,8 @@ static void on_signal(int sig)
 
 static void catch_signals(void)
 {
-	/* On a lane's thread a handler must have the alternate stack: goroutines are small. A second
-	 * Ctrl-C ends the program the hard way. */
+	/* On a lane's thread a handler must have the alternate stack: goroutines are small. A
+	 * second Ctrl-C ends the program the hard way. */
 	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
 
 	sigaction(SIGINT, &sa, NULL);

@@ -23,8 +23,8 @@ struct run_counters {
 	bool quiet; /* no summary but the faults that --fault made */
 };
 
-/* run_command - run main_fn(arg) on the first of the lanes that args describe. The exit status; what went wrong
- * is said on stderr. */
+/* run_command - run main_fn(arg) on the first of the lanes that args describe. The exit status;
+ * what went wrong is said on stderr. */
 #define run_command(args, counters, main_fn, arg)                                                  \
 	run_command_named((args), (counters), (main_fn), (arg), #main_fn)
 int run_command_named(const struct lane_args *args, const struct run_counters *counters,

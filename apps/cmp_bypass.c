@@ -185,7 +185,8 @@ static void fill_sample(struct bypass_job *job)
 		return;
 	proc_ledger(&job->at[0], &job->at[1], n, &s->ledger);
 	perf_rows(&job->perf, job->perf_at[0], job->perf_at[1], n, &s->ledger);
-	/* What wakes and what is allocated here is goroutines and our own skbs, not the kernel's. */
+	/* What wakes and what is allocated here is goroutines and our own skbs, not the
+	 * kernel's. */
 	s->ledger.source[ROW_WAKEUPS] = s->ledger.source[ROW_SKB] = NULL;
 	ledger_lane_rows(a, b, n, &s->ledger);
 	rows_of_stack(job, n, &s->ledger);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * compare's page: one self-contained HTML file, which needs neither network nor files beside it: the
- * pictures of cmp_plot.c are in it.
+ * compare's page: one self-contained HTML file, which needs neither network nor files beside it:
+ * the pictures of cmp_plot.c are in it.
  */
 #include <errno.h>
 #include <math.h>
@@ -171,10 +171,10 @@ static int put_stream_part(FILE *f, const struct cmp *c)
 	int err;
 
 	fprintf(f,
-		"<h2>Streams</h2>\n<p>Bytes one way, written %u KiB at a time, each of them checked "
-		"where it arrives; in: to the server, whose cycles are told per %u bytes, a full "
-		"segment; out: from it. The kernel's segments are up to 64 KiB long (TSO) and nobody "
-		"sums them; bypass cuts them to the MTU and sums each.",
+		"<h2>Streams</h2>\n<p>Bytes one way, written %u KiB at a time, each of them "
+		"checked where it arrives; in: to the server, whose cycles are told per %u bytes, "
+		"a full segment; out: from it. The kernel's segments are up to 64 KiB long (TSO) "
+		"and nobody sums them; bypass cuts them to the MTU and sums each.",
 		STREAM_WRITE / 1024, STREAM_MSS);
 	if (floor)
 		fprintf(f, " floor, the bare ring: %.1f Gbit/s of such segments bounced.",

@@ -48,10 +48,10 @@ double proc_cycles(const struct proc_snap *a, const struct proc_snap *b, double 
 void proc_steps(const struct proc_snap *a, const struct proc_snap *b, double cycles,
 		double step[STEP_MAX]);
 /*
- * proc_lost_edge - a window of thread tid on `cpu` opens (i = 0) or closes (1). proc_lost - the share of
- * it, 0..1, for which the thread wanted to run and somebody else did: another program, or the
- * hypervisor. What ksoftirqd takes is the test's own, and that an idle cpu takes its time to wake is
- * no loss either. NAN if the kernel does not say (CONFIG_SCHED_INFO).
+ * proc_lost_edge - a window of thread tid on `cpu` opens (i = 0) or closes (1). proc_lost - the
+ * share of it, 0..1, for which the thread wanted to run and somebody else did: another program, or
+ * the hypervisor. What ksoftirqd takes is the test's own, and that an idle cpu takes its time to
+ * wake is no loss either. NAN if the kernel does not say (CONFIG_SCHED_INFO).
  */
 struct proc_lost {
 	/* ns since the thread's start: it waited, less what ksoftirqd ran; it ran, or its cpu

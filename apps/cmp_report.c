@@ -172,8 +172,8 @@ static void print_stream(const struct cmp *c)
 		return;
 	putchar('\n');
 	put(4,
-	    "Streams, written %u KiB at a time, each byte checked; in: to the server, out: from it; "
-	    "cycles: the server's per %u bytes, a full segment",
+	    "Streams, written %u KiB at a time, each byte checked; in: to the server, out: from "
+	    "it; cycles: the server's per %u bytes, a full segment",
 	    STREAM_WRITE / 1024, STREAM_MSS);
 	print_streams(c, 1);
 	print_streams(c, CMP_STREAM_CONNS);
@@ -208,16 +208,16 @@ static void print_words(const struct cmp *c)
 		    (1 - BUSY_ENOUGH) * 100);
 	if (starred)
 		put(4,
-		    "  %%*: the server's cpu was idle for more than %.0f %% of the time: the other end "
-		    "was what held the stream up; cycles leave idle time out",
+		    "  %%*: the server's cpu was idle for more than %.0f %% of the time: the other "
+		    "end was what held the stream up; cycles leave idle time out",
 		    (1 - BUSY_ENOUGH) * 100);
 	for (unsigned i = 0; i < c->meta.nr_notes; i++)
 		put(4, "  Note: %s", c->meta.notes[i]);
 	if (c->meta.starved)
 		put(4,
-		    "  Note: in %u of %u samples other programs had a cpu for more than %.0f %% of the "
-		    "time, or nothing was moved: no ratio has these, and one that less than half of "
-		    "its pairs are left of is not given",
+		    "  Note: in %u of %u samples other programs had a cpu for more than %.0f %% of "
+		    "the time, or nothing was moved: no ratio has these, and one that less than "
+		    "half of its pairs are left of is not given",
 		    c->meta.starved, c->meta.samples, CMP_LOST_MOST * 100);
 }
 
@@ -353,8 +353,8 @@ static void print_modes(const struct cmp *c)
 	char mode[64], other[64];
 
 	put(4,
-	    "Kernel, the best of what was tried; congestion control %s (default %s); RPS: packets are "
-	    "steered to a cpu, GRO: merged when received, TSO (on): cut up last when sent:",
+	    "Kernel, the best of what was tried; congestion control %s (default %s); RPS: packets "
+	    "are steered to a cpu, GRO: merged when received, TSO (on): cut up last when sent:",
 	    m->cc_used, m->cc_default);
 	if (cmp_has(c, TEST_RR)) {
 		put(4, "  1 connection: %s", kernel_mode_name(m->mode_latency, mode, sizeof(mode)));
@@ -427,6 +427,6 @@ void report_headline(const struct cmp *c)
 	else if (crosses)
 		puts("  Not settled: a range crosses 1. Run it again when all is quiet.");
 	else if (c->meta.loaded)
-		puts("  Other programs ran as well (see the note on load): run it again when all is "
-		     "quiet.");
+		puts("  Other programs ran as well (see the note on load): run it again when all "
+		     "is quiet.");
 }

@@ -244,8 +244,8 @@ static const struct {
 };
 /* clang-format on */
 
-/* f is of so many pairs, of which f.n count. The few that others left alone are no fair choice among
- * all: with less than half of them there is no figure. */
+/* f is of so many pairs, of which f.n count. The few that others left alone are no fair choice
+ * among all: with less than half of them there is no figure. */
 static void ratio_add(struct cmp *c, const struct cmp_ratio_text *text, struct cmp_figure f,
 		      unsigned pairs)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The processes of compare. Workers: forked while the parent has no threads, told what to do through
- * shared memory and a byte in a pipe. A worker dies with its parent.
+ * The processes of compare. Workers: forked while the parent has no threads, told what to do
+ * through shared memory and a byte in a pipe. A worker dies with its parent.
  */
 #include <errno.h>
 #include <fcntl.h>

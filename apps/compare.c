@@ -109,8 +109,8 @@ static void fill_meta(const struct compare_plan *plan, bool quick)
 		m->loaded = true;
 	}
 	if (m->virtualised)
-		note("in a virtual machine an idle cpu takes some 50 us to wake; kernel-awake keeps "
-		     "that out of the kernel's figures");
+		note("in a virtual machine an idle cpu takes some 50 us to wake; kernel-awake "
+		     "keeps that out of the kernel's figures");
 	note("softirq work that interrupts the spinner counts as the spinner's: kernel-awake's "
 	     "cycles are a lower bound");
 }
@@ -257,11 +257,11 @@ static const struct argp compare_argp = {
 	.parser = compare_parse,
 	.doc = "Measure what a request and what a stream cost on this machine: through interrupts, "
 	       "softirqs and epoll, and polled through Parklane.\n\n"
-	       "The tests: rr, request and response of 64 bytes on 1 and 64 connections; stream, bytes "
-	       "one way on 1 and 8, in (to the server, whose cpu is measured) and out (from it), each "
-	       "byte checked; park, what a goroutine costs; idle, the memory of an idle connection, "
-	       "which is that of one end with its goroutine (bytes_per_idle_conn). Needs root and two "
-	       "cpus; leaves nothing behind.",
+	       "The tests: rr, request and response of 64 bytes on 1 and 64 connections; stream, "
+	       "bytes one way on 1 and 8, in (to the server, whose cpu is measured) and out (from "
+	       "it), each byte checked; park, what a goroutine costs; idle, the memory of an idle "
+	       "connection, which is that of one end with its goroutine (bytes_per_idle_conn). "
+	       "Needs root and two cpus; leaves nothing behind.",
 };
 
 /* The output files are written last; whether that can work is better known first. Nothing is
@@ -286,7 +286,8 @@ static void only_one(void)
 	int fd = open("/run", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-		cli_die("another compare is running, and they would measure each other: wait for it");
+		cli_die("another compare is running, and they would measure each other: wait for "
+			"it");
 }
 
 static unsigned at_most(unsigned n, unsigned most)

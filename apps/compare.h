@@ -89,8 +89,9 @@ extern const char *const cmp_set_names[SET_MAX];
 extern const char *const cmp_step_names[STEP_MAX];
 extern const char *const cmp_row_names[ROW_MAX];
 
-/* Events per unit of load_result; NAN where a set cannot tell, source NULL there. Sources are string
- * literals: parent and workers are forks of one image, so the pointers hold in all of them. */
+/* Events per unit of load_result; NAN where a set cannot tell, source NULL there. Sources are
+ * string literals: parent and workers are forks of one image, so the pointers hold in all of
+ * them. */
 struct cmp_ledger {
 	double row[ROW_MAX];
 	const char *source[ROW_MAX];
@@ -136,8 +137,8 @@ struct cmp_series {
 	double cycles[CMP_SAMPLES_MAX]; /* server's, per unit */
 	double busy[CMP_SAMPLES_MAX], client_cycles[CMP_SAMPLES_MAX];
 	double steps[STEP_MAX][CMP_SAMPLES_MAX]; /* cycles per unit */
-	/* sample_counts() was false: shown, but in no ratio; of the rate and round trips, and of the
-	 * rest, which may be of another tuning */
+	/* sample_counts() was false: shown, but in no ratio; of the rate and round trips, and of
+	 * the rest, which may be of another tuning */
 	bool rate_starved[CMP_SAMPLES_MAX], starved[CMP_SAMPLES_MAX];
 	struct hist hist;         /* all samples together */
 	struct cmp_ledger ledger; /* of the ledger's own sample */
@@ -152,7 +153,8 @@ struct cmp_figure {
 	unsigned n;
 };
 
-/* want: the figure that Parklane sets itself, at least so much, or at most where negative; 0 none. */
+/* want: the figure that Parklane sets itself, at least so much, or at most where negative; 0
+ * none. */
 struct cmp_ratio_text {
 	const char *name, *says; /* in the JSON; in words */
 	double want;
@@ -168,7 +170,8 @@ struct cmp_ratio {
 
 #define CMP_RATIOS_MAX 24
 
-/* The kernel for a stream: as each cpu does the work of its own end, and as it is otherwise fastest. */
+/* The kernel for a stream: as each cpu does the work of its own end, and as it is otherwise
+ * fastest. */
 struct stream_tuning {
 	struct kernel_mode own, any;
 	bool rival; /* the latter may be the better one */
@@ -254,8 +257,8 @@ MUST_USE int worker_start(struct worker *w, const char *name, int (*setup)(struc
 MUST_USE int worker_call(struct worker *w, int timeout_ms);
 /* worker_stop - end it and wait; no-op if it does not run. */
 void worker_stop(struct worker *w);
-/* cmp_run - a program with its arguments, which prints nowhere. 0; -ENOENT it is not installed; -EIO
- * it failed. */
+/* cmp_run - a program with its arguments, which prints nowhere. 0; -ENOENT it is not installed;
+ * -EIO it failed. */
 MUST_USE int cmp_run(const char *const argv[]);
 /* cmp_stop_requested - SIGINT or SIGTERM came. Parent only. */
 extern volatile sig_atomic_t cmp_stop_requested;
@@ -302,7 +305,8 @@ void bypass_stop(void);
 /* ---- what needs no peer: cmp_micro.c ---- */
 
 /* micro_run - PART_PARK and PART_IDLE of parts: park and ready, and the memory of idle connections,
- * `runs` times, each in a process of its own. 0; -errno with *ret_what. progress() is told before each. */
+ * `runs` times, each in a process of its own. 0; -errno with *ret_what. progress() is told before
+ * each. */
 MUST_USE int micro_run(struct cmp *c, unsigned parts, unsigned runs,
 		       void (*progress)(const char *name, unsigned n), const char **ret_what);
 
@@ -323,8 +327,8 @@ unsigned cmp_many(enum cmp_test test);
 struct stream_tuning *cmp_tuning(struct cmp_meta *m, enum cmp_test test, unsigned conns);
 /* cmp_rate - of a sample: requests/s, Gbit/s of a stream. */
 double cmp_rate(enum cmp_test test, const struct load_result *load);
-/* series_add - the next sample of s, whether it counts or not: those of two series that were taken in
- * turn stay pairs. */
+/* series_add - the next sample of s, whether it counts or not: those of two series that were taken
+ * in turn stay pairs. */
 void series_add(struct cmp_series *s, const struct cmp_sample *sample);
 /* series_any - whether anything was moved in any of its samples. */
 bool series_any(const struct cmp_series *s);

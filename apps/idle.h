@@ -14,8 +14,8 @@
  * idle_measure - one lane dials itself *conns times (fewer, and *conns says how many, where the
  * limit of open files is lower); both ends of each connection are a
  * goroutine parked in pl_read, the server's that of `parklane echo`. *ret_bytes is what one such
- * end costs: RSS, page tables and kernel slab, after minus before, by IDLE_ENDS * *conns. stack: over
- * Parklane's stack and its internal loopback; else over kernel sockets and the loopback of the
+ * end costs: RSS, page tables and kernel slab, after minus before, by IDLE_ENDS * *conns. stack:
+ * over Parklane's stack and its internal loopback; else over kernel sockets and the loopback of the
  * process's network namespace. For a process of its own: what is freed later is not given
  * back. 0; -errno with one line in what[size].
  */

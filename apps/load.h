@@ -37,9 +37,8 @@ struct load_result {
 	uint64_t units; /* within the window: requests answered; of a stream, STREAM_MSS bytes */
 	uint64_t window_ns; /* its length, as measured */
 	uint64_t window_tsc;
-	uint64_t
-		began_ns; /* mono_ns() when the window opened, 0 not yet: for who stops before the end */
-	struct hist hist; /* rr: round trips, ns */
+	uint64_t began_ns; /* mono_ns() when the window opened; 0 not yet */
+	struct hist hist;  /* rr: round trips, ns */
 };
 
 enum load_phase {

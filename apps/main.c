@@ -31,7 +31,8 @@ static void print_help(FILE *f)
 	fputs("usage: parklane COMMAND [OPTION...]\n\n", f);
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].does);
-	fputs("\n'parklane COMMAND --help' lists a command's options; --version prints the version.\n",
+	fputs("\n'parklane COMMAND --help' lists a command's options; --version prints the "
+	      "version.\n",
 	      f);
 }
 

@@ -52,8 +52,8 @@ MUST_USE int options_end(const struct lane_args *args);
 /* options_plan - check opt and put it in machine form. 0; -EINVAL. */
 MUST_USE int options_plan(const struct pl_options *opt, struct lane_plan *ret_plan);
 
-/* options_settings - apply "NAME=VALUE" strings, up to a NULL, to cfg; set may be NULL. 0; -EINVAL with
- * pl_last_error(). */
+/* options_settings - apply "NAME=VALUE" strings, up to a NULL, to cfg; set may be NULL. 0; -EINVAL
+ * with pl_last_error(). */
 MUST_USE int options_settings(const char *const *set, struct stack_config *cfg);
 
 /* options_shown - a value as an error names it: '' where it is empty and would not be seen. */

@@ -119,8 +119,9 @@ static void *seat_thread(void *arg)
 
 #define HOG_LINE_NS (10 * NSEC_PER_SEC) /* between two lines on goroutines that hold a lane long */
 
-/* told_hog - a line for each goroutine that held its lane for a second, with where it stands if that can
- * be asked without waking it; for each that held it at all, if DPDK's lines are wanted too. */
+/* told_hog - a line for each goroutine that held its lane for a second, with where it stands if
+ * that can be asked without waking it; for each that held it at all, if DPDK's lines are wanted
+ * too. */
 static void told_hog(void *ctx, const struct monitor_hog *h)
 {
 	struct run *r = ctx;
@@ -162,8 +163,8 @@ static int first_thread(struct run *r, const struct open_hooks *hooks, int err)
 	}
 	all = lane_group_meet(r->all.grp, ret);
 	if (!all) {
-		/* Before this thread is pinned, or the monitor would be as well. Without one a run is
-		 * as good, but for the naming. */
+		/* Before this thread is pinned, or the monitor would be as well. Without one a run
+		 * is as good, but for the naming. */
 		(void)!monitor_start(r->all.grp, told_hog, r);
 		if (hooks && hooks->begin)
 			hooks->begin(hooks->ctx, &r->all);
@@ -180,8 +181,8 @@ static int first_thread(struct run *r, const struct open_hooks *hooks, int err)
 
 /* ---- all of them ---- */
 
-/* With the caller's signal mask: what their goroutines start inherits it. A program's handlers run on
- * its main thread nevertheless, which the kernel prefers unless it blocks the signal. */
+/* With the caller's signal mask: what their goroutines start inherits it. A program's handlers run
+ * on its main thread nevertheless, which the kernel prefers unless it blocks the signal. */
 static int start_threads(struct run *r)
 {
 	int err = 0;

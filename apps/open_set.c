@@ -38,7 +38,8 @@ static unsigned distance(const char *a, const char *b)
 	return row[nb];
 }
 
-/* near_names - up to NEAR_MAX names like `name`, nearest first, "a, b or c" into buf. False: none. */
+/* near_names - up to NEAR_MAX names like `name`, nearest first, "a, b or c" into buf. False:
+ * none. */
 static bool near_names(const char *name, char *buf, size_t size)
 {
 	const struct stack_setting *best[NEAR_MAX + 1];

@@ -50,8 +50,8 @@ struct plain_server {
 	uint8_t buf[BUF_SIZE];
 };
 
-/* Off the epoll by name: while compare starts a program, its child has a copy of the fd, which would
- * keep events coming for what is freed here. */
+/* Off the epoll by name: while compare starts a program, its child has a copy of the fd, which
+ * would keep events coming for what is freed here. */
 static void conn_end(struct plain_server *s, struct plain_conn *c)
 {
 	(void)epoll_ctl(s->epfd, EPOLL_CTL_DEL, c->f.fd, NULL);

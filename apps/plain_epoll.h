@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The control of compare: servers in plain C over epoll, without goroutines, written as one would
- * for speed: edge-triggered, one epoll_wait per batch, read until short. They echo, take a stream or
- * give one, with the bytes of stream.h.
+ * for speed: edge-triggered, one epoll_wait per batch, read until short. They echo, take a stream
+ * or give one, with the bytes of stream.h.
  */
 #ifndef APPS_PLAIN_EPOLL_H
 #define APPS_PLAIN_EPOLL_H

@@ -65,20 +65,26 @@ static void print_table(void)
 static void print_left_out(void)
 {
 	puts("\n## No `tcp_mem`\n\n"
-	     "Linux bounds the memory of all TCP sockets by three numbers: below the first nothing is\n"
-	     "done, from the second on sockets are under pressure, beyond the third they get no more.\n"
-	     "Here the buffers themselves are the bound. A lane's packets and all queues live on a\n"
-	     "pool that is made at its start and never grows, so a number of pages could only be wrong:\n"
-	     "less than that wastes memory which nothing else uses, more does not exist. The three\n"
-	     "levels are shares of the pool, for unread data (two fifths) and for unacknowledged data (a\n"
-	     "fifth) apart, so that who does not read stops nobody who writes:\n\n"
+	     "Linux bounds the memory of all TCP sockets by three numbers: below the first "
+	     "nothing\n"
+	     "is done, from the second on sockets are under pressure, beyond the third they get\n"
+	     "no more. Here the buffers themselves are the bound. A lane's packets and all queues\n"
+	     "live on a pool that is made at its start and never grows, so a number of pages "
+	     "could\n"
+	     "only be wrong: less than that wastes memory which nothing else uses, more does not\n"
+	     "exist. The three levels are shares of the pool, for unread data (two fifths) and "
+	     "for\n"
+	     "unacknowledged data (a fifth) apart, so that who does not read stops nobody who\n"
+	     "writes:\n\n"
 	     "| level | unread data | unacknowledged data |\n"
 	     "| --- | --- | --- |\n"
 	     "| up to half of it | `tcp_rmem[2]` | `tcp_wmem[2]` |\n"
 	     "| from there, as Linux under pressure | no buffer grows; windows of a 16th of "
-	     "the buffer or 4 `tcp_rmem[0]`, whichever is more | no buffer grows; a 16th of it or 64 KiB, whichever is more |\n"
+	     "the buffer or 4 `tcp_rmem[0]`, whichever is more | no buffer grows; a 16th of it "
+	     "or 64 KiB, whichever is more |\n"
 	     "| beyond it, up to a tenth or a fourth more | `tcp_rmem[0]` | `tcp_wmem[0]` |\n"
-	     "| beyond that, up to a third or half more | one buffer, if it has none | the same |\n\n"
+	     "| beyond that, up to a third or half more | one buffer, if it has none | the same |\n"
+	     "\n"
 	     "(`tcp_rmem_fits` and `tcp_wmem_fits` in `stack/`, and `test_tcp_mem.c`.)");
 }
 
@@ -86,9 +92,10 @@ static void print_markdown(void)
 {
 	puts("# Settings\n\n"
 	     "Each can be given to the commands as `--set NAME=VALUE`, to `pl_run` in\n"
-	     "`pl_options.set`, and to a stack of one's own in `struct stack_config`. Names, units\n"
-	     "and meanings are those of Linux's sysctl where it has one of the name. This page is\n"
-	     "written by `parklane settings --markdown`; a check fails when it is stale.\n\n"
+	     "`pl_options.set`, and to a stack of one's own in `struct stack_config`. Names,\n"
+	     "units and meanings are those of Linux's sysctl where it has one of the name. This\n"
+	     "page is written by `parklane settings --markdown`; a check fails when it is stale.\n"
+	     "\n"
 	     "| name | default | unit | range | source | what |\n"
 	     "| --- | --- | --- | --- | --- | --- |");
 	for (unsigned i = 0; i < stack_settings_nr; i++) {

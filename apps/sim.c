@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* `parklane sim`: replay one world of the simulator from its seed, or look for a bad one in many. */
+/* `parklane sim`: replay one world of the simulator from its seed, or look for a bad one in
+ * many. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -109,7 +110,8 @@ static const struct argp_option sim_options[] = {
 	{"jobs", KEY_JOBS, "N", 0, "With --seeds: N processes (default 1)", 0},
 	{"hostile", KEY_HOSTILE, "ROW", 0,
 	 "A host that is no stack of ours and keeps no rule does ROW of docs/tcp-matrix.md, B1 to "
-	 "B34 without B23, to one of the others; \"any\": in each world another (default: in some worlds)",
+	 "B34 without B23, to one of the others; \"any\": in each world another (default: in some "
+	 "worlds)",
 	 0},
 	{"json", KEY_JSON, NULL, 0, "With --seeds: print the result as JSON", 0},
 	{0},

@@ -24,7 +24,7 @@
 #include "sim/sim.h"
 
 #define FAILED_MAX 10u /* then it is enough */
-#define HANG_S     120 /* for one world, which takes some 30 ms; a sanitizer makes it ten times that */
+#define HANG_S     120 /* for one world, which takes some 30 ms, ten times that with a sanitizer */
 
 struct worker {
 	/* shared: written by the worker, read by the parent */
@@ -266,7 +266,8 @@ static void tend(struct soak *k)
 	end_workers(k);
 }
 
-/* cpu_seconds - of all workers, which have ended: other programs may have had the cpus meanwhile. */
+/* cpu_seconds - of all workers, which have ended: other programs may have had the cpus
+ * meanwhile. */
 static double cpu_seconds(void)
 {
 	struct rusage u;

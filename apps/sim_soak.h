@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Many worlds of the simulator, in processes of their own: one that crashes or hangs names its seed,
- * too. */
+/* Many worlds of the simulator, in processes of their own: one that crashes or hangs names its
+ * seed, too. */
 #ifndef APPS_SIM_SOAK_H
 #define APPS_SIM_SOAK_H
 
@@ -14,8 +14,8 @@ struct soak_options {
 	bool json;          /* the result as JSON on stdout */
 };
 
-/* sim_soak - 0 all went well, 1 one did not; SIGINT and SIGTERM end it with what was done. Failures are
- * told on stderr as they come, each with its seed, the invariant and how to replay it. */
+/* sim_soak - 0 all went well, 1 one did not; SIGINT and SIGTERM end it with what was done. Failures
+ * are told on stderr as they come, each with its seed, the invariant and how to replay it. */
 int sim_soak(const struct soak_options *opt);
 
 #endif

@@ -142,7 +142,8 @@ struct lanes {
 	char names[400]; /* "812 (parklane echo, port 7), 911 (first)" */
 };
 
-/* port_of - what a process listens on, " port 7"; the kernel's sockets are not the lane's to list. */
+/* port_of - what a process listens on, " port 7"; the kernel's sockets are not the lane's to
+ * list. */
 static void port_of(const json_t *o, char *buf, size_t size)
 {
 	const char *local, *colon;

@@ -17,7 +17,8 @@ struct stat_serve;
 
 /* stat_serve_start - before the lane's first turn. NULL when it cannot be (no folder
  * of stat_dir.h, or another run of this process is served): the lanes then run without, which one
- * line on stderr says if all->verbose. command is borrowed, as all is; that of a program of others is the program's own name. */
+ * line on stderr says if all->verbose. command is borrowed, as all is; that of a program of others
+ * is the program's own name. */
 struct stat_serve *stat_serve_start(const struct open_lanes *all, const char *command);
 /* stat_serve_stop - after the last turn; takes the socket away. NULL is a no-op. */
 void stat_serve_stop(struct stat_serve *s);

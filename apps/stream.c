@@ -32,8 +32,8 @@ static int send_stream(struct pl_conn *c, uint32_t id, const enum load_phase *ph
 }
 
 /* Read until the end or LOAD_END, counting what is right. Once a byte is wrong nothing counts any
- * more: 0 at the end all the same, since it is the sender who is to hear of it; -EBADMSG if there is
- * a phase, which is the client's. */
+ * more: 0 at the end all the same, since it is the sender who is to hear of it; -EBADMSG if there
+ * is a phase, which is the client's. */
 static int receive_stream(struct pl_conn *c, const enum load_phase *phase, uint64_t *count,
 			  struct stream_at *s)
 {

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* A prime, so that no number of segments, buffers or pages is a whole number of periods. Small: what
- * the check reads stays in the first-level cache. */
+/* A prime, so that no number of segments, buffers or pages is a whole number of periods. Small:
+ * what the check reads stays in the first-level cache. */
 #define PERIOD 4093u
 #define MAGIC  0x6d7473u
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a stream carries: a head of eight bytes that tells where in a pattern it goes on, and the
- * pattern; so bytes that are lost, doubled, changed or another connection's show. The receiver checks
- * each before it counts it.
+ * pattern; so bytes that are lost, doubled, changed or another connection's show. The receiver
+ * checks each before it counts it.
  */
 #ifndef APPS_STREAM_BYTES_H
 #define APPS_STREAM_BYTES_H

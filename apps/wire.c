@@ -116,8 +116,8 @@ static void check(const struct wire_args *a)
 		cli_usage("--mark is about the queue in front of a rate: give --rate as well");
 }
 
-/* default_queue - a queue that holds what the rate sends in a round trip, as routers are sized; not less
- * than 64 frames. */
+/* default_queue - a queue that holds what the rate sends in a round trip, as routers are sized; not
+ * less than 64 frames. */
 static void default_queue(struct wire_path path[static 2])
 {
 	double rtt = (double)(path[0].delay + path[1].delay) / 1e9;
@@ -136,11 +136,13 @@ static void default_queue(struct wire_path path[static 2])
 static const struct argp_option wire_options[] = {
 	{0, 0, 0, 0, "The ends:", 1},
 	{"tap", KEY_TAP, "NAME[@NETNS]", 0,
-	 "A tap device, twice. It is made if there is none, and ends then with the wire. NETNS: a name of 'ip netns', a process number, or a path",
+	 "A tap device, twice. It is made if there is none, and ends then with the wire. NETNS: a "
+	 "name of 'ip netns', a process number, or a path",
 	 0},
 	{"ip", KEY_IP, "A.B.C.D/LEN", 0, "Address of the kernel's side of the --tap before it", 0},
 	{0, 0, 0, 0,
-	 "The link; a second value behind a comma is that from B to A, and 0 there: as if not given (default: perfect):",
+	 "The link; a second value behind a comma is that from B to A, and 0 there: as if not "
+	 "given (default: perfect):",
 	 2},
 	{"rate", KEY_PATH + WARG_RATE, "RATE", 0,
 	 "1gbit, 10mbit, 56kbit: of Ethernet header and payload", 0},
@@ -148,11 +150,13 @@ static const struct argp_option wire_options[] = {
 	 "20ms, 150us: one way, so a round trip has it twice", 0},
 	{"jitter", KEY_PATH + WARG_JITTER, "TIME", 0, "0 to so much more delay, in order", 0},
 	{"queue", KEY_PATH + WARG_QUEUE, "SIZE", 0,
-	 "Frames, or 64kb, 2mb: in front of the rate, drop-tail (default: what the rate sends in both delays, at least 96kb)",
+	 "Frames, or 64kb, 2mb: in front of the rate, drop-tail (default: what the rate sends in "
+	 "both delays, at least 96kb)",
 	 0},
 	{"loss", KEY_PATH + WARG_LOSS, "CHANCE", 0, "0.1%: each frame by itself", 0},
 	{"burst", KEY_PATH + WARG_BURST, "ENTER:LEAVE[:LOSS]", 0,
-	 "0.1%:20%: chances for a frame to begin and to end a bad time, and to be lost in it (100%)",
+	 "0.1%:20%: chances for a frame to begin and to end a bad time, and to be lost in it "
+	 "(100%)",
 	 0},
 	{"reorder", KEY_PATH + WARG_REORDER, "CHANCE:TIME", 0,
 	 "1%:3ms: to come so much later, overtaken by others", 0},
@@ -229,8 +233,8 @@ static const struct argp wire_argp = {
 	.options = wire_options,
 	.parser = wire_parse,
 	.args_doc = "--tap A --tap B",
-	.doc = "A link between two tap devices of this machine, slow, narrow and bad as told, until "
-	       "Ctrl-C. Any program of the kernel's side meets it; 'parklane ... --dev "
+	.doc = "A link between two tap devices of this machine, slow, narrow and bad as told, "
+	       "until Ctrl-C. Any program of the kernel's side meets it; 'parklane ... --dev "
 	       "net_af_packet0,iface=A' puts Parklane's stack on one. It needs root.",
 };
 

@@ -31,7 +31,8 @@ static const struct unit size_units[] = {
 	{NULL, 0},
 };
 
-/* number - digits with at most one point: no sign, exponent, hex or nan. *ret_rest: what follows. */
+/* number - digits with at most one point: no sign, exponent, hex or nan. *ret_rest: what
+ * follows. */
 static bool number(const char *s, double *ret, const char **ret_rest)
 {
 	size_t n = strspn(s, "0123456789."), digits = strcspn(s, ".");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How people write what a path is like: 1gbit, 20ms, 0.1%. Nothing here prints or exits. A number has
- * its unit behind it without a space; 0 needs none. Each function returns false, and leaves its
+ * How people write what a path is like: 1gbit, 20ms, 0.1%. Nothing here prints or exits. A number
+ * has its unit behind it without a space; 0 needs none. Each function returns false, and leaves its
  * result alone, where the text is none of that.
  */
 #ifndef APPS_WIRE_ARG_H
@@ -32,8 +32,8 @@ enum warg_what {
 	WARG_NR
 };
 
-/* warg_path - one value for both directions, or two with a comma between them: path[0]'s, path[1]'s.
- * 0: that direction as if the option was not given. */
+/* warg_path - one value for both directions, or two with a comma between them: path[0]'s,
+ * path[1]'s. 0: that direction as if the option was not given. */
 MUST_USE bool warg_path(enum warg_what what, const char *s, struct wire_path path[static 2]);
 /* warg_example - what such a value looks like, and its range: "1% (0% to 100%)". */
 const char *warg_example(enum warg_what what);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The loop: read what both taps have, move the wire on, write what is due, sleep. What it cannot do
- * on time it does late and counts: a person sees from wrun_result whether the path was what it says.
+ * on time it does late and counts: a person sees from wrun_result whether the path was what it
+ * says.
  */
 #include "apps/wire_run.h"
 

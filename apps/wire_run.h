@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The wire in real time: frames of two taps through drivers/wire by CLOCK_MONOTONIC. It sleeps while
- * nothing is due and spins for the last stretch, since a sleeper is woken late.
+ * The wire in real time: frames of two taps through drivers/wire by CLOCK_MONOTONIC. It sleeps
+ * while nothing is due and spins for the last stretch, since a sleeper is woken late.
  */
 #ifndef APPS_WIRE_RUN_H
 #define APPS_WIRE_RUN_H
@@ -43,8 +43,8 @@ struct wrun_result {
 	bool fifo;         /* it ran with real-time priority */
 };
 
-/* wrun - until *stop is true, or run_ns are over. 0; -errno, with one line in err; ret is whole in both
- * cases. Waits at most 100 ms for *stop, which a signal handler may set. */
+/* wrun - until *stop is true, or run_ns are over. 0; -errno, with one line in err; ret is whole in
+ * both cases. Waits at most 100 ms for *stop, which a signal handler may set. */
 MUST_USE int wrun(const struct wrun_config *cfg, struct wtap tap[static 2], volatile bool *stop,
 		  struct wrun_result *ret, char *err, size_t errlen);
 

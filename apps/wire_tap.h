@@ -18,8 +18,7 @@ struct wtap {
 	char name[IFNAMSIZ]; /* as it was asked for; whoever owns it may rename it */
 	char netns[108];     /* path of its namespace's file; "" that of this thread */
 	int fd;              /* reads and writes do not wait */
-	uint64_t
-		drops; /* the kernel's count of frames that we were too slow to read, at the start */
+	uint64_t drops;      /* that the kernel counted at the start: we were too slow to read */
 };
 
 struct wtap_ip {
@@ -27,11 +26,12 @@ struct wtap_ip {
 	struct in_addr addr, mask;
 };
 
-/* wtap_name - "wa" or "wa@red", the latter of `ip netns add red`, of a process by its number, or of a
- * file by its path. 0; -EINVAL. */
+/* wtap_name - "wa" or "wa@red", the latter of `ip netns add red`, of a process by its number, or of
+ * a file by its path. 0; -EINVAL. */
 MUST_USE int wtap_name(struct wtap *t, const char *s);
 /* wtap_open - attach to the tap, which is made if there is none and then ends with us. It is up
- * afterwards. Without privilege: one that is up, and the user's ('ip tuntap add ... user'). 0; -errno, with one line that says what to do in err. */
+ * afterwards. Without privilege: one that is up, and the user's ('ip tuntap add ... user'). 0;
+ * -errno, with one line that says what to do in err. */
 MUST_USE int wtap_open(struct wtap *t, char *err, size_t errlen);
 /* wtap_cidr - "10.78.0.1/24". 0; -EINVAL. */
 MUST_USE int wtap_cidr(const char *s, struct wtap_ip *ret);

@@ -157,9 +157,9 @@ static void set_iova(struct rte_mempool *mp, void *ctx, void *obj, unsigned i)
 
 /*
  * set_order - last in, first out: where one thread takes what another gives back, DPDK's default, a
- * ring, goes through all buffers in turn, and each comes from memory. A stream between two lanes made
- * 20 Gbit/s so, and 60 without (EPYC 9005; 84 MB of buffers, 32 MB of cache). A DPDK that lacks the
- * handler has the ring.
+ * ring, goes through all buffers in turn, and each comes from memory. A stream between two lanes
+ * made 20 Gbit/s so, and 60 without (EPYC 9005; 84 MB of buffers, 32 MB of cache). A DPDK that
+ * lacks the handler has the ring.
  */
 static int set_order(struct dpdk_pool *p, struct rte_mempool *mp)
 {

@@ -23,8 +23,8 @@ static inline struct dpdk_dev *to_dpdk(struct netdev *dev)
 
 /*
  * link_look - was it for want of a link that a frame was refused? Asked then, and until the link is
- * back, as the question may be a system call ten times a second at most. Not by the PMD's interrupt:
- * net_tap has one and calls nobody.
+ * back, as the question may be a system call ten times a second at most. Not by the PMD's
+ * interrupt: net_tap has one and calls nobody.
  */
 static void link_look(struct dpdk_dev *d)
 {

@@ -12,7 +12,8 @@
 #include "stack/base/compiler.h"
 
 /* pcap_file_open - create or empty it, and write its header. buffer[size] is stdio's and lives as
- * long as the file; NULL: one of its own. Owned by the caller, who ends it by fclose(). 0; -errno. */
+ * long as the file; NULL: one of its own. Owned by the caller, who ends it by fclose(). 0;
+ * -errno. */
 MUST_USE int pcap_file_open(const char *path, char *buffer, size_t size, FILE **ret_file);
 /* pcap_file_write - one whole frame at `now`, ns. 0; -errno, then the file is not to be used on. */
 MUST_USE int pcap_file_write(FILE *file, const void *frame, uint32_t len, uint64_t now);

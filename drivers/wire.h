@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * wire: a network of links in one thread that knows no clock. Frames enter at an end with the time
- * at which they do, cross links that are slow, narrow and bad on purpose, and come out at other ends
- * with the time at which they arrive. The same seed, links and frames at the same times give the
- * same frames at the same times. What `now` is, virtual or of a real clock, is the caller's affair;
- * it never goes back.
+ * at which they do, cross links that are slow, narrow and bad on purpose, and come out at other
+ * ends with the time at which they arrive. The same seed, links and frames at the same times give
+ * the same frames at the same times. What `now` is, virtual or of a real clock, is the caller's
+ * affair; it never goes back.
  *
  * A network is made of ends (where hosts sit, one link each), learning switches (any number of
  * links) and links between two of them; it has no loops. Single-threaded, all of it.
@@ -101,11 +101,12 @@ struct wire_watch {
 	 * if it goes no further. */
 	unsigned (*entering)(void *ctx, int end, uint8_t *frame, unsigned len, unsigned room,
 			     uint64_t now);
-	/* arriving - frame as it comes to `end`, where `waiting` others are before it. As entering. */
+	/* arriving - frame as it comes to `end`, where `waiting` others are before it. As
+	 * entering. */
 	unsigned (*arriving)(void *ctx, int end, uint8_t *frame, unsigned len, unsigned room,
 			     unsigned waiting, uint64_t now);
-	/* lost - why is a word: "loss", "burst", "queue", "mtu", "cut", "ring"; link -1 what came by
-	 * none. */
+	/* lost - why is a word: "loss", "burst", "queue", "mtu", "cut", "ring"; link -1 what came
+	 * by none. */
 	void (*lost)(void *ctx, int link, bool back, const uint8_t *frame, unsigned len,
 		     const char *why, uint64_t now);
 	void *ctx;

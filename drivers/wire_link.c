@@ -150,8 +150,8 @@ static void put_csum(uint8_t *p, const uint8_t *from, unsigned n)
 }
 
 /*
- * too_big_answer - "fragmentation needed and DF set" with the MTU (RFC 1191 4), on its way back as if
- * the host behind this path had a router in it: the packet's destination is its source.
+ * too_big_answer - "fragmentation needed and DF set" with the MTU (RFC 1191 4), on its way back as
+ * if the host behind this path had a router in it: the packet's destination is its source.
  */
 static void too_big_answer(struct wire *w, int path, const struct wire_frame *f)
 {
@@ -229,7 +229,8 @@ static void corrupt(struct wire_link_end *e, struct wire_frame *f, uint64_t wher
 	e->st.corrupted++;
 }
 
-/* arrival - when the frame that departs at busy_until is there. Only a reordered one is overtaken. */
+/* arrival - when the frame that departs at busy_until is there. Only a reordered one is
+ * overtaken. */
 static uint64_t arrival(struct wire_link_end *e, const struct dice *d)
 {
 	const struct wire_path *p = &e->path;

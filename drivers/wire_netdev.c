@@ -13,7 +13,7 @@
 #define WIRE_FEATURES                                                                              \
 	(NETDEV_F_RX_CSUM | NETDEV_F_TX_IP_CSUM | NETDEV_F_TX_TCP_CSUM | NETDEV_F_TX_SG)
 #define WIRE_COPYBREAK 256
-#define WIRE_HEADROOM  64 /* in front of a received frame, so that an answer can be built in place */
+#define WIRE_HEADROOM  64 /* in front of a received frame: an answer can be built in place */
 
 struct wire_dev {
 	struct netdev dev;

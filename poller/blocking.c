@@ -315,8 +315,8 @@ static bool job_of_run(const struct job *j, const struct lane *l)
 	return l->group ? j->lane->group == l->group : job_of(j, l);
 }
 
-/* tell - what the end waits for, once for all lanes. With mu, which is dropped meanwhile: names take
- * milliseconds. */
+/* tell - what the end waits for, once for all lanes. With mu, which is dropped meanwhile: names
+ * take milliseconds. */
 static COLD void tell(struct lane *l)
 {
 	struct symbols *sy;

@@ -54,8 +54,8 @@ static bool chan_in_use(const struct pl_chan *c)
 	return c->recvq.head || c->sendq.head || c->gone;
 }
 
-/* all_leave - is each that stands in q on its way out: claimed, or in a ctx that ended, be it that the
- * cut is on its way to another lane? While w is in the queue its g cannot leave the ctx. */
+/* all_leave - is each that stands in q on its way out: claimed, or in a ctx that ended, be it that
+ * the cut is on its way to another lane? While w is in the queue its g cannot leave the ctx. */
 static bool all_leave(const struct pl_waitq *q)
 {
 	for (const struct pl_waiter *w = q->head; w; w = w->next)

@@ -127,8 +127,8 @@ static inline int chan_try_recv(struct pl_chan *c, void *elem, struct g **ret_wa
  * __chan_wait_local - park in a queue of c, which is the lane's own, until a partner, a close or
  * the lane's end: what pl_chan_send() or pl_chan_recv() then returns. g is the running g.
  *
- * pl_chan_wait - the same, but where the machine's code has it (switch_x86_64.S) it goes back to the
- * caller by a jump instead of a return. Who sends and who receives wait at different places, so
+ * pl_chan_wait - the same, but where the machine's code has it (switch_x86_64.S) it goes back to
+ * the caller by a jump instead of a return. Who sends and who receives wait at different places, so
  * the return that ends a wait is always predicted to be the other's, 6 ns of 27 for a value (bench
  * park); an indirect jump is predicted by what came before, and right. It leaves one stale entry
  * in the return predictor, which after a switch holds the other goroutine's callers anyway. There
@@ -141,8 +141,8 @@ int pl_chan_wait(struct pl_chan *c, void *elem, struct g *g, bool send);
 
 /*
  * chan_leave - give the place of w back, which stood in q of c and was not taken from there: it was
- * claimed by its ctx, or for another case of its select. c may be gone after that. Who was taken by a
- * partner or a close must not look at c again: that one may have put the last reference since.
+ * claimed by its ctx, or for another case of its select. c may be gone after that. Who was taken by
+ * a partner or a close must not look at c again: that one may have put the last reference since.
  */
 void chan_leave(struct pl_chan *c, struct pl_waitq *q, struct pl_waiter *w);
 

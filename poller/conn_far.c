@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Calls on the conns of another lane of the group which may not be touched from here (stack
- * conns, io_uring's): a message to the owner makes the call there and wakes the caller. No goroutine
- * is needed for it, so that a lane which has no room for one more is still rid of its conns. Only a
- * close may have to wait for those who still use the conn: the last of them wakes its caller.
+ * conns, io_uring's): a message to the owner makes the call there and wakes the caller. No
+ * goroutine is needed for it, so that a lane which has no room for one more is still rid of its
+ * conns. Only a close may have to wait for those who still use the conn: the last of them wakes its
+ * caller.
  */
 #include <errno.h>
 

@@ -26,8 +26,8 @@ static void count(const struct pl_conn *c, enum ledger_event ev)
 	ledger_count(conn_led(c), ev, 1);
 }
 
-/* file_err - -errno of a try. EBADF of an fd that is open says that it is not so for this direction;
- * else somebody closed it under the connection, whose fd it is since pl_adopt(). */
+/* file_err - -errno of a try. EBADF of an fd that is open says that it is not so for this
+ * direction; else somebody closed it under the connection, whose fd it is since pl_adopt(). */
 static ssize_t file_err(const struct pl_conn *c, int err)
 {
 	return err == EBADF && fcntl(c->fd, F_GETFD) >= 0 ? -EINVAL : -err;

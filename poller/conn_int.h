@@ -23,8 +23,8 @@ static inline struct ledger *conn_led(const struct pl_conn *c)
 	return likely(c->fdmu.local) ? &c->lane->led : &lane_self()->led;
 }
 
-/* conn_refused - the -errno of a lock that was not given: that of the g's ctx, if it ended, else the
- * conn is closed. */
+/* conn_refused - the -errno of a lock that was not given: that of the g's ctx, if it ended, else
+ * the conn is closed. */
 int conn_refused(void);
 
 /* conn_do - fn, which needs no direction's lock and does not park, where it may run: here, or on

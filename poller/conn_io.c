@@ -109,7 +109,8 @@ static inline int conn_begin(struct pl_conn *c, enum fdm_dir dir, const void *bu
 }
 
 /* conn_end - a g whose kernel fd is fed by another cpu may never have to wait: after so many calls
- * in which nobody parked it gives way, or all others of its lane would starve (R40). Stack conns are fed by the turn. */
+ * in which nobody parked it gives way, or all others of its lane would starve (R40). Stack conns
+ * are fed by the turn. */
 static inline void conn_end(struct pl_conn *c, enum fdm_dir dir)
 {
 	bool by_turn = c->pd->backend->local;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The memory of conns. It is the lane's until the lane is freed, like that of pds (R17), and never
- * anything but conns: a call that comes after the last use, be it a program's mistake, finds the closed
- * mutex of a conn of the same lane and says -EBADF. The last CONN_RESTING of a lane that were closed
- * are left alone for that; those before them are taken again, the newest first, as it is in the cache.
- * ASan is not told: the same program shall get the same -errno in every build.
+ * anything but conns: a call that comes after the last use, be it a program's mistake, finds the
+ * closed mutex of a conn of the same lane and says -EBADF. The last CONN_RESTING of a lane that
+ * were closed are left alone for that; those before them are taken again, the newest first, as it
+ * is in the cache. ASan is not told: the same program shall get the same -errno in every build.
  */
 #include <errno.h>
 #include <sched.h>

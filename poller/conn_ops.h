@@ -94,16 +94,16 @@ MUST_USE int conn_close_for(struct pl_conn *c, struct fdm_closer *closer, struct
 /* conn_drop - the end of a conn that no user has seen. */
 void conn_drop(struct pl_conn *c);
 
-/* conn_lane_init, conn_lane_free - the memory of a lane's conns. When it is freed no thread may make a
- * call on one of them any more. */
+/* conn_lane_init, conn_lane_free - the memory of a lane's conns. When it is freed no thread may
+ * make a call on one of them any more. */
 void conn_lane_init(struct lane *l);
 void conn_lane_free(struct lane *l);
 /* conn_lane_fini - close whatever is still open on a lane that is being destroyed. No g runs
  * any more; those that wait on a conn are only unhooked from it. */
 void conn_lane_fini(struct lane *l);
 
-/* What the user of pl_dial_control() or pl_listen_control() does with the conn before it connects or
- * is bound. fn NULL: nothing. */
+/* What the user of pl_dial_control() or pl_listen_control() does with the conn before it connects
+ * or is bound. fn NULL: nothing. */
 struct conn_control {
 	int (*fn)(struct pl_conn *c, void *arg);
 	void *arg;
@@ -118,8 +118,9 @@ struct conn_ops {
 	/* completion - a write that says -ECONNRESET was parked when the reset came; one that
 	 * came before is -EPIPE here already. */
 	bool completion;
-	/* shared - c->fd is a kernel's, and tries tell by -EAGAIN: raw calls work. R40: any lane of the group may try, and the conn that an accept brings belongs to
-	 * the lane that called. destroy is the owner lane's, within a goroutine or not. */
+	/* shared - c->fd is a kernel's, and tries tell by -EAGAIN: raw calls work. R40: any lane of
+	 * the group may try, and the conn that an accept brings belongs to the lane that called.
+	 * destroy is the owner lane's, within a goroutine or not. */
 	bool shared;
 	/* listen - ctl is called before bind(2), on what is no listener yet. */
 	int (*listen)(struct lane *l, const struct pl_addr *addr, int backlog,

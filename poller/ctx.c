@@ -360,8 +360,8 @@ void ctx_g_exit(struct g *g)
 
 	unbind(g);
 	pl_ctx_put(c);
-	/* Its next life may be on another lane, and none sends a second one meanwhile. The message is
-	 * in this lane's inbox: the next turn runs it. */
+	/* Its next life may be on another lane, and none sends a second one meanwhile. The message
+	 * is in this lane's inbox: the next turn runs it. */
 	while (__atomic_load_n(&g->cutting, __ATOMIC_ACQUIRE))
 		__sched_yield(g->sched);
 	g->in_ctx = false;
@@ -374,7 +374,8 @@ void ctx_g_drop(struct g *g)
 
 	unbind(g);
 	put_on(c, g->home->lane);
-	/* also of one that was woken and did not run: a select still stands on its other channels */
+	/* also of one that was woken and did not run: a select still stands on its other
+	 * channels */
 	if (g->intr && g->intr->drop)
 		g->intr->drop(g->intr);
 }

@@ -47,12 +47,13 @@ int ctx_sleep(struct g *g, int64_t ns);
 /* ctx_cut_msg - g->cut.fn. */
 void ctx_cut_msg(struct lane *l, struct lane_msg *m);
 
-/* ctx_g_exit - g, which was in a ctx once, ends: it leaves it now if it has not, and waits for a cut
- * that is on its way to it. ctx_g_drop - and with its lane, wherever it stands; lane_destroy(). */
+/* ctx_g_exit - g, which was in a ctx once, ends: it leaves it now if it has not, and waits for a
+ * cut that is on its way to it. ctx_g_drop - and with its lane, wherever it stands;
+ * lane_destroy(). */
 void ctx_g_exit(struct g *g);
 void ctx_g_drop(struct g *g);
-/* ctx_lane_end - of what l's inbox still holds, free the ctxs that came home and the calls; the rest
- * is left behind. lane_destroy(). */
+/* ctx_lane_end - of what l's inbox still holds, free the ctxs that came home and the calls; the
+ * rest is left behind. lane_destroy(). */
 void ctx_lane_end(struct lane *l);
 
 #endif

@@ -25,14 +25,14 @@ struct lane_dump {
 	bool on_thread;    /* (a) a thread runs the lane */
 	pthread_t thread;  /* (a) which: valid if on_thread */
 	pid_t tid;         /* (a) the same */
-	/* under the registry's lock: as dumps and gdb number the lane. In a group as pl_lane_index()
-	 * does, and `run` tells groups that live at the same time apart, from 0. */
+	/* under the registry's lock: as dumps and gdb number the lane. In a group as
+	 * pl_lane_index() does, and `run` tells groups that live at the same time apart, from 0. */
 	unsigned run, number;
 	struct lane_dump *next; /* under the registry's lock */
 };
 
-/* dump_lane_add/remove - lane_create and lane_destroy: the process's list of lanes. dump_lane_join -
- * of lane_join: sets l->group, which the list is sorted by. */
+/* dump_lane_add/remove - lane_create and lane_destroy: the process's list of lanes. dump_lane_join
+ * - of lane_join: sets l->group, which the list is sorted by. */
 void dump_lane_add(struct lane *l);
 void dump_lane_join(struct lane *l, struct lane_group *grp, unsigned index);
 void dump_lane_remove(struct lane *l);
@@ -63,10 +63,10 @@ MUST_USE int dump_on_sigquit(void);
 void dump_off_sigquit(void);
 
 /*
- * dump_running - the frames of goroutine `id` on stderr if l's thread still runs it, written by that
- * thread itself between dump_on_sigquit() and dump_off_sigquit(). It is interrupted: so nothing comes
- * of one that waits in the kernel, where a call would end early with EINTR. l's thread does not end
- * meanwhile. Returns at once.
+ * dump_running - the frames of goroutine `id` on stderr if l's thread still runs it, written by
+ * that thread itself between dump_on_sigquit() and dump_off_sigquit(). It is interrupted: so
+ * nothing comes of one that waits in the kernel, where a call would end early with EINTR. l's
+ * thread does not end meanwhile. Returns at once.
  */
 void dump_running(struct lane *l, uint64_t id);
 

@@ -102,8 +102,8 @@ static int start(void)
 			       .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	int err;
 
-	/* A script's background jobs start with SIGQUIT ignored; who sends it by hand wants the dump
-	 * all the same, as Go's runtime has it. */
+	/* A script's background jobs start with SIGQUIT ignored; who sends it by hand wants the
+	 * dump all the same, as Go's runtime has it. */
 	if (sigaction(SIGQUIT, NULL, &before) || (before.sa_flags & SA_SIGINFO) ||
 	    (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN))
 		return 0;

@@ -2,7 +2,8 @@
 /*
  * errtab: the errors of the conn API (R12). Where Linux and our stack say the same thing
  * with different numbers, the rows of norm[] choose one; both backends pass through them.
- * A text holds for every call of a public header that has its -errno: pl_strerror() is not told which.
+ * A text holds for every call of a public header that has its -errno: pl_strerror() is not told
+ * which.
  */
 #include "poller/errors.h"
 
@@ -57,7 +58,8 @@ static const struct errtab_entry table[] = {
 	E(ETIME, "the deadline of the connection or of the goroutine's ctx passed"),
 	E(ETIMEDOUT, "the peer does not answer (TCP gave up)"),
 	E(EXDEV,
-	  "not from here: it belongs to another lane, or the caller is no goroutine and would have to wait"),
+	  "not from here: it belongs to another lane, or the caller is no goroutine and would have "
+	  "to wait"),
 #undef E
 };
 

@@ -115,9 +115,10 @@ static struct fd_waiter *fdm_pop(struct fdm_queue *q)
 }
 
 /*
- * fdm_grant - one waiter, whom the word no longer counts, now owns lock and reference. false: nobody
- * does, they are the caller's still. A close since then (R53) has sent the queue away, and a waiter
- * on its way there will see it closed: a hand-over left for it would keep the reference for ever.
+ * fdm_grant - one waiter, whom the word no longer counts, now owns lock and reference. false:
+ * nobody does, they are the caller's still. A close since then (R53) has sent the queue away, and a
+ * waiter on its way there will see it closed: a hand-over left for it would keep the reference for
+ * ever.
  */
 static bool fdm_grant(struct fd_mutex *m, enum fdm_dir dir)
 {

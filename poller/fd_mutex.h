@@ -53,9 +53,9 @@ struct fd_mutex {
 };
 
 void fd_mutex_init(struct fd_mutex *m, bool local);
-/* fd_mutex_init_closed - the same for one that nobody may use yet. fd_mutex_open - a closed one without
- * references from then on is as fd_mutex_init() makes it: who comes too late for its first life may
- * look at it all the time. */
+/* fd_mutex_init_closed - the same for one that nobody may use yet. fd_mutex_open - a closed one
+ * without references from then on is as fd_mutex_init() makes it: who comes too late for its first
+ * life may look at it all the time. */
 void fd_mutex_init_closed(struct fd_mutex *m);
 void fd_mutex_open(struct fd_mutex *m, bool local);
 
@@ -91,8 +91,9 @@ static inline MUST_USE bool fd_mutex_unlock(struct fd_mutex *m, enum fdm_dir dir
 	return __fd_mutex_unlock(m, dir);
 }
 
-/* fd_mutex_hold, fd_mutex_put - by whom m is a part of: its memory (not what is in it) stays from the
- * one to the other, whatever was closed and destroyed. Called of a g that waits for m; any lane. */
+/* fd_mutex_hold, fd_mutex_put - by whom m is a part of: its memory (not what is in it) stays from
+ * the one to the other, whatever was closed and destroyed. Called of a g that waits for m; any
+ * lane. */
 void fd_mutex_hold(struct fd_mutex *m);
 void fd_mutex_put(struct fd_mutex *m);
 

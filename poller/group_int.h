@@ -34,7 +34,8 @@ struct lane_group {
 	uint32_t gq_nr; /* (a) written under the lock, read without for "is there any?" */
 	struct g *gq_head, *gq_tail;
 	/* cold */
-	/* (a) as of a lane, and threads inside lane_group_stop(); pairs with lane_visitors_wait() */
+	/* (a) as of a lane, and threads inside lane_group_stop(); pairs with
+	 * lane_visitors_wait() */
 	uint32_t visitors ALIGNED(CACHE_LINE);
 	struct monitor *monitor; /* (c) NULL: none */
 	/* the meeting; under lock */

@@ -46,7 +46,8 @@ MUST_USE int gtimer_set(struct gtimer_heap *h, struct gtimer *t, uint64_t when, 
  * gtimer_remove(). */
 void gtimer_stop(struct gtimer_heap *h, struct gtimer *t);
 void gtimer_remove(struct gtimer_heap *h, struct gtimer *t);
-/* gtimer_drop_all - none is armed any more: gtimer_stop() and gtimer_remove() find nothing to do. */
+/* gtimer_drop_all - none is armed any more: gtimer_stop() and gtimer_remove() find nothing to
+ * do. */
 void gtimer_drop_all(struct gtimer_heap *h);
 /* gtimer_run - run what is due (when <= now), each function with its timer disarmed and out of
  * the heap; returns how many. One that is re-armed into the past runs at the next call. */

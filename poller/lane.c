@@ -234,7 +234,8 @@ static void lane_end(struct lane *l)
 	conn_lane_fini(l);
 	ctx_lane_end(l);
 	sched_end(&l->sched);
-	/* None of its gs is to be found any more. Who found one before, or stops it, is let finish. */
+	/* None of its gs is to be found any more. Who found one before, or stops it, is let
+	 * finish. */
 	lane_visitors_wait(l);
 	gtimer_drop_all(&l->timers);
 	if (l->kernel)
@@ -252,8 +253,8 @@ static void lane_free(struct lane *l)
 	free(l);
 }
 
-/* lane_end_in_group - and the last one frees them all; with the lock, since one that did not come to
- * turn may end while others join. */
+/* lane_end_in_group - and the last one frees them all; with the lock, since one that did not come
+ * to turn may end while others join. */
 static void lane_end_in_group(struct lane *l, struct lane_group *grp)
 {
 	(void)pthread_mutex_lock(&grp->end_lock);

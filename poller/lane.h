@@ -86,10 +86,10 @@ MUST_USE int lane_go_movable(struct lane *l, void (*fn)(void *arg), void *arg, c
 
 /* lane_turn - one turn; may idle (step 8) only if may_sleep. Returns gs run. */
 unsigned lane_turn(struct lane *l, bool may_sleep);
-/* lane_run - turns until lane_stop() or, outside of a group, no goroutine is left. 0; -EINVAL the cpu went away since
- * lane_create; -ENOMEM. While it goes on, asynchronous signals are blocked, but for SIGINT, SIGTERM,
- * SIGQUIT, SIGHUP, SIGPIPE and job control: handlers of these need SA_ONSTACK. The thread gets its
- * affinity, mask and timer slack back. */
+/* lane_run - turns until lane_stop() or, outside of a group, no goroutine is left. 0; -EINVAL the
+ * cpu went away since lane_create; -ENOMEM. While it goes on, asynchronous signals are blocked, but
+ * for SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGPIPE and job control: handlers of these need SA_ONSTACK.
+ * The thread gets its affinity, mask and timer slack back. */
 int lane_run(struct lane *l);
 /* lane_stop - async-signal-safe, any thread; the lane must not have been destroyed before the
  * call, but may be during it: lane_destroy() waits. */
@@ -136,7 +136,8 @@ struct lane *lane_self(void);
 #endif
 
 uint64_t lane_now(const struct lane *l);
-/* lane_now_again - what lane_now() says from here on, read from the clock. In a turn of l's owner. */
+/* lane_now_again - what lane_now() says from here on, read from the clock. In a turn of l's
+ * owner. */
 uint64_t lane_now_again(struct lane *l);
 /* lane_spins - by its config: it never gives its cpu up, which is its alone, then. */
 bool lane_spins(const struct lane *l);

@@ -2,8 +2,8 @@
 /*
  * What a goroutine must not do to the thread it runs on: go on in the child of fork(2), where all
  * lanes' state is a copy that nobody turns, or end the thread. Neither costs a switch anything: in
- * the child the thread's lane is a page without access, and a thread's end is seen by the destructor
- * of a key.
+ * the child the thread's lane is a page without access, and a thread's end is seen by the
+ * destructor of a key.
  */
 #include <pthread.h>
 #include <signal.h>

@@ -28,8 +28,8 @@ uint64_t lane_next_event(struct lane *l)
 	return a;
 }
 
-/* lane_called - the last look, after `sleeping` was set: is there what no kernel fd tells? Pairs with
- * lane_break(), whose caller stored its part before. */
+/* lane_called - the last look, after `sleeping` was set: is there what no kernel fd tells? Pairs
+ * with lane_break(), whose caller stored its part before. */
 static bool lane_called(struct lane *l)
 {
 	return __atomic_load_n(&l->stop, __ATOMIC_SEQ_CST) ||
@@ -49,8 +49,8 @@ static void sleep_in_kernel(struct lane *l, int64_t limit)
 		if (delay < 0 || d < delay)
 			delay = d;
 	}
-	/* In this order: who clears the idle bit finds `sleeping` set, and breaks. Else a pusher could
-	 * clear it in between, and the lane would sleep where no later push looks for it. */
+	/* In this order: who clears the idle bit finds `sleeping` set, and breaks. Else a pusher
+	 * could clear it in between, and the lane would sleep where no later push looks for it. */
 	__atomic_store_n(&l->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (l->group)
 		movable_sleep(l);

@@ -100,9 +100,9 @@ struct lane *lane_enter(struct lane *l);
 
 /* lane_idle - step 8 (lane_idle.c). */
 void lane_idle(struct lane *l);
-/* lane_stuck_limit - of a lane that is about to sleep without a timer: ns after which it may be found
- * that nothing can wake it; -1: no reason to think so. lane_stuck_look - that time is over, nothing
- * came: say so if it is certain. */
+/* lane_stuck_limit - of a lane that is about to sleep without a timer: ns after which it may be
+ * found that nothing can wake it; -1: no reason to think so. lane_stuck_look - that time is over,
+ * nothing came: say so if it is certain. */
 int64_t lane_stuck_limit(struct lane *l);
 void lane_stuck_look(struct lane *l);
 /* All threads that the library starts beside lanes are named so. */
@@ -115,11 +115,11 @@ uint64_t lane_next_event(struct lane *l);
 MUST_USE int lane_signals_attach(struct lane_thread *t);
 void lane_signals_detach(struct lane_thread *t);
 
-/* lane_fork_attach - the calling thread runs a lane: what goroutines must not do to it (lane_fork.c)
- * is told of. */
+/* lane_fork_attach - the calling thread runs a lane: what goroutines must not do to it
+ * (lane_fork.c) is told of. */
 void lane_fork_attach(void);
-/* lane_forked - in the child that a goroutine has forked: that one. NULL elsewhere. lane_forked_at - is
- * that what an access to addr, which faulted, is about? */
+/* lane_forked - in the child that a goroutine has forked: that one. NULL elsewhere. lane_forked_at
+ * - is that what an access to addr, which faulted, is about? */
 struct g *lane_forked(void);
 bool lane_forked_at(uintptr_t addr);
 #define LANE_FORK_RULE                                                                             \

@@ -2,9 +2,9 @@
 /*
  * Signals on a lane's thread. A goroutine that runs into its guard ends the program with a
  * line that names it and its frames; the handler runs on an alternate stack. All asynchronous
- * signals are blocked, since a handler on a goroutine's small stack is an accident, apart from those
- * by which a user ends or stops a program: who handles these gives SA_ONSTACK. What a thread blocks
- * its children block, too: so no more than that, and pl_blocking()'s threads block nothing.
+ * signals are blocked, since a handler on a goroutine's small stack is an accident, apart from
+ * those by which a user ends or stops a program: who handles these gives SA_ONSTACK. What a thread
+ * blocks its children block, too: so no more than that, and pl_blocking()'s threads block nothing.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -125,9 +125,9 @@ static const int user_signals[] = {SIGABRT, SIGINT,  SIGTERM, SIGQUIT, SIGHUP,
 				   SIGTSTP, SIGCONT, SIGTTIN, SIGTTOU, SIGPIPE};
 
 /*
- * leave_child - SIGCHLD is left open where nobody handles it: the kernel then throws it away. Blocked,
- * it would be so in what system(3) and popen(3) start as well, and a shell's `wait` waits for it for
- * ever.
+ * leave_child - SIGCHLD is left open where nobody handles it: the kernel then throws it away.
+ * Blocked, it would be so in what system(3) and popen(3) start as well, and a shell's `wait` waits
+ * for it for ever.
  */
 static void leave_child(sigset_t *blocked)
 {

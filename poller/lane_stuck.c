@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A lane on which all wait for each other, as a mutex that is locked twice makes it: Go's "all
- * goroutines are asleep". Said once, not fatal: a signal's handler may end the program in an orderly
- * way. And only where it is certain: one lane, no device, timer, wait for an fd or call on the pool;
- * and either all stand at channels of this lane, or the process has no threads but the library's own,
- * since mutexes and shared channels may be any thread's to release.
+ * goroutines are asleep". Said once, not fatal: a signal's handler may end the program in an
+ * orderly way. And only where it is certain: one lane, no device, timer, wait for an fd or call on
+ * the pool; and either all stand at channels of this lane, or the process has no threads but the
+ * library's own, since mutexes and shared channels may be any thread's to release.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -32,7 +32,8 @@ int64_t lane_stuck_limit(struct lane *l)
 	return STUCK_NS;
 }
 
-/* waits_inside - for another goroutine, surely; *ret_shared is set if a thread could be that, too. */
+/* waits_inside - for another goroutine, surely; *ret_shared is set if a thread could be that,
+ * too. */
 static bool waits_inside(const struct g *g, bool *ret_shared)
 {
 	const struct g_intr *in = g->intr;

@@ -65,8 +65,8 @@ static struct frame *frame_of(struct trace *t, uint64_t i)
 	return i < FRAMES_FIRST ? &t->first[i] : &t->last[i % FRAMES_LAST];
 }
 
-/* ours_end - is this frame the goroutine's? The kernel's stands between a handler's and those of what
- * was interrupted; bug_fatal()'s is the last of ours. */
+/* ours_end - is this frame the goroutine's? The kernel's stands between a handler's and those of
+ * what was interrupted; bug_fatal()'s is the last of ours. */
 static bool ours_end(struct trace *t, struct _Unwind_Context *ctx, bool interrupted)
 {
 	uintptr_t fn;

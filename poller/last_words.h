@@ -17,9 +17,9 @@ void words_goroutine(const struct g *g, const char *rest);
 /* words_goroutine_num - the same, `n` and `unit` behind `rest`. */
 void words_goroutine_num(const struct g *g, const char *rest, uint64_t n, const char *unit);
 
-/* words_frames - the frames of the calling thread, as lines on stderr, innermost first: those that lie
- * on g's stack and its guard, all if g is NULL. in_handler: what a signal interrupted, else who called
- * bug_fatal(). */
+/* words_frames - the frames of the calling thread, as lines on stderr, innermost first: those that
+ * lie on g's stack and its guard, all if g is NULL. in_handler: what a signal interrupted, else who
+ * called bug_fatal(). */
 void words_frames(const struct g *g, bool in_handler);
 
 #endif

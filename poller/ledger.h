@@ -5,8 +5,8 @@
  * Exact by turns: the split into busy cycles (turns that found anything to do), empty polls and
  * idle, from the turn's own reading of the clock. It is written down when one kind follows the
  * other, with each sample, and when LEDGER_STALE cycles are not told: a reader is no more than that
- * and a turn behind, however long turns are. Sampled, by default in one turn of 64 on average: the split of the busy cycles into steps. Counters have
- * one writer, the lane, and relaxed readers.
+ * and a turn behind, however long turns are. Sampled, by default in one turn of 64 on average: the
+ * split of the busy cycles into steps. Counters have one writer, the lane, and relaxed readers.
  */
 #ifndef POLLER_LEDGER_H
 #define POLLER_LEDGER_H

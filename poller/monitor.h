@@ -25,8 +25,7 @@ struct monitor_hog {
 	uint64_t g;       /* its number on that lane */
 	const char *name; /* of its function; the program's own string */
 	uint64_t held_ns; /* at least */
-	uint64_t
-		cpu_ns; /* of the lane's thread meanwhile: little means that the kernel ran others */
+	uint64_t cpu_ns;  /* of the lane's thread meanwhile: little means that others ran */
 };
 
 struct monitor_report {

@@ -7,8 +7,8 @@
  * ready and a dump, of which just one puts a g on a queue.
  *
  * Other than in Go: the run-next slot is never stolen, since a movable g stands there only while no
- * lane sleeps; ready gs come one by one from the backends, so "as many as there are idle lanes" (R47) is
- * one wake-up per push; timers stay where they are (R50).
+ * lane sleeps; ready gs come one by one from the backends, so "as many as there are idle lanes"
+ * (R47) is one wake-up per push; timers stay where they are (R50).
  */
 #include "poller/movable.h"
 
@@ -350,7 +350,8 @@ void movable_ready(struct g *g)
 		return;
 	}
 	ledger_count(&self->led, LEDGER_EV_READIES, 1);
-	/* Next here, unless a lane that sleeps could have it at once: who runs may do so for long. */
+	/* Next here, unless a lane that sleeps could have it at once: who runs may do so for
+	 * long. */
 	if (self->sched.cur && !self->sched.run_next && READ_ONCE(self->group->idle) == 0) {
 		g->sched = &self->sched;
 		self->sched.run_next = g;

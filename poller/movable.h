@@ -56,7 +56,8 @@ struct g *movable_pick(struct sched *s);
 bool movable_search(struct lane *l);
 /* movable_waiting - does a movable g wait on any queue of grp? For the last look before sleep. */
 bool movable_waiting(struct lane_group *grp);
-/* movable_inject - g, parked by nobody any more, onto the global queue; wakes a lane. Any thread. */
+/* movable_inject - g, parked by nobody any more, onto the global queue; wakes a lane. Any
+ * thread. */
 void movable_inject(struct lane_group *grp, struct g *g);
 /* movable_born - one more, of s's group; movable_died - one less; movable_any - is one alive? */
 void movable_born(struct sched *s);

@@ -104,7 +104,8 @@ struct netpoll_ops {
 	unsigned (*timers)(struct netpoll_backend *nb, uint64_t now);
 	unsigned (*output)(struct netpoll_backend *nb, uint64_t now);
 	uint64_t (*next_timer)(struct netpoll_backend *nb); /* absolute ns, 0 none */
-	/* sleep_fd - an fd that polls readable when poll() has work; -EOPNOTSUPP: must be polled. */
+	/* sleep_fd - an fd that polls readable when poll() has work; -EOPNOTSUPP: must be
+	 * polled. */
 	int (*sleep_fd)(struct netpoll_backend *nb);
 	/* prepare - kernel backends: somebody else's loop is about to wait on sleep_fd. As poll(0);
 	 * afterwards the fd tells of all that a blocked poll() would return for. */
@@ -114,9 +115,9 @@ struct netpoll_ops {
 	void (*poll_far)(struct netpoll_backend *nb);
 	/* brk - R35: any thread; makes a blocked poll() return. NULL where it never blocks. */
 	void (*brk)(struct netpoll_backend *nb);
-	/* below - of a completion backend: the readiness backend of the same lane that it polls, made
-	 * by the first call (nb->below). 0; the -errno of netpoll_epoll_create(). NULL: this one
-	 * tells readiness itself. */
+	/* below - of a completion backend: the readiness backend of the same lane that it polls,
+	 * made by the first call (nb->below). 0; the -errno of netpoll_epoll_create(). NULL: this
+	 * one tells readiness itself. */
 	int (*below)(struct netpoll_backend *nb, struct netpoll_backend **ret_nb);
 	/* watch - kernel backends: wake a blocked poll() while `fd`, a device's, is readable
 	 * (level-triggered). fd stays the caller's. 0 or -errno. */
@@ -170,8 +171,8 @@ int netpoll_check_err(const struct poll_desc *pd, unsigned mode);
 /* netpoll_ready - R6/R7 with ioready: each direction in `mode` becomes READY and its waiter
  * runnable, on its own lane. A local pd: owner lane; else whoever polls its backend. */
 void netpoll_ready(struct poll_desc *pd, unsigned mode);
-/* netpoll_waiters - R30: gs parked on nb's pds, and on those of the backend below it. Exact for the owner lane, if no other lane is
- * inside a park or wake right now; any thread. */
+/* netpoll_waiters - R30: gs parked on nb's pds, and on those of the backend below it. Exact for the
+ * owner lane, if no other lane is inside a park or wake right now; any thread. */
 int64_t netpoll_waiters(const struct netpoll_backend *nb);
 /* netpoll_set_event_err - R13, R20. */
 void netpoll_set_event_err(struct poll_desc *pd, bool err, uint32_t seq);

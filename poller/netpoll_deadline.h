@@ -18,8 +18,8 @@ struct g *netpoll_unblock(struct poll_desc *pd, unsigned mode, bool ioready);
 /* netpoll_wake - make what netpoll_unblock() returned runnable and lower `waiters` (R31). */
 void netpoll_wake(struct poll_desc *pd, struct g *g);
 
-/* netpoll_deadline_init - R14: bump both seqs, no deadline. Owner lane. netpoll_deadline_void - R15:
- * bump both seqs: a timer that is armed does nothing any more. With the lock held. */
+/* netpoll_deadline_init - R14: bump both seqs, no deadline. Owner lane. netpoll_deadline_void -
+ * R15: bump both seqs: a timer that is armed does nothing any more. With the lock held. */
 void netpoll_deadline_init(struct poll_desc *pd);
 void netpoll_deadline_void(struct poll_desc *pd);
 /* netpoll_deadline_stop - stop both timers. Owner lane. */

@@ -9,9 +9,9 @@
 
 #include "poller/netpoll.h"
 
-/* netpoll_epoll_below - one that another backend of the lane polls: never broken, it has no eventfd.
- * netpoll_epoll_create - 0; -ENOMEM; -EMFILE, -ENFILE and what epoll_create1(2) says. Ends by
- * ops->fini. */
+/* netpoll_epoll_below - one that another backend of the lane polls: never broken, it has no
+ * eventfd. netpoll_epoll_create - 0; -ENOMEM; -EMFILE, -ENFILE and what epoll_create1(2) says. Ends
+ * by ops->fini. */
 MUST_USE int netpoll_epoll_create(struct lane *l, struct netpoll_backend **ret_nb);
 MUST_USE int netpoll_epoll_below(struct lane *l, struct netpoll_backend **ret_nb);
 

@@ -14,8 +14,9 @@ struct pd_block;
 
 struct netpoll {
 	struct lane *lane; /* (c) */
-	/* (o) LIFO, by pd->local: a pd never changes its kind. Who delivers an event of a kernel fd on
-	 * another thread (R44) may find the pd recycled; plain accesses would be a race there. */
+	/* (o) LIFO, by pd->local: a pd never changes its kind. Who delivers an event of a kernel fd
+	 * on another thread (R44) may find the pd recycled; plain accesses would be a race
+	 * there. */
 	struct poll_desc *free[2];
 	struct pd_block *blocks; /* (o) all that were ever carved */
 	uint32_t nr_pds;         /* (o) in all blocks */

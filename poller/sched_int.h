@@ -158,8 +158,8 @@ static inline bool sched_runnable(const struct sched *s)
 	return runq_len(&s->q) != 0 || mrunq_len(&s->m) != 0;
 }
 
-/* sched_claimed - the caller has claimed the wait of g, under the lock of what g waits for, and will
- * call sched_ready(g): until then g's lane stays, whatever thread that is. */
+/* sched_claimed - the caller has claimed the wait of g, under the lock of what g waits for, and
+ * will call sched_ready(g): until then g's lane stays, whatever thread that is. */
 void sched_claimed(struct g *g);
 
 /* __sched_park, __sched_ready, __sched_yield - the public ones, with the scheduler known. */

@@ -75,8 +75,8 @@ static bool cut(struct sched *s, uint64_t now)
 		at = &g->next;
 		g = g->next;
 	}
-	/* The newest are in front: behind the first cold one all are. Signed, since one that died on
-	 * another lane did so by that lane's clock. */
+	/* The newest are in front: behind the first cold one all are. Signed, since one that died
+	 * on another lane did so by that lane's clock. */
 	for (; g && (int64_t)(now - g->since) < (int64_t)SCHED_COLD_NS; n++) {
 		if (n == LOOK_MAX)
 			return false;

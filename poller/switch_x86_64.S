@@ -2,8 +2,8 @@
 /*
  * The switch between two stacks on x86-64 (System V ABI) and the first frame of a coroutine.
  * Saved are the callee-saved registers and, as the caller gives them, mxcsr and the x87 control
- * word; the signal mask is not. `ret` rather than an indirect jump: goroutines that park through the
- * same call chain leave a return-address predictor that fits the next one.
+ * word; the signal mask is not. `ret` rather than an indirect jump: goroutines that park through
+ * the same call chain leave a return-address predictor that fits the next one.
  * Both ends of a switch have one frame layout, so the CFI holds before and after %rsp moves.
  * Shadow stacks are not followed: the object's property note offers IBT only.
  */
@@ -116,9 +116,9 @@ coro_trampoline:
 	.cfi_endproc
 	.size	coro_trampoline, . - coro_trampoline
 
-/* int pl_chan_wait(struct pl_chan *c, void *elem, struct g *g, bool send): chan.h says why it ends in a
- * jump, and why there is one of it. What it jumps to follows a call and has no endbr64, hence
- * notrack. */
+/* int pl_chan_wait(struct pl_chan *c, void *elem, struct g *g, bool send): chan.h says why it
+ * ends in a jump, and why there is one of it. What it jumps to follows a call and has no
+ * endbr64, hence notrack. */
 	.globl	pl_chan_wait
 	.hidden	pl_chan_wait
 	.hidden	__chan_wait_local

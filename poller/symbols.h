@@ -17,9 +17,9 @@ void symbols_print(struct symbols *sy, FILE *f, uintptr_t pc);
 /* symbols_name - the function that begins at `fn` into buf, whole or cut; its address in hex if it
  * has no known name. Returns buf. */
 const char *symbols_name(struct symbols *sy, uintptr_t fn, char *buf, size_t size);
-/* symbols_raw - for signal handlers: pc as function+offset, as symbols_print() has it, or in hex, into
- * buf. `at` is looked up: pc itself where it was interrupted, else the call in front of it. How long it
- * is, without the end; size is 24 or more. */
+/* symbols_raw - for signal handlers: pc as function+offset, as symbols_print() has it, or in hex,
+ * into buf. `at` is looked up: pc itself where it was interrupted, else the call in front of it.
+ * How long it is, without the end; size is 24 or more. */
 size_t symbols_raw(uintptr_t at, uintptr_t pc, char *buf, size_t size);
 
 #endif

@@ -12,9 +12,9 @@ struct sync_wait {
 	struct wait wt;
 	struct pl_waiter w;
 	bool (*enter)(struct sync_wait *sw);
-	/* dropped - the g is dropped with its lane and stands in no queue any more: give back what it
-	 * was given and did not live to see (has), or let those through who waited behind it. Without
-	 * the lock. NULL: nothing to mend. */
+	/* dropped - the g is dropped with its lane and stands in no queue any more: give back what
+	 * it was given and did not live to see (has), or let those through who waited behind it.
+	 * Without the lock. NULL: nothing to mend. */
 	void (*dropped)(struct sync_wait *sw, bool has);
 	void *obj;
 	struct pl_waitq *q; /* of obj */
@@ -25,8 +25,8 @@ struct sync_wait {
 
 /*
  * sync_wait - park on obj, with sw's enter, dropped, obj, q, lock and w.writer set. 0: woken, or
- * there was nothing to wait for. Else the ctx's error, with the place in q given back: then *lock is
- * held, for what the caller has to mend. -EXDEV: no goroutine, *lock is not held.
+ * there was nothing to wait for. Else the ctx's error, with the place in q given back: then *lock
+ * is held, for what the caller has to mend. -EXDEV: no goroutine, *lock is not held.
  */
 MUST_USE int sync_wait(struct sync_wait *sw, enum wait_reason why);
 

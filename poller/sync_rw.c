@@ -66,7 +66,8 @@ static struct pl_waiter *rw_grant(struct pl_rwmutex *m)
 	return woken;
 }
 
-/* rw_pass - with the lock, which it drops: who stood behind us may have been waiting for us alone. */
+/* rw_pass - with the lock, which it drops: who stood behind us may have been waiting for us
+ * alone. */
 static void rw_pass(struct pl_rwmutex *m)
 {
 	struct pl_waiter *woken = rw_grant(m);

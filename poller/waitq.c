@@ -23,7 +23,8 @@ struct pl_waiter *wait_drop(struct wait *wt)
 		return wt->won;
 	if (wt->cut || !__atomic_exchange_n(&wt->claimed, 1, __ATOMIC_ACQ_REL))
 		return NULL;
-	/* A thread without a lane may have claimed it just now, and has a spin lock until it tells. */
+	/* A thread without a lane may have claimed it just now, and has a spin lock until it
+	 * tells. */
 	while (!(won = __atomic_load_n(&wt->won, __ATOMIC_ACQUIRE))) {
 		cpu_relax();
 		if (++n % SPIN_MAX == 0)

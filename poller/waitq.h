@@ -63,12 +63,12 @@ static inline bool wait_claim(struct wait *wt)
 	return true;
 }
 
-/* wait_drop - the g is dropped with its lane: claimed, so that nobody wakes it any more, and which waiter
- * somebody took before; NULL: it is still to be put out of its queues. On g's lane. */
+/* wait_drop - the g is dropped with its lane: claimed, so that nobody wakes it any more, and which
+ * waiter somebody took before; NULL: it is still to be put out of its queues. On g's lane. */
 struct pl_waiter *wait_drop(struct wait *wt);
 
-/* wait_won - w's wait was claimed for what w waits for. Pairs with wait_drop(); who is woken sees it by the
- * wake-up. */
+/* wait_won - w's wait was claimed for what w waits for. Pairs with wait_drop(); who is woken sees
+ * it by the wake-up. */
 static inline void wait_won(struct pl_waiter *w)
 {
 	__atomic_store_n(&w->wait->won, w, __ATOMIC_RELEASE);
@@ -112,8 +112,8 @@ static inline void waitq_remove(struct pl_waitq *q, struct pl_waiter *w)
 
 /* waitq_take - claim the oldest that nobody else has claimed; NULL if there is none. The caller
  * makes w->wait->g ready once it has dropped the lock, and touches w no more after that. Those that
- * somebody else has claimed are put out of the queue on the way, and counted in *gone (unless NULL):
- * they will come for their place nevertheless. */
+ * somebody else has claimed are put out of the queue on the way, and counted in *gone (unless
+ * NULL): they will come for their place nevertheless. */
 static inline struct pl_waiter *waitq_take(struct pl_waitq *q, uint32_t *gone)
 {
 	struct pl_waiter *w;
@@ -130,7 +130,8 @@ static inline struct pl_waiter *waitq_take(struct pl_waitq *q, uint32_t *gone)
 	return NULL;
 }
 
-/* waitq_first - the oldest that nobody has claimed yet (another lane may, right now). *gone as above. */
+/* waitq_first - the oldest that nobody has claimed yet (another lane may, right now). *gone as
+ * above. */
 struct pl_waiter *waitq_first(struct pl_waitq *q, uint32_t *gone);
 
 /* waitq_ready_all - wake a list linked by next that waitq_take() gave, oldest first. */

@@ -19,7 +19,8 @@ struct wakefd {
 MUST_USE int wakefd_init(struct wakefd *w, int flags);
 void wakefd_fini(struct wakefd *w);
 
-/* wakefd_brk - R35: the fd is readable, be it for many calls at once. Any thread, async-signal-safe. */
+/* wakefd_brk - R35: the fd is readable, be it for many calls at once. Any thread,
+ * async-signal-safe. */
 void wakefd_brk(struct wakefd *w);
 /* wakefd_drain - R36: read it, then wakefd_drained(). wakefd_drained - for who has read it by other
  * means: the next brk writes again. The owner lane's alone. */

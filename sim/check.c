@@ -25,9 +25,10 @@ void sim_check_tell(struct sim_host *h)
 
 	list_for_each_entry (tp, &h->st->tcp->all, all_link)
 		sim_say(h->w,
-			"host %u port %u to host %u port %u: %s%s una %u nxt %u write %u wnd %u cwnd %u "
-			"ssthresh %u rcv_nxt %u edge %u ca %u pending %u in %+.3f ms backoff %u "
-			"retransmits %u lost %u sacked %u retrans %u queues %u %u %u err %d",
+			"host %u port %u to host %u port %u: %s%s una %u nxt %u write %u wnd %u "
+			"cwnd %u ssthresh %u rcv_nxt %u edge %u ca %u pending %u in %+.3f ms "
+			"backoff %u retransmits %u lost %u sacked %u retrans %u queues %u %u %u "
+			"err %d",
 			h->index, tp->node.lport, (tp->node.faddr >> 24) - 1, tp->node.fport,
 			tcp_state_name(tp->sk.sk_state), tp->sk.sk_dead ? " (orphan)" : "",
 			tp->snd_una - tp->iss, tp->snd_nxt - tp->iss, tp->write_seq - tp->iss,

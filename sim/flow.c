@@ -30,9 +30,9 @@ static const struct sim_habit *habit(const struct sim_side *s)
 }
 
 /*
- * may_reset - may a reset come to f? Where somebody aborts, of course; and where SYN cookies may have to
- * help out: of a connection that is not in the accept queue yet the second segment cannot prove whose
- * it is, and is reset, as it is by Linux.
+ * may_reset - may a reset come to f? Where somebody aborts, of course; and where SYN cookies may
+ * have to help out: of a connection that is not in the accept queue yet the second segment cannot
+ * prove whose it is, and is reset, as it is by Linux.
  */
 static bool may_reset(const struct sim_flow *f)
 {
@@ -135,7 +135,8 @@ static void take(struct sim_side *s, const uint8_t *buf, size_t n)
 		wrong_byte(s, ok, buf[ok]);
 	s->rcvd += n;
 	s->f->w->res->bytes += n;
-	/* what a write that is still parked has taken is counted when it returns: see check_side() */
+	/* what a write that is still parked has taken is counted when it returns: see
+	 * check_side() */
 	if (s->rcvd > to_read(s))
 		sim_fail(s->f->w, "flow %u, %s: read %" PRIu64 " bytes where %u are sent", s->f->id,
 			 s->server ? "server" : "client", s->rcvd, to_read(s));
@@ -431,8 +432,8 @@ int sim_flows_start(struct sim_world *w)
 	return 0;
 }
 
-/* flow_over - has each side ended that there will be? A server's begins when the first bytes are there,
- * for which nobody waits any more if somebody may have reset the connection. */
+/* flow_over - has each side ended that there will be? A server's begins when the first bytes are
+ * there, for which nobody waits any more if somebody may have reset the connection. */
 static bool flow_over(const struct sim_flow *f)
 {
 	return f->side[0].done &&

@@ -27,8 +27,8 @@ void foe_settle(struct sim_foe *f)
 			10 * NSEC_PER_SEC);
 }
 
-/* trouble - how often the prey lacked memory, or its device refused or missed a frame: then it may have
- * been silent. */
+/* trouble - how often the prey lacked memory, or its device refused or missed a frame: then it may
+ * have been silent. */
 static uint64_t trouble(const struct sim_foe *f)
 {
 	const struct stack *st = f->prey->st;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A host that is no Parklane stack, and means harm: it sits at one host's plug, the prey's, so that no
- * frame of its is lost, late or out of order, and it knows all numbers of the prey's connections. It is
- * a peer of its own, or a man on the side of the others. What it does is one script a row of "Bad
- * input" (docs/tcp-matrix.md): a goroutine of a lane without a stack. Sequence numbers are relative to
- * each side's initial one, as in packetdrill: the SYN is 0, the first byte 1.
+ * A host that is no Parklane stack, and means harm: it sits at one host's plug, the prey's, so that
+ * no frame of its is lost, late or out of order, and it knows all numbers of the prey's
+ * connections. It is a peer of its own, or a man on the side of the others. What it does is one
+ * script a row of "Bad input" (docs/tcp-matrix.md): a goroutine of a lane without a stack. Sequence
+ * numbers are relative to each side's initial one, as in packetdrill: the SYN is 0, the first
+ * byte 1.
  */
 #ifndef SIM_FOE_H
 #define SIM_FOE_H
@@ -191,8 +192,8 @@ void foe_works(struct foe_conn *c);
 bool foe_pull(struct foe_conn *c, uint32_t bytes, uint64_t ns);
 /* foe_alive - the connection must be ESTABLISHED; says if it is. */
 bool foe_alive(struct foe_conn *c);
-/* foe_nr_honest - the prey's established connections with others. foe_honest - one of them, by chance, as
- * c: what is sent by it is spoofed. False: there is none, or frames are before us. */
+/* foe_nr_honest - the prey's established connections with others. foe_honest - one of them, by
+ * chance, as c: what is sent by it is spoofed. False: there is none, or frames are before us. */
 unsigned foe_nr_honest(const struct sim_foe *f);
 bool foe_honest(struct sim_foe *f, struct foe_conn *ret_c);
 

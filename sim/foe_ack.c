@@ -33,8 +33,8 @@ static void bounded(const struct foe_conn *c)
 		  "SACKs make its send queue grow");
 }
 
-/* holes - an ACK of nothing new, with as many blocks as fit: bits of the flight, alternating, growing
- * together in the course of time. */
+/* holes - an ACK of nothing new, with as many blocks as fit: bits of the flight, alternating,
+ * growing together in the course of time. */
 static void holes(struct foe_conn *c, uint32_t una, unsigned round)
 {
 	uint32_t span = c->top - una, unit = 1 + (uint32_t)sim_between(&c->f->rng, 0, 1500);

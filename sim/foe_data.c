@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows B20, B21, B28, B31 and B32: data out of order, twice, too old, too late. RFC 9293, 7323, 6191. */
+/* Rows B20, B21, B28, B31 and B32: data out of order, twice, too old, too late. RFC 9293, 7323,
+ * 6191. */
 #include "sim/foe.h"
 
 #define QUIET (300 * NSEC_PER_MSEC)

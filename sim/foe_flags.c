@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows B1 to B5 and B8 to B10: flags and numbers that do not fit the state. RFC 9293 3.10.7, 5961. */
+/* Rows B1 to B5 and B8 to B10: flags and numbers that do not fit the state. RFC 9293 3.10.7,
+ * 5961. */
 #include <errno.h>
 
 #include "sim/foe.h"

@@ -281,7 +281,8 @@ static void pieces(struct sim_foe *f, unsigned n)
 	}
 }
 
-/* in_two - n bytes of c's stream in two fragments; overlap: with a third one, which lies over both. */
+/* in_two - n bytes of c's stream in two fragments; overlap: with a third one, which lies over
+ * both. */
 static void in_two(struct foe_conn *c, unsigned n, bool overlap)
 {
 	uint8_t frame[FOE_FRAME_MAX], part[FOE_FRAME_MAX];

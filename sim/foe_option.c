@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows B15, B17, B26, B27 and B34: what a header may say besides. RFC 9293 3.2, 6093, 6691, 7323. */
+/* Rows B15, B17, B26, B27 and B34: what a header may say besides. RFC 9293 3.2, 6093, 6691,
+ * 7323. */
 #include <string.h>
 
 #include "sim/foe.h"

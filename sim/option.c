@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Programs that turn their sockets' options in the middle of a conversation. None of these may change
- * what arrives; an option or a congestion control that the stack does not have is no failure.
+ * Programs that turn their sockets' options in the middle of a conversation. None of these may
+ * change what arrives; an option or a congestion control that the stack does not have is no
+ * failure.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -2,8 +2,8 @@
 /*
  * Everything that chance decides before a world begins: hosts, links, weather, programs. Faults end
  * at `heal`, within 28 s: so nothing gives up before it had a try on good links (the last SYN-ACK
- * leaves after 31 s, an orphan's last retransmission after 51 s at the soonest), and each connection
- * that nobody aborts must reach its end whatever happened to it.
+ * leaves after 31 s, an orphan's last retransmission after 51 s at the soonest), and each
+ * connection that nobody aborts must reach its end whatever happened to it.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -311,14 +311,15 @@ static void draw_events(struct sim_plan *p, const struct weather *x, struct sim_
 	add_event(p, &(struct sim_event){.at = p->heal, .kind = SIM_EV_HEAL});
 }
 
-/* draw_off - devices that refuse for a while. Of numbers of its own, so that the seeds of before have
- * the same worlds but for this. */
+/* draw_off - devices that refuse for a while. Of numbers of its own, so that the seeds of before
+ * have the same worlds but for this. */
 static void draw_off(struct sim_plan *p, uint64_t seed)
 {
 	struct sim_rng r = {.state = ~seed};
 
 	(void)sim_draw(&r);
-	/* who stretches frames knows the windows that the wire saw, not one that a device refused */
+	/* who stretches frames knows the windows that the wire saw, not one that a device
+	 * refused */
 	if (!sim_chance(&r, OFF_CHANCE) || p->stretch)
 		return;
 	for (unsigned n = (unsigned)sim_between(&r, 1, 3); n; n--) {
@@ -485,7 +486,8 @@ static void print_flow(FILE *f, unsigned i, const struct sim_flow_plan *p)
 		const struct sim_habit *h = &p->habit[s];
 
 		fprintf(f,
-			"; %s sends %u by %u, reads by %u, thinks %.6g ms (%g), late %g, turns %g, %s",
+			"; %s sends %u by %u, reads by %u, thinks %.6g ms (%g), late %g, turns %g, "
+			"%s",
 			s ? "server" : "client", p->bytes[s], h->write_max, h->read_max,
 			(double)h->think / 1e6, h->think_chance, h->late, h->turns, ends[h->end]);
 		if (h->end == SIM_END_ABORT)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A pool of heap skbs with moods: now and then, by its seed, it has none. As the lane's cache stands
- * in front, a refusal is a lane that finds nothing for as long as its cache is empty.
+ * A pool of heap skbs with moods: now and then, by its seed, it has none. As the lane's cache
+ * stands in front, a refusal is a lane that finds nothing for as long as its cache is empty.
  */
 #include <stdlib.h>
 

@@ -13,7 +13,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Which hostile host a world has, if not a certain one: by chance, perhaps none; one, by the seed. */
+/* Which hostile host a world has, if not a certain one: by chance, perhaps none; one, by the
+ * seed. */
 #define SIM_HOSTILE_DRAWN 0u
 #define SIM_HOSTILE_ANY   UINT32_MAX
 
@@ -38,8 +39,8 @@ struct sim_result {
  * world failed; -ENOMEM; -errno of opening the pcap file, with a line in what. */
 int sim_run(const struct sim_options *opt, struct sim_result *ret);
 
-/* sim_hostile_name - what row `nr` (from 1) of the hostile hosts is called, "B1"; NULL: no such row.
- * *ret_what (may be NULL): what it does. sim_hostile_find - the row of a name, 0 none. */
+/* sim_hostile_name - what row `nr` (from 1) of the hostile hosts is called, "B1"; NULL: no such
+ * row. *ret_what (may be NULL): what it does. sim_hostile_find - the row of a name, 0 none. */
 const char *sim_hostile_name(unsigned nr, const char **ret_what);
 unsigned sim_hostile_find(const char *name);
 

@@ -242,7 +242,8 @@ bool sim_flows_over(const struct sim_world *w);
 MUST_USE int sim_flows_stop(struct sim_world *w);
 /* sim_flows_check - once all have ended: did each end learn what it had to? */
 void sim_flows_check(struct sim_world *w);
-/* sim_flows_stuck - fail for one that has not ended; resets: also of those to which one may come. */
+/* sim_flows_stuck - fail for one that has not ended; resets: also of those to which one may
+ * come. */
 void sim_flows_stuck(struct sim_world *w, bool resets);
 
 /* ---- option.c ---- */
@@ -268,8 +269,8 @@ struct sim_track *sim_track_create(struct sim_world *w, uint64_t seed);
 void sim_track_destroy(struct sim_track *t);
 /* sim_track_sent - a frame that a host sends. */
 void sim_track_sent(struct sim_track *t, uint8_t *frame, unsigned len);
-/* sim_track_comes - a frame that comes to the host of st, where none waits: it may be stretched, up to
- * `room`; returns its length. */
+/* sim_track_comes - a frame that comes to the host of st, where none waits: it may be stretched, up
+ * to `room`; returns its length. */
 unsigned sim_track_comes(struct sim_track *t, const struct stack *st, uint8_t *frame, unsigned len,
 			 unsigned room);
 /* sim_track_foe - a frame of the hostile host, which keeps no rule. */
@@ -286,7 +287,8 @@ uint64_t sim_foe_due(const struct sim_foe *f);
 void sim_foe_turn(struct sim_foe *f);
 /* sim_foe_over - its script has ended. */
 bool sim_foe_over(const struct sim_foe *f);
-/* sim_foe_sees - a frame enters the network at `end`. True: it is for the foe, and goes no further. */
+/* sim_foe_sees - a frame enters the network at `end`. True: it is for the foe, and goes no
+ * further. */
 bool sim_foe_sees(struct sim_foe *f, int end, uint8_t *frame, unsigned len);
 /* sim_foe_holds - h's listener is to accept nobody for now. */
 bool sim_foe_holds(const struct sim_host *h);

@@ -264,7 +264,8 @@ static const char *check_small(const struct tcp_shard *sh)
 	return NULL;
 }
 
-/* Will somebody look at tp again? What is watched by a deadline needs a timer that fires no later. */
+/* Will somebody look at tp again? What is watched by a deadline needs a timer that fires no
+ * later. */
 static const char *check_timers(const struct tcp_sock *tp)
 {
 	uint64_t now = tcp_stack(tp)->now;

@@ -21,9 +21,9 @@
 #define OPT_SACK       5
 #define OPT_TS         8
 
-/* What a side may say without payload: to each segment of the other's three times (the network makes
- * two of some, windows open), a bit every now and then, and something at the beginning. Two ends that
- * answer each other's answers are soon beyond it. */
+/* What a side may say without payload: to each segment of the other's three times (the network
+ * makes two of some, windows open), a bit every now and then, and something at the beginning. Two
+ * ends that answer each other's answers are soon beyond it. */
 #define ACKS_FREE    200u
 #define ACKS_FOR_ONE 3u
 #define ACKS_GAP     (10 * NSEC_PER_MSEC)
@@ -187,11 +187,11 @@ static void take_syn(const struct sim_track *t, struct flow *f, unsigned side,
 
 static void broken(struct sim_track *t, const struct segment *s, const char *what, uint32_t by)
 {
-	sim_fail(
-		t->w,
-		"host %u, port %u to host %u port %u: %s, by %u [seq %u len %u ack %u flags 0x%02x]",
-		(unsigned)(s->saddr >> 24) - 1, s->sport, (unsigned)(s->daddr >> 24) - 1, s->dport,
-		what, by, s->seq, s->len, s->ack, s->flags);
+	sim_fail(t->w,
+		 "host %u, port %u to host %u port %u: %s, by %u [seq %u len %u ack %u flags "
+		 "0x%02x]",
+		 (unsigned)(s->saddr >> 24) - 1, s->sport, (unsigned)(s->daddr >> 24) - 1, s->dport,
+		 what, by, s->seq, s->len, s->ack, s->flags);
 }
 
 static void check_sacks(struct sim_track *t, const struct segment *s, const struct half *peer)
@@ -228,8 +228,8 @@ static void check(struct sim_track *t, const struct segment *s, const struct hal
 	check_sacks(t, s, peer);
 }
 
-/* edge_of - the end of the window that s offers. RFC 7323 2.2: that of a SYN is never scaled; nor any,
- * unless both offered to. */
+/* edge_of - the end of the window that s offers. RFC 7323 2.2: that of a SYN is never scaled; nor
+ * any, unless both offered to. */
 static uint32_t edge_of(const struct segment *s, const struct half *me, const struct half *peer)
 {
 	bool scaled = !(s->flags & TCPF_SYN) && me->scaled && peer->scaled;
@@ -327,7 +327,8 @@ static void note(struct half *me, const struct half *peer, const struct segment 
 	me->has_edge = true;
 }
 
-/* stretch - an empty segment gets bytes at the edge of its receiver's window, and a good checksum. */
+/* stretch - an empty segment gets bytes at the edge of its receiver's window, and a good
+ * checksum. */
 static unsigned stretch(struct sim_track *t, const struct segment *s, const struct half *to,
 			uint8_t *frame, unsigned len, unsigned room)
 {
@@ -402,8 +403,8 @@ void sim_track_foe(struct sim_track *t, uint8_t *frame, unsigned len)
 }
 
 /*
- * As no other frame is before it, the receiver's window is what it said last, and not more: it has had
- * no turn since. A frame with a wrong bit stays wrong. Bytes for a connection that its user has
+ * As no other frame is before it, the receiver's window is what it said last, and not more: it has
+ * had no turn since. A frame with a wrong bit stays wrong. Bytes for a connection that its user has
  * closed would reset it, wherever they are (RFC 2525 2.17).
  */
 unsigned sim_track_comes(struct sim_track *t, const struct stack *st, uint8_t *frame, unsigned len,

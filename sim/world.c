@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The world: hosts on a wire, and a clock that always jumps to the next thing that happens, be it a
- * frame, a timer, a goroutine or bad luck. A host's turn takes its time: what comes meanwhile waits.
+ * frame, a timer, a goroutine or bad luck. A host's turn takes its time: what comes meanwhile
+ * waits.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -136,7 +137,8 @@ uint64_t sim_clock(void *ctx)
 	return ((struct sim_world *)ctx)->now;
 }
 
-/* A star, two hosts face to face, or two switches with a link between. The host's end has its index. */
+/* A star, two hosts face to face, or two switches with a link between. The host's end has its
+ * index. */
 static int make_wire(struct sim_world *w)
 {
 	struct sim_plan *p = &w->plan;
@@ -261,8 +263,8 @@ static void unmake(struct sim_world *w)
 
 /* ---- running ---- */
 
-/* heal - all faults end. A narrow link is none as long as its routers say so (RFC 1191), or all hosts
- * can find out alone (RFC 4821). */
+/* heal - all faults end. A narrow link is none as long as its routers say so (RFC 1191), or all
+ * hosts can find out alone (RFC 4821). */
 static void heal(struct sim_world *w)
 {
 	for (unsigned i = 0; i < w->plan.nr_links * 2; i++) {
@@ -398,8 +400,8 @@ static const char *anything_left(struct sim_world *w, unsigned *ret_host)
 	return what;
 }
 
-/* live - until the programs are over. What nobody aborts has until the bound; what somebody does may
- * have to wait for a deadline of its own. */
+/* live - until the programs are over. What nobody aborts has until the bound; what somebody does
+ * may have to wait for a deadline of its own. */
 static void live(struct sim_world *w)
 {
 	uint64_t bound = w->plan.heal + w->plan.bound;

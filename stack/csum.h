@@ -67,12 +67,13 @@ static inline uint32_t csum_pseudo(uint32_t saddr, uint32_t daddr, uint16_t l4le
 
 /* csum_partial - ones'-complement sum over n bytes added to `sum`; fold later. */
 uint32_t csum_partial(const void *buf, size_t n, uint32_t sum);
-/* __csum_wide, __csum_wide_avx2 - csum_partial's two ways through a long run: n bytes, a multiple of 64
- * below 2^34, as 32-bit words in 64-bit lanes; to be folded. The second for x86-64 with AVX2 alone. */
+/* __csum_wide, __csum_wide_avx2 - csum_partial's two ways through a long run: n bytes, a multiple
+ * of 64 below 2^34, as 32-bit words in 64-bit lanes; to be folded. The second for x86-64 with AVX2
+ * alone. */
 uint64_t __csum_wide(const uint8_t *p, size_t n);
 uint64_t __csum_wide_avx2(const uint8_t *p, size_t n);
-/* csum_copy - n bytes to `to`, which is apart from `from`; returns their sum, as csum_partial(from, n,
- * 0). Takes little more than the copy alone. */
+/* csum_copy - n bytes to `to`, which is apart from `from`; returns their sum, as csum_partial(from,
+ * n, 0). Takes little more than the copy alone. */
 uint32_t csum_copy(void *to, const void *from, size_t n);
 /* __csum_copy_wide, __csum_copy_wide_avx2 - csum_copy's two ways, as __csum_wide. */
 uint64_t __csum_copy_wide(uint8_t *to, const uint8_t *p, size_t n);

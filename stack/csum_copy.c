@@ -11,8 +11,8 @@
 
 typedef uint64_t v4u64 __attribute__((vector_size(32)));
 
-/* copy_wide - n bytes, a multiple of 64; their sum as 32-bit words in 64-bit lanes: no carry to look
- * after below 2^32 words. */
+/* copy_wide - n bytes, a multiple of 64; their sum as 32-bit words in 64-bit lanes: no carry to
+ * look after below 2^32 words. */
 static ALWAYS_INLINE uint64_t copy_wide(uint8_t *to, const uint8_t *p, size_t n)
 {
 	v4u64 a = {0}, b = {0}, c = {0}, d = {0}, x, y;

@@ -56,7 +56,8 @@ static NOINLINE void ip_no_proto(struct stack *st, struct sk_buff *skb)
 #define IPOPT_LSRR 131
 #define IPOPT_SSRR 137
 
-/* options_ok - of well-formed options none but a source route matters to a host (RFC 1122 3.2.1.8). */
+/* options_ok - of well-formed options none but a source route matters to a host (RFC 1122
+ * 3.2.1.8). */
 static NOINLINE bool options_ok(const uint8_t *p, unsigned n)
 {
 	for (unsigned i = 0, len; i < n; i += len) {

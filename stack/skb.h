@@ -84,8 +84,8 @@ struct tcp_skb_cb {
 	uint64_t tx_ns; /* TX: when last transmitted; 0 = never */
 };
 
-/* TX: what was known of the path's rate when it was last transmitted (tcp_rate.h). Beside the control
- * block, as nobody needs it to be zero before. */
+/* TX: what was known of the path's rate when it was last transmitted (tcp_rate.h). Beside the
+ * control block, as nobody needs it to be zero before. */
 struct tcp_skb_rate {
 	uint32_t delivered;    /* bytes by then */
 	bool app_limited;      /* the user had no more to send */

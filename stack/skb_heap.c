@@ -40,9 +40,9 @@ static uint64_t top_of(uint64_t old, uint32_t index)
 }
 
 /*
- * pop - up to n from the top, as a chain by `next`; *ret_n how many. Others may take and give the items
- * meanwhile: what was read is then wrong but harmless, since items are never freed, and the tag,
- * which each change raises, makes the exchange fail. Pairs with push()'s release.
+ * pop - up to n from the top, as a chain by `next`; *ret_n how many. Others may take and give the
+ * items meanwhile: what was read is then wrong but harmless, since items are never freed, and the
+ * tag, which each change raises, makes the exchange fail. Pairs with push()'s release.
  */
 static uint32_t pop(struct heap_pool *p, unsigned n, unsigned *ret_n)
 {
@@ -59,8 +59,8 @@ static uint32_t pop(struct heap_pool *p, unsigned n, unsigned *ret_n)
 	return (uint32_t)old;
 }
 
-/* push - the chain of n that begins at index first and ends with `last`. Counted before it is there,
- * so that nr_free never falls below 0. */
+/* push - the chain of n that begins at index first and ends with `last`. Counted before it is
+ * there, so that nr_free never falls below 0. */
 static void push(struct heap_pool *p, uint32_t first, struct heap_skb *last, unsigned n)
 {
 	uint64_t old = __atomic_load_n(&p->top, __ATOMIC_RELAXED);

@@ -91,8 +91,8 @@ MUST_USE int sock_create(struct stack *st, unsigned family, struct sock **ret_sk
 /*
  * sock_bind - choose the local address. Port 0 is chosen at listen or connect. 0;
  * -EADDRNOTAVAIL not an address of this stack (0 = any is fine); -EADDRINUSE others have the port,
- * and not all of them and sk share it (SO_REUSEADDR, SO_REUSEPORT: tcp_port_bind()); -EINVAL already
- * bound or connected; -ENOBUFS.
+ * and not all of them and sk share it (SO_REUSEADDR, SO_REUSEPORT: tcp_port_bind()); -EINVAL
+ * already bound or connected; -ENOBUFS.
  */
 MUST_USE int sock_bind(struct sock *sk, const struct sk_addr *addr);
 
@@ -141,8 +141,8 @@ int sock_shutdown(struct sock *sk, unsigned how);
  */
 void sock_close(struct sock *sk);
 
-/* sock_abort - as sock_close, but by RST at once (RFC 9293 3.10.5). For users of the stack itself: the
- * conn API has no such call. */
+/* sock_abort - as sock_close, but by RST at once (RFC 9293 3.10.5). For users of the stack itself:
+ * the conn API has no such call. */
 void sock_abort(struct sock *sk);
 
 /* sock_error - take the pending error: 0 or a negative errno, cleared. */

@@ -341,8 +341,8 @@ static int number(struct tcp_sock *tp, int name, const int *set, int *ret_val)
 		if (numbers[i].name != name)
 			continue;
 		if (!set) {
-			/* narrower fields are the low bytes, or we would be on a big-endian machine,
-			 * which be16() rules out as well */
+			/* narrower fields are the low bytes, or we would be on a big-endian
+			 * machine, which be16() rules out as well */
 			memcpy(&v, p, numbers[i].size);
 			*ret_val = (int)v;
 			return 0;

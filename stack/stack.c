@@ -162,8 +162,8 @@ static unsigned loop_rx(struct stack *st)
 	return n;
 }
 
-/* prefetch_frame - all of it: it will be summed, where the device does not, and copied. From another
- * cpu's cache its lines come one behind the other else. */
+/* prefetch_frame - all of it: it will be summed, where the device does not, and copied. From
+ * another cpu's cache its lines come one behind the other else. */
 static inline void prefetch_frame(const struct sk_buff *skb)
 {
 	const uint8_t *p = skb->data;

@@ -83,10 +83,10 @@ enum stack_step {
  * which costs a predicted branch per burst. For the ledger's sampled turns. */
 void stack_set_mark(struct stack *st, void (*fn)(void *ctx, enum stack_step step), void *ctx);
 
-/* stack_set_rx_clock - `now` is asked for again, from clock(ctx), whenever frames were taken off the
- * device: it never goes back, nor behind what stack_rx() was told. For who may lose the cpu between
- * its look at the clock and that; else an ACK that comes meanwhile makes a round trip too short. NULL
- * = `now` is that of the call, as it is for who was given no clock. */
+/* stack_set_rx_clock - `now` is asked for again, from clock(ctx), whenever frames were taken off
+ * the device: it never goes back, nor behind what stack_rx() was told. For who may lose the cpu
+ * between its look at the clock and that; else an ACK that comes meanwhile makes a round trip too
+ * short. NULL = `now` is that of the call, as it is for who was given no clock. */
 void stack_set_rx_clock(struct stack *st, uint64_t (*clock)(void *ctx), void *ctx);
 /* stack_rx - poll the device once (whole bursts, at most `budget` frames) and run them
  * through the stack. Returns frames seen. `now` in ns never goes back. */
@@ -103,8 +103,8 @@ uint64_t stack_next_timer(const struct stack *st);
 /* stack_forwarded - take over and run an skb that another lane's shard forwarded here. Both
  * shards' pool is the same. Consumes skb. */
 void stack_forwarded(struct stack *st, struct sk_buff *skb);
-/* stack_forwarded_drop - the same for a shard that is about to end: only the buffers are taken over,
- * and freed. */
+/* stack_forwarded_drop - the same for a shard that is about to end: only the buffers are taken
+ * over, and freed. */
 void stack_forwarded_drop(struct stack *st, struct sk_buff *skb);
 /* stack_has_output - true if stack_output() would send something now. */
 bool stack_has_output(const struct stack *st);

@@ -173,8 +173,8 @@ void neigh_confirm(struct stack *st, struct route *rt);
 /* ---- ip ---- */
 void ip_input(struct stack *st, struct sk_buff *skb);
 /* ip_defrag - skb, data at its checked IP header of hlen bytes, is a fragment. Returns the whole
- * datagram, a chain with data at the IP header (tot_len and frag_off in it are the first fragment's),
- * or NULL: it waits for the others, or was dropped. Consumes skb. */
+ * datagram, a chain with data at the IP header (tot_len and frag_off in it are the first
+ * fragment's), or NULL: it waits for the others, or was dropped. Consumes skb. */
 struct sk_buff *ip_defrag(struct stack *st, struct sk_buff *skb, unsigned hlen);
 void ip_frag_fini(struct stack *st);
 /* ip_route - fill rt for daddr. 0; -ENETUNREACH; -EINVAL broadcast or multicast. saddr 0 =

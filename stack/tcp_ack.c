@@ -332,8 +332,8 @@ static bool is_dup_ack(const struct tcp_sock *tp, const struct sk_buff *skb, uin
 	       !(skb->tcp.tcp_flags & (TCPF_SYN | TCPF_FIN)) && prior_wnd == tp->snd_wnd;
 }
 
-/* sack_moves_timer - what was SACKed left after the head did: the RTO need not count from the head's
- * time. Not otherwise, or it might never come. */
+/* sack_moves_timer - what was SACKed left after the head did: the RTO need not count from the
+ * head's time. Not otherwise, or it might never come. */
 static bool sack_moves_timer(const struct tcp_sock *tp, const struct tcp_ack_state *a)
 {
 	const struct sk_buff *head = skb_peek(&tp->sk.sk_write_queue);

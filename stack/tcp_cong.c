@@ -50,8 +50,9 @@ void tcp_cong_init(struct tcp_sock *tp)
 
 uint32_t tcp_slow_start(struct tcp_sock *tp, uint32_t acked)
 {
-	/* RFC 3465: by bytes. One ACK may cover a whole burst (GRO, our own turn), so L is the burst,
-	 * not 2. After a timeout L = 1 (2.3), unless SACK tells what left the network before. */
+	/* RFC 3465: by bytes. One ACK may cover a whole burst (GRO, our own turn), so L is the
+	 * burst, not 2. After a timeout L = 1 (2.3), unless SACK tells what left the network
+	 * before. */
 	uint32_t limit = tp->ca_state == TCP_CA_LOSS && !tp->sack_ok ? tp->mss_cache : tp->snd_cwnd;
 	uint32_t n =
 		min_t(uint32_t, min_t(uint32_t, acked, limit), tp->snd_ssthresh - tp->snd_cwnd);
@@ -85,8 +86,8 @@ void tcp_cong_control(struct tcp_sock *tp, const struct tcp_ack_state *a)
 		tcp_cong_grow(tp, a->delivered);
 }
 
-/* tcp_cwnd_validate - after output: was it cwnd that stopped it, and how much of it was used in this
- * round trip (RFC 7661; Linux tcp_cwnd_validate)? */
+/* tcp_cwnd_validate - after output: was it cwnd that stopped it, and how much of it was used in
+ * this round trip (RFC 7661; Linux tcp_cwnd_validate)? */
 void tcp_cwnd_validate(struct tcp_sock *tp, bool limited)
 {
 	uint32_t flight = tcp_flight(tp);
@@ -157,8 +158,8 @@ void tcp_cwnd_reduction_begin(struct tcp_sock *tp)
 
 /*
  * tcp_cwnd_reduction - PRR (RFC 6937 3.1, RFC 9937 6.2): while the pipe is above ssthresh, send in
- * proportion to what is delivered; below it, conserve packets (CRB), and one segment more for an ACK
- * that advances and finds nothing else lost (SSRB, "SafeACK").
+ * proportion to what is delivered; below it, conserve packets (CRB), and one segment more for an
+ * ACK that advances and finds nothing else lost (SSRB, "SafeACK").
  */
 void tcp_cwnd_reduction(struct tcp_sock *tp, uint32_t delivered, bool newly_lost, bool una_moved)
 {

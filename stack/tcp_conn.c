@@ -79,10 +79,11 @@ static void set_def_callbacks(struct sock *sk)
 }
 
 /*
- * The lines of struct tcp_sock that a round trip touches, by valgrind's lackey over tests/bench/bench_rr:
- * 0, 1 and 3 to 13; 2 only where a bucket has several connections. A field that breaks one of these
- * belongs elsewhere: a rare one behind `index`. For a hot one another must go, or each of many
- * connections pays for a line more, which bench_rr and this list have to tell then.
+ * The lines of struct tcp_sock that a round trip touches, by valgrind's lackey over
+ * tests/bench/bench_rr: 0, 1 and 3 to 13; 2 only where a bucket has several connections. A field
+ * that breaks one of these belongs elsewhere: a rare one behind `index`. For a hot one another must
+ * go, or each of many connections pays for a line more, which bench_rr and this list have to tell
+ * then.
  */
 #define LINES(from, to, first, last)                                                               \
 	_Static_assert(offsetof(struct tcp_sock, first) >= (from)*CACHE_LINE &&                    \

@@ -23,9 +23,9 @@
 #define HYSTART_CSS_GROWTH_DIVISOR 4u
 #define HYSTART_CSS_ROUNDS         5u
 
-/* The train: ACKs no farther apart; what a receiver's GRO and its delayed ACK may stretch it by; the
- * least window in segments. Linux's values (hystart_ack_delta_us, the bound of hystart_ack_delay(),
- * hystart_low_window). */
+/* The train: ACKs no farther apart; what a receiver's GRO and its delayed ACK may stretch it by;
+ * the least window in segments. Linux's values (hystart_ack_delta_us, the bound of
+ * hystart_ack_delay(), hystart_low_window). */
 #define HYSTART_ACK_DELTA_NS (2 * NSEC_PER_MSEC)
 #define HYSTART_ACK_DELAY_NS NSEC_PER_MSEC
 #define HYSTART_LOW_WINDOW   16u
@@ -189,7 +189,8 @@ static void cubic_cong_avoid(struct tcp_sock *tp, uint32_t acked)
 	uint32_t w;
 
 	if (tp->snd_cwnd < tp->snd_ssthresh) {
-		/* by the first ACK beyond it, as Linux: a round is the ACKs of one window, a train */
+		/* by the first ACK beyond it, as Linux: a round is the ACKs of one window, a
+		 * train */
 		if (after(tp->snd_una, c->round_end))
 			hystart_round(tp, c);
 		hystart_train(tp, c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Inside TCP, beside tcp_int.h: the few instructions of the scoreboard and the timers that every
- * segment runs through even where nothing is lost, inline; what is rarer is called. Owner lane only.
+ * segment runs through even where nothing is lost, inline; what is rarer is called. Owner lane
+ * only.
  */
 #ifndef STACK_TCP_FAST_H
 #define STACK_TCP_FAST_H

@@ -9,10 +9,10 @@
 #include "stack/tcp_int.h"
 
 /* tcp_seq_acceptable - RFC 9293 3.10.7.4, table 6, in one line, as Linux tests it: skb overlaps
- * [wup, end]; nxt is RCV.NXT. Old parts are trimmed later, so that wup may be below nxt. Bytes right
- * at the window's end are beyond it: who took their SND.WL1 would be deaf to every window that the
- * real peer, far behind it, offers. With a window of zero their ACK counts. A half-open connection
- * and its child have to judge alike: see child_start(). */
+ * [wup, end]; nxt is RCV.NXT. Old parts are trimmed later, so that wup may be below nxt. Bytes
+ * right at the window's end are beyond it: who took their SND.WL1 would be deaf to every window
+ * that the real peer, far behind it, offers. With a window of zero their ACK counts. A half-open
+ * connection and its child have to judge alike: see child_start(). */
 static inline bool tcp_seq_acceptable(const struct sk_buff *skb, uint32_t wup, uint32_t nxt,
 				      uint32_t end)
 {
@@ -29,19 +29,19 @@ uint32_t tcp_cookie_isn(const struct stack *st, struct tcp_req *req);
  * the last minutes. */
 uint16_t tcp_cookie_mss(const struct stack *st, const struct tcp_node *n, uint32_t irs,
 			uint32_t isn);
-/* tcp_cookie_hide_options - the options that req's SYN-ACK may have, and req->tsoffset such that its
- * timestamp tells them. */
+/* tcp_cookie_hide_options - the options that req's SYN-ACK may have, and req->tsoffset such that
+ * its timestamp tells them. */
 void tcp_cookie_hide_options(const struct stack *st, struct tcp_req *req);
-/* tcp_cookie_find_options - the options from the timestamp that the peer echoes; req->tsoffset is the
- * pair's own. False: this is no echo of ours. */
+/* tcp_cookie_find_options - the options from the timestamp that the peer echoes; req->tsoffset is
+ * the pair's own. False: this is no echo of ours. */
 bool tcp_cookie_find_options(const struct stack *st, struct tcp_req *req, uint32_t ts_ecr);
 /* tcp_cookie_due - may a cookie still come in to this listener? Else none is believed. */
 bool tcp_cookie_due(const struct tcp_sock *lp);
 
 /* ---- tcp_giveup.c ---- */
 void tcp_giveup_init(struct tcp_sock *tp);
-/* tcp_timed_out - have timeouts gone on for as long as `retries` of them take, or with `user` for the
- * user's own limit, if there is one? */
+/* tcp_timed_out - have timeouts gone on for as long as `retries` of them take, or with `user` for
+ * the user's own limit, if there is one? */
 bool tcp_timed_out(const struct tcp_sock *tp, unsigned retries, bool user);
 /* tcp_write_timeout - the retransmission timer expired: true if that was the last time and tp is
  * gone, else it is counted. tcp_probe_timeout - the same for a zero-window probe. */
@@ -79,7 +79,8 @@ void tcp_sync_mss(struct tcp_sock *tp);
 void tcp_mtu_init(struct tcp_sock *tp);
 void tcp_mtup_init(struct tcp_sock *tp);
 void tcp_mtu_fini(struct stack *st);
-/* tcp_mtu_reduced - a router says that tp's path takes no more than mtu, about what is in flight. */
+/* tcp_mtu_reduced - a router says that tp's path takes no more than mtu, about what is in
+ * flight. */
 void tcp_mtu_reduced(struct tcp_sock *tp, uint32_t mtu);
 /* tcp_mtu_black_hole - retransmissions vanish: perhaps since they are too large. */
 void tcp_mtu_black_hole(struct tcp_sock *tp);

@@ -92,8 +92,8 @@ static void info_path(const struct tcp_sock *tp, struct sk_tcp_info *i)
 	i->tcpi_rcv_space = tp->rcvq.space;
 }
 
-/* info_counts - of bytes: what the user gave, less what waits. Linux counts the SYN of an active open
- * and the FIN as acknowledged bytes. */
+/* info_counts - of bytes: what the user gave, less what waits. Linux counts the SYN of an active
+ * open and the FIN as acknowledged bytes. */
 static void info_counts(const struct tcp_sock *tp, struct sk_tcp_info *i)
 {
 	bool fin_waits = tp->fin_queued && tp->snd_una != tp->write_seq;

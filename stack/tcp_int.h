@@ -46,7 +46,8 @@
 #define TCP_QUICKACKS    16u          /* segments acknowledged at once after the start, as Linux */
 /* what this machine could not send is tried again by then, without backoff (Linux) */
 #define TCP_RESOURCE_PROBE_INTERVAL (500 * NSEC_PER_MSEC)
-#define TCP_NO_PRED                 UINT32_MAX /* no 16-bit window equals it: the slow path looks first */
+/* no 16-bit window equals it: the slow path looks first */
+#define TCP_NO_PRED UINT32_MAX
 
 static inline bool before(uint32_t a, uint32_t b)
 {

@@ -50,18 +50,19 @@ struct tcp_congestion_ops {
 	const char *name;
 	bool needs_ecn; /* asks for ECN whatever tcp_ecn says, and answers marks itself */
 	void (*init)(struct tcp_sock *tp);
-	/* ssthresh - bytes, on congestion (RFC 5681 3.1 equation 4 or the algorithm's own). Not NULL. */
+	/* ssthresh - bytes, on congestion (RFC 5681 3.1 equation 4 or the algorithm's own). Not
+	 * NULL. */
 	uint32_t (*ssthresh)(struct tcp_sock *tp);
-	/* cong_avoid - grow snd_cwnd after `acked` newly delivered bytes, in slow start as well; only
-	 * called when cwnd was the limit. Not NULL. */
+	/* cong_avoid - grow snd_cwnd after `acked` newly delivered bytes, in slow start as well;
+	 * only called when cwnd was the limit. Not NULL. */
 	void (*cong_avoid)(struct tcp_sock *tp, uint32_t acked);
 	/* set_state - ca_state is about to change; a reduction has been computed already. */
 	void (*set_state)(struct tcp_sock *tp, enum tcp_ca_state state);
 	void (*cwnd_event)(struct tcp_sock *tp, enum tcp_ca_event ev);
 	/* in_ack_event - `acked` bytes more are acknowledged, with or without ECE. */
 	void (*in_ack_event)(struct tcp_sock *tp, uint32_t acked, bool ece);
-	/* pkts_acked - a round trip was measured; only called in slow start, when cwnd was the limit:
-	 * what does not fill the path builds no queue that its delay could tell of. */
+	/* pkts_acked - a round trip was measured; only called in slow start, when cwnd was the
+	 * limit: what does not fill the path builds no queue that its delay could tell of. */
 	void (*pkts_acked)(struct tcp_sock *tp, uint32_t rtt_us);
 	/* undo_cwnd - the window when a reduction was a mistake; NULL = what it was before. */
 	uint32_t (*undo_cwnd)(struct tcp_sock *tp);
@@ -138,12 +139,12 @@ struct tcp_rate_sample {
 /* What one ACK says: gathered by tcp_ack.c and tcp_sack.c, judged by the recovery. Bytes. */
 #define TCP_ACKF_UNA          0x01u /* snd_una moved */
 #define TCP_ACKF_SACKED       0x02u /* something was SACKed that was not before */
-#define TCP_ACKF_ORIG         0x04u /* what was never retransmitted, of before the recovery, is there */
-#define TCP_ACKF_RETRANS      0x08u  /* what was acknowledged had been retransmitted */
-#define TCP_ACKF_DSACK        0x10u  /* it carries a believable D-SACK */
-#define TCP_ACKF_DSACK_TLP    0x20u  /* ... that is about the tail loss probe */
-#define TCP_ACKF_DUP          0x40u  /* a duplicate ACK by RFC 5681 section 2 */
-#define TCP_ACKF_LOST_RETRANS 0x80u  /* a retransmission was found lost */
+#define TCP_ACKF_ORIG         0x04u /* what never was retransmitted, of before the recovery, came */
+#define TCP_ACKF_RETRANS      0x08u /* what was acknowledged had been retransmitted */
+#define TCP_ACKF_DSACK        0x10u /* it carries a believable D-SACK */
+#define TCP_ACKF_DSACK_TLP    0x20u /* ... that is about the tail loss probe */
+#define TCP_ACKF_DUP          0x40u /* a duplicate ACK by RFC 5681 section 2 */
+#define TCP_ACKF_LOST_RETRANS 0x80u /* a retransmission was found lost */
 #define TCP_ACKF_TIMER        0x100u /* the retransmit timer starts anew */
 #define TCP_ACKF_ECE          0x200u /* it says ECE, and ECN was agreed on */
 struct tcp_ack_state {
@@ -201,17 +202,18 @@ void tcp_tlp_acked(struct tcp_sock *tp, uint32_t ack, const struct tcp_ack_state
 
 /* ---- tcp_recovery.c ---- */
 void tcp_set_ca_state(struct tcp_sock *tp, enum tcp_ca_state state);
-/* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK; a->delivered is set right where there is
- * no SACK. */
+/* tcp_fastretrans - drive DISORDER/RECOVERY/LOSS after an ACK; a->delivered is set right where
+ * there is no SACK. */
 void tcp_fastretrans(struct tcp_sock *tp, struct tcp_ack_state *a);
-/* tcp_enter_recovery - something is deemed lost: fast recovery (RFC 5681 3.2, 6675 5). ece: the path
- * was congested for certain, nothing is to be undone. */
+/* tcp_enter_recovery - something is deemed lost: fast recovery (RFC 5681 3.2, 6675 5). ece: the
+ * path was congested for certain, nothing is to be undone. */
 void tcp_enter_recovery(struct tcp_sock *tp, bool ece);
 /* tcp_enter_loss - after an RTO (RFC 5681 3.1, RFC 6675 5.1). */
 void tcp_enter_loss(struct tcp_sock *tp);
 
 /* ---- tcp_merge.c ---- */
-/* tcp_merge_lost - let skb, which is about to be sent again, take in what is lost right behind it. */
+/* tcp_merge_lost - let skb, which is about to be sent again, take in what is lost right behind
+ * it. */
 void tcp_merge_lost(struct tcp_sock *tp, struct sk_buff *skb);
 
 /* ---- tcp_undo.c ---- */
@@ -221,8 +223,8 @@ void tcp_undo_init(struct tcp_sock *tp);
 void tcp_undo_retransmitted(struct tcp_sock *tp);
 /* tcp_undo_dsack - the peer had `segs` segments up to `end` twice. */
 void tcp_undo_dsack(struct tcp_sock *tp, uint32_t end, uint32_t segs);
-/* tcp_undo_at_end, tcp_undo_partial, tcp_undo_by_dsack - at the end of a recovery, at an ACK within it,
- * at any time. True: undone, or (partial) to be waited for. */
+/* tcp_undo_at_end, tcp_undo_partial, tcp_undo_by_dsack - at the end of a recovery, at an ACK within
+ * it, at any time. True: undone, or (partial) to be waited for. */
 void tcp_undo_at_end(struct tcp_sock *tp, const struct tcp_ack_state *a);
 bool tcp_undo_partial(struct tcp_sock *tp, const struct tcp_ack_state *a);
 bool tcp_undo_by_dsack(struct tcp_sock *tp);
@@ -247,8 +249,8 @@ bool tcp_ecn_syn_accept(const struct tcp_sock *lp, const struct sk_buff *skb);
 bool tcp_ecn_synack_accept(const struct tcp_sock *tp, const struct sk_buff *skb);
 /* tcp_ecn_data - a segment with text came on a connection with ECN; before it is queued. */
 void tcp_ecn_data(struct tcp_sock *tp, const struct sk_buff *skb);
-/* tcp_ecn_flags - flags beside the usual ones of what leaves now; *tos gets ECT if it may. skb of the
- * write queue, NULL = none. Only with ecn_ok. */
+/* tcp_ecn_flags - flags beside the usual ones of what leaves now; *tos gets ECT if it may. skb of
+ * the write queue, NULL = none. Only with ecn_ok. */
 uint8_t tcp_ecn_flags(struct tcp_sock *tp, const struct sk_buff *skb, uint8_t *tos);
 
 /* ---- tcp_cong.c ---- */
@@ -264,7 +266,8 @@ void tcp_cong_set(struct tcp_sock *tp, const struct tcp_congestion_ops *ca);
 void __tcp_cong_grow(struct tcp_sock *tp, uint32_t acked);
 /* tcp_cong_control - after each ACK: reduce in proportion, or grow. */
 void tcp_cong_control(struct tcp_sock *tp, const struct tcp_ack_state *a);
-/* tcp_slow_start - grow up to ssthresh; returns what of `acked` is left for congestion avoidance. */
+/* tcp_slow_start - grow up to ssthresh; returns what of `acked` is left for congestion
+ * avoidance. */
 uint32_t tcp_slow_start(struct tcp_sock *tp, uint32_t acked);
 void tcp_reno_cong_avoid(struct tcp_sock *tp, uint32_t acked);
 /* tcp_cwnd_validate - after output; limited: it was cwnd that stopped it. */

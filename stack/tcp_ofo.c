@@ -125,8 +125,8 @@ static void sack_trim(struct tcp_sock *tp)
 	tp->nr_sacks = (uint8_t)n;
 }
 
-/* sack_cut - nothing from seq on is held any more: RFC 2018 section 8, a block may not name what was
- * discarded. */
+/* sack_cut - nothing from seq on is held any more: RFC 2018 section 8, a block may not name what
+ * was discarded. */
 static void sack_cut(struct tcp_sock *tp, uint32_t seq)
 {
 	unsigned n = 0;
@@ -153,8 +153,8 @@ void tcp_dsack_set(struct tcp_sock *tp, uint32_t start, uint32_t end)
 	tp->dsack.end = end;
 }
 
-/* dsack_held - the same of what waits behind a hole: the block that it is in comes next (RFC 2883 4.2),
- * or the peer would take the two for one and the same news. */
+/* dsack_held - the same of what waits behind a hole: the block that it is in comes next (RFC
+ * 2883 4.2), or the peer would take the two for one and the same news. */
 static void dsack_held(struct tcp_sock *tp, uint32_t start, uint32_t end)
 {
 	if (!tp->sack_ok || !before(start, end))

@@ -489,7 +489,8 @@ void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
 		struct sk_buff *skb = list_first_entry(&tp->lost_list, struct sk_buff, tcp.link);
 		uint32_t pipe = tcp_pipe(tp), len = min_t(uint32_t, skb->len, tp->mss_cache);
 
-		/* of the old size it is more than a window of a few small segments, and goes in pieces */
+		/* of the old size it is more than a window of a few small segments, and goes in
+		 * pieces */
 		if (pipe && pipe + len > tp->snd_cwnd)
 			break;
 		if (retransmit_next(tp, skb, end))

@@ -151,7 +151,8 @@ uint64_t tcp_tlp_delay(const struct tcp_sock *tp)
 	    tp->sacked_out || tp->tlp_out || !tp->srtt_us8 || tp->backoff ||
 	    tp->sk.sk_state == TCP_SYN_SENT || tp->sk.sk_state == TCP_SYN_RECV)
 		return 0;
-	/* 7.2: two round trips, and the longest delayed ACK if there is one segment to acknowledge */
+	/* 7.2: two round trips, and the longest delayed ACK if there is one segment to
+	 * acknowledge */
 	pto = (tp->srtt_us8 >> 2) * NSEC_PER_USEC;
 	if (tcp_flight(tp) <= tp->mss_cache)
 		pto += tcp_stack(tp)->cfg.tlp_ack_delay;

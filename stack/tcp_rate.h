@@ -2,8 +2,8 @@
 /*
  * How fast the path delivers: draft-cheng-iccrg-delivery-rate-estimation, for TCP_INFO. Each
  * segment remembers when it left what had been delivered by then; when it is delivered itself, the
- * bytes in between over the time in between, at the sender or at the receiver, whichever is longer, are
- * a sample. Nothing here divides: who asks does. Unlike Linux's, which counts segments, the
+ * bytes in between over the time in between, at the sender or at the receiver, whichever is longer,
+ * are a sample. Nothing here divides: who asks does. Unlike Linux's, which counts segments, the
  * samples are of bytes, as the draft has them. Owner lane only.
  */
 #ifndef STACK_TCP_RATE_H
@@ -22,8 +22,8 @@ static inline void tcp_rate_sent(struct tcp_sock *tp, struct sk_buff *skb)
 	skb->rate.app_limited = tp->rate.limited;
 }
 
-/* tcp_rate_delivered - skb was acknowledged or SACKed, for the first time (draft 3.3): of all that an
- * ACK tells of, the one that was sent last counts. */
+/* tcp_rate_delivered - skb was acknowledged or SACKed, for the first time (draft 3.3): of all that
+ * an ACK tells of, the one that was sent last counts. */
 static inline void tcp_rate_delivered(const struct sk_buff *skb, struct tcp_rate_sample *rs)
 {
 	if (rs->prior_ns && (skb->tcp.tx_ns < rs->tx_ns || (skb->tcp.tx_ns == rs->tx_ns &&

@@ -312,8 +312,8 @@ static void syn_sent_established(struct tcp_sock *tp, struct sk_buff *skb,
 }
 
 /* syn_sent_simultaneous - RFC 9293 3.5, figure 7: a SYN crossed ours. Our SYN is sent again
- * as a SYN-ACK; one that has not left yet (the peer's came in the turn of our connect, or the device
- * refused ours) leaves as one. */
+ * as a SYN-ACK; one that has not left yet (the peer's came in the turn of our connect, or the
+ * device refused ours) leaves as one. */
 static void syn_sent_simultaneous(struct tcp_sock *tp, struct sk_buff *skb,
 				  const struct tcp_options *opt)
 {
@@ -334,8 +334,8 @@ static void syn_sent_simultaneous(struct tcp_sock *tp, struct sk_buff *skb,
 }
 
 /* syn_sent_echo_ok - an ACK of our SYN echoes a timestamp that one of our SYNs had: from when the
- * first left until now (RFC 7323 3.2). An old duplicate does not, nor one that guesses. A TSecr of 0
- * is let pass, as by Linux: some peers have no clock of ours to echo. */
+ * first left until now (RFC 7323 3.2). An old duplicate does not, nor one that guesses. A TSecr of
+ * 0 is let pass, as by Linux: some peers have no clock of ours to echo. */
 static bool syn_sent_echo_ok(const struct tcp_sock *tp, const struct tcp_options *opt)
 {
 	uint32_t first = (uint32_t)(tp->giveup_ns / NSEC_PER_MSEC) + tp->tsoffset;

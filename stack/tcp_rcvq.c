@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The receiving side: the in-order queue (what waits behind a hole is in tcp_ofo.c), the window that we offer (RFC 9293 3.8.6), delayed ACKs (RFC
- * 1122 4.2.3.2, 9293 3.8.6.3), and the copy into the user's buffer. Memory is accounted by
- * truesize, per socket and for the lane (architecture.md rule 4).
+ * The receiving side: the in-order queue (what waits behind a hole is in tcp_ofo.c), the window
+ * that we offer (RFC 9293 3.8.6), delayed ACKs (RFC 1122 4.2.3.2, 9293 3.8.6.3), and the copy into
+ * the user's buffer. Memory is accounted by truesize, per socket and for the lane (architecture.md
+ * rule 4).
  */
 #include "stack/tcp_int.h"
 
@@ -134,7 +135,8 @@ void __tcp_measure_rcv_mss(struct tcp_sock *tp, const struct sk_buff *skb)
 		tp->rcv_mss = len;
 		return;
 	}
-	/* two of the same length in a row that do not look like the end of a write: a smaller path */
+	/* two of the same length in a row that do not look like the end of a write: a smaller
+	 * path */
 	if (len == tp->last_seg && len >= TCP_MIN_RCV_MSS)
 		tp->rcv_mss = len;
 	tp->last_seg = len;
@@ -364,8 +366,8 @@ static COLD uint32_t last_window(const struct tcp_sock *tp)
 	return min_t(uint32_t, (tp->advmss + unit - 1) & ~(unit - 1), 65535u << tp->rcv_wscale);
 }
 
-/* no_room - what waits behind a hole gives way to what fills it (tcp_ofo_prune), so a segment of that is
- * always welcome: with a window of zero the hole would stay, and so would what waits. */
+/* no_room - what waits behind a hole gives way to what fills it (tcp_ofo_prune), so a segment of
+ * that is always welcome: with a window of zero the hole would stay, and so would what waits. */
 static COLD uint32_t no_room(const struct tcp_sock *tp)
 {
 	return skb_queue_empty(&tp->sk.sk_receive_queue) ? last_window(tp) : 0;

@@ -31,7 +31,8 @@ void tcp_rmem_uncharge(struct tcp_sock *tp, const struct sk_buff *skb);
 bool tcp_may_coalesce(const struct sk_buff *to, const struct sk_buff *skb);
 /* tcp_coalesce - do that. Frees skb. */
 void tcp_coalesce(struct sk_buff *to, struct sk_buff *skb);
-/* tcp_trim_front, tcp_trim_end - make skb begin at `seq`, or end there (a FIN goes with the end). */
+/* tcp_trim_front, tcp_trim_end - make skb begin at `seq`, or end there (a FIN goes with the
+ * end). */
 void tcp_trim_front(struct sk_buff *skb, uint32_t seq);
 void tcp_trim_end(struct sk_buff *skb, uint32_t seq);
 /* tcp_select_window - the window to advertise now, unscaled, never shrinking (RFC 9293
@@ -74,9 +75,9 @@ void tcp_sndbuf_expand(struct tcp_sock *tp);
 /* tcp_ofo_insert - keep skb until the hole before it is filled. Of overlapping bytes the first
  * copy wins (B21): skb is cut around what is there. Consumes skb. */
 void tcp_ofo_insert(struct tcp_sock *tp, struct sk_buff *skb);
-/* tcp_ofo_cut - end skb where `next`, which waits already, begins: its bytes came first (B21). The part
- * behind next is returned and the caller's; NULL: there is none, or no buffer for it (the peer sends it
- * again). Nothing is done if the two do not overlap, or next is NULL. */
+/* tcp_ofo_cut - end skb where `next`, which waits already, begins: its bytes came first (B21). The
+ * part behind next is returned and the caller's; NULL: there is none, or no buffer for it (the peer
+ * sends it again). Nothing is done if the two do not overlap, or next is NULL. */
 struct sk_buff *tcp_ofo_cut(struct tcp_sock *tp, struct sk_buff *skb, const struct sk_buff *next);
 /* tcp_dsack_set - [start, end) came a second time: the next ACK tells (RFC 2883). */
 void tcp_dsack_set(struct tcp_sock *tp, uint32_t start, uint32_t end);

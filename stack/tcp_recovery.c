@@ -119,8 +119,8 @@ static void identify_loss(struct tcp_sock *tp, struct tcp_ack_state *a)
 		a->flags &= (uint16_t)~TCP_ACKF_TIMER;
 }
 
-/* reneges - the head is SACKed but not acknowledged (RFC 2018 8): either ACKs were reordered, or the
- * peer threw away what it had told of. The RTO comes soon, and forgets the SACKs. */
+/* reneges - the head is SACKed but not acknowledged (RFC 2018 8): either ACKs were reordered, or
+ * the peer threw away what it had told of. The RTO comes soon, and forgets the SACKs. */
 static bool reneges(struct tcp_sock *tp, struct tcp_ack_state *a)
 {
 	const struct sk_buff *head = skb_peek(&tp->sk.sk_write_queue);

@@ -157,8 +157,8 @@ void tcp_split_sent(struct tcp_sock *tp, struct sk_buff *skb, struct sk_buff *re
 	list_add(&rest->tcp.link, &skb->tcp.link);
 }
 
-/* lost_place - the entry of lost_list behind which skb belongs: mostly next to the last one, or first,
- * as what is acknowledged next is worth the most. */
+/* lost_place - the entry of lost_list behind which skb belongs: mostly next to the last one, or
+ * first, as what is acknowledged next is worth the most. */
 static struct list_head *lost_place(struct tcp_sock *tp, const struct sk_buff *skb)
 {
 	struct list_head *at = tp->lost_hint ? &tp->lost_hint->tcp.link : tp->lost_list.prev;

@@ -3,11 +3,11 @@
  * Buffers that find their size. Receiving: what the reader takes in a round trip, twice over, as
  * dynamic right-sizing has it (Fisk and Feng, 2001) and Linux does it (tcp_rcv_space_adjust); the
  * round trip is measured from the receiver's side, by timestamps or by how long a window takes to
- * come (RFC 7323 appendix A is the sender's side). Sending: twice the congestion window; at most twice
- * of what Linux allows, whose large skbs hold as many bytes in little more than half of the truesize.
- * What of it may wait unsent is bounded apart. Both from tcp_rmem[1], tcp_wmem[1] to [2], never for a
- * socket whose user chose, nor under pressure. The window itself opens by rcv_ssthresh, which grows
- * with what arrives, and never shrinks (RFC 9293 3.8.6).
+ * come (RFC 7323 appendix A is the sender's side). Sending: twice the congestion window; at most
+ * twice of what Linux allows, whose large skbs hold as many bytes in little more than half of the
+ * truesize. What of it may wait unsent is bounded apart. Both from tcp_rmem[1], tcp_wmem[1] to [2],
+ * never for a socket whose user chose, nor under pressure. The window itself opens by rcv_ssthresh,
+ * which grows with what arrives, and never shrinks (RFC 9293 3.8.6).
  */
 #include "stack/tcp_int.h"
 
@@ -138,9 +138,9 @@ void tcp_sndbuf_expand(struct tcp_sock *tp)
 
 /* ---- what waits unsent ---- */
 
-/* A writer that writes again so many turns, and so long, after it was told of room is late. By turns,
- * since a lane that loses its cpu for a while is no fault of the writer's; by time, since a lane that
- * spins has many turns. */
+/* A writer that writes again so many turns, and so long, after it was told of room is late. By
+ * turns, since a lane that loses its cpu for a while is no fault of the writer's; by time, since a
+ * lane that spins has many turns. */
 #define WRITER_LATE_TURNS 4
 #define WRITER_LATE       (100 * NSEC_PER_USEC)
 
@@ -158,8 +158,8 @@ void tcp_reset_lowat(struct tcp_sock *tp)
 /*
  * Bytes that wait unsent while others leave go out of the cache and come back for it, and are of no
  * use where the writer runs on this lane and in the same turn as the ACK that makes room. They are
- * where it comes late to a queue that has run dry, with room in the window: so for such a one what may
- * wait doubles, up to all that the send buffer holds, which is Linux's way for everybody.
+ * where it comes late to a queue that has run dry, with room in the window: so for such a one what
+ * may wait doubles, up to all that the send buffer holds, which is Linux's way for everybody.
  */
 void tcp_writer_back(struct tcp_sock *tp)
 {

@@ -88,8 +88,8 @@ bool tcp_tw_may_go(const struct stack *st, struct tcp_node *n, struct tcp_tw **r
 
 	if (n->kind != TCP_NODE_TW || !cfg->tw_reuse || (cfg->tw_reuse == 2 && n->faddr != st->ip))
 		return false;
-	/* RFC 6191 2: our timestamps have moved on since, so that PAWS at the peer tells old segments
-	 * from new ones, and so does ours */
+	/* RFC 6191 2: our timestamps have moved on since, so that PAWS at the peer tells old
+	 * segments from new ones, and so does ours */
 	tw = container_of(n, struct tcp_tw, node);
 	if (!tw->tstamp_ok || !cfg->timestamps || st->now - tw->ts_recent_ns < cfg->tw_reuse_delay)
 		return false;
@@ -141,8 +141,8 @@ static void tw_rst(struct stack *st, struct tcp_tw *tw, struct sk_buff *skb)
 	skb_drop(skb, SKB_DROP_TCP_RESET);
 }
 
-/* somebody_listens - a SYN would be answered: one to nobody, or to who is full, must not end the wait
- * (RFC 1122 4.2.2.13 lets LISTEN alone reopen). */
+/* somebody_listens - a SYN would be answered: one to nobody, or to who is full, must not end the
+ * wait (RFC 1122 4.2.2.13 lets LISTEN alone reopen). */
 static bool somebody_listens(const struct stack *st, const struct tcp_tw *tw)
 {
 	const struct tcp_shard *sh = st->tcp;

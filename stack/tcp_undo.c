@@ -133,8 +133,8 @@ void tcp_undo_at_end(struct tcp_sock *tp, const struct tcp_ack_state *a)
 	undo_cwnd(tp, false);
 }
 
-/* may_unmark - all that is in flight is looked at, and soon marked again if RACK still says so: with
- * ACKs of a byte each and an old timestamp a peer could have that for every ACK (B18, B30). */
+/* may_unmark - all that is in flight is looked at, and soon marked again if RACK still says so:
+ * with ACKs of a byte each and an old timestamp a peer could have that for every ACK (B18, B30). */
 static bool may_unmark(struct tcp_sock *tp)
 {
 	if (likely(tp->sk.sk_write_queue.qlen <= UNMARK_FREE))

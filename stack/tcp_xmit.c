@@ -26,8 +26,8 @@ static struct sk_buff *xmit_alloc(struct stack *st)
 	return skb_alloc_tx(&st->cache, st->dev->headroom + TCP_MAX_HEADER);
 }
 
-/* header_sum - of th, whose checksum is zero, and its options: from the values, and by the words that
- * were stored, as wider loads would wait until all of those stores are done. */
+/* header_sum - of th, whose checksum is zero, and its options: from the values, and by the words
+ * that were stored, as wider loads would wait until all of those stores are done. */
 static ALWAYS_INLINE uint32_t header_sum(const struct tcphdr_ *th, unsigned optlen)
 {
 	const uint8_t *opt = (const uint8_t *)(th + 1);
@@ -68,7 +68,8 @@ static ALWAYS_INLINE void set_csum(struct stack *st, struct sk_buff *skb, struct
 }
 
 /* fresh_id - RFC 6864 4.3: what may be fragmented has an ID that no other datagram to this host has
- * had lately, of whatever connection. Hosts share counters, so that none can be told from one's own. */
+ * had lately, of whatever connection. Hosts share counters, so that none can be told from one's
+ * own. */
 static uint16_t fresh_id(struct stack *st, uint32_t daddr)
 {
 	struct tcp_shard *sh = st->tcp;
@@ -272,10 +273,10 @@ void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags)
 }
 
 /*
- * acceptable_seq - what a segment without data says: SND.NXT, but the window's end where the peer took
- * back what it had offered. It would drop all that lies beyond, and its ACK too (RFC 9293 3.10.7.4,
- * 3.8.6); two ends that do so to each other never get on. Within the window's rounding it is SND.NXT,
- * as Linux's.
+ * acceptable_seq - what a segment without data says: SND.NXT, but the window's end where the peer
+ * took back what it had offered. It would drop all that lies beyond, and its ACK too (RFC
+ * 9293 3.10.7.4, 3.8.6); two ends that do so to each other never get on. Within the window's
+ * rounding it is SND.NXT, as Linux's.
  */
 static uint32_t acceptable_seq(const struct tcp_sock *tp)
 {

@@ -31,13 +31,13 @@ struct pl_chan;
 #define PL_CHAN_BYTES_MAX ((size_t)1 << 31)
 
 /* pl_chan_make - cap elements of elem_size bytes (0: signals without content). 0; -ENOMEM;
- * -EINVAL unknown flags, ret_chan NULL, or the buffer exceeds PL_CHAN_BYTES_MAX; -EXDEV without PL_CHAN_SHARED
- * and on no lane. The caller owns one reference of *ret_chan. */
+ * -EINVAL unknown flags, ret_chan NULL, or the buffer exceeds PL_CHAN_BYTES_MAX; -EXDEV without
+ * PL_CHAN_SHARED and on no lane. The caller owns one reference of *ret_chan. */
 PL_API int pl_chan_make(size_t elem_size, size_t cap, unsigned flags, struct pl_chan **ret_chan);
 /* pl_chan_hold, pl_chan_put - one reference more, one less (NULL: nothing); the last put frees it
- * and what is still in it. Fatal if somebody waits on it then; those do not whose ctx ended (so cancel,
- * then put), who were served, or who were dropped with their lane: that they may have to run once more
- * is no concern of the caller's. A local channel's: on its lane, or after it. */
+ * and what is still in it. Fatal if somebody waits on it then; those do not whose ctx ended (so
+ * cancel, then put), who were served, or who were dropped with their lane: that they may have to
+ * run once more is no concern of the caller's. A local channel's: on its lane, or after it. */
 PL_API struct pl_chan *pl_chan_hold(struct pl_chan *c);
 PL_API void pl_chan_put(struct pl_chan *c);
 
@@ -56,8 +56,8 @@ PL_API int pl_chan_try_recv(struct pl_chan *c, void *elem);
  * 0; -EBADF closed already; -EINVAL NULL; -EXDEV. */
 PL_API int pl_chan_close(struct pl_chan *c);
 
-/* Elements that wait in the buffer, and how many may (0 of NULL); of a shared channel any thread may
- * ask. */
+/* Elements that wait in the buffer, and how many may (0 of NULL); of a shared channel any thread
+ * may ask. */
 PL_API size_t pl_chan_len(const struct pl_chan *c);
 PL_API size_t pl_chan_cap(const struct pl_chan *c);
 

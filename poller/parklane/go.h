@@ -4,8 +4,8 @@
  * inside a goroutine, unless it says otherwise.
  *
  * NULL where a call of any of Parklane's headers needs a pointer is -EINVAL; a call that returns
- * nothing ends the program with a line that names it, but to put or free NULL does nothing. What may
- * be NULL says so; an arg of the program's own always, and `name`.
+ * nothing ends the program with a line that names it, but to put or free NULL does nothing. What
+ * may be NULL says so; an arg of the program's own always, and `name`.
  *
  * From C++: the function that a goroutine starts with is noexcept (an exception that leaves it
  * ends the program); within a goroutine exceptions work, but no call that parks may be made
@@ -54,10 +54,10 @@ PL_API int pl_go_on_named(unsigned lane, void (*fn)(void *arg), void *arg, const
 /*
  * pl_go_movable - start fn(arg) as a goroutine that any lane may run, and another may take over
  * whenever it parked or yielded: work that is not tied to a connection of Parklane's stack, nor to
- * one dialled or accepted over io_uring. Its first call on such a connection (or listener, or dial) binds it to the
- * lane where it then is, for life; on one of another lane that call is -EXDEV. Kernel connections
- * over epoll, and adopted fds, it may use from anywhere. Between two calls that may park, nothing thread-local must
- * be held (errno neither). 0; -ENOMEM; -EINVAL fn NULL.
+ * one dialled or accepted over io_uring. Its first call on such a connection (or listener, or dial)
+ * binds it to the lane where it then is, for life; on one of another lane that call is -EXDEV.
+ * Kernel connections over epoll, and adopted fds, it may use from anywhere. Between two calls that
+ * may park, nothing thread-local must be held (errno neither). 0; -ENOMEM; -EINVAL fn NULL.
  */
 #define pl_go_movable(fn, arg) pl_go_movable_named((fn), (arg), #fn)
 PL_API int pl_go_movable_named(void (*fn)(void *arg), void *arg, const char *name);

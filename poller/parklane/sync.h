@@ -6,14 +6,14 @@
  * The fields are private.
  *
  * A goroutine that still waits when its lane ends (pl_run returns) leaves the queue, and hands on
- * what it had been given meanwhile: a static object serves the next pl_run. But a lock that it held,
- * the count of a wait group, and a once whose function it was in stay as they are, since none of them
- * knows who has it: set such an object to all zeroes before it is used again.
+ * what it had been given meanwhile: a static object serves the next pl_run. But a lock that it
+ * held, the count of a wait group, and a once whose function it was in stay as they are, since none
+ * of them knows who has it: set such an object to all zeroes before it is used again.
  *
  * Waiting calls return 0, or -ECANCELED or -ETIME if the goroutine's ctx ended (ctx.h): outside
- * of a ctx they cannot fail. -EINVAL a NULL; it ends the program in calls that return nothing. What need not wait succeeds also in a ctx that has ended. -EXDEV:
- * it would have to wait, and the caller is no goroutine. Everything that wakes others works on
- * any thread.
+ * of a ctx they cannot fail. -EINVAL a NULL; it ends the program in calls that return nothing. What
+ * need not wait succeeds also in a ctx that has ended. -EXDEV: it would have to wait, and the
+ * caller is no goroutine. Everything that wakes others works on any thread.
  */
 #ifndef PARKLANE_SYNC_H
 #define PARKLANE_SYNC_H

@@ -17,8 +17,8 @@ extern "C" {
 struct pl_ticker;
 
 /* pl_ticker_make - the first tick after `delay` ns, the others every `period` ns after it; 0:
- * there is only one. 0; -EINVAL a negative number or a NULL; -ENOMEM; -EXDEV on no lane. The caller owns
- * *ret_ticker. */
+ * there is only one. 0; -EINVAL a negative number or a NULL; -ENOMEM; -EXDEV on no lane. The caller
+ * owns *ret_ticker. */
 PL_API int pl_ticker_make(int64_t delay, int64_t period, struct pl_ticker **ret_ticker);
 /* pl_ticker_chan - a tick is a uint64_t, the pl_now() when it was made. The buffer holds one:
  * while it is full ticks are dropped, so that a slow receiver gets no burst. Borrowed; never

@@ -22,7 +22,8 @@ void __asan_poison_memory_region(const volatile void *p, size_t n);
 void __asan_unpoison_memory_region(const volatile void *p, size_t n);
 #endif
 
-/* asan_poison - whoever touches n bytes at p is reported, until asan_unpoison. p a multiple of 8. */
+/* asan_poison - whoever touches n bytes at p is reported, until asan_unpoison. p a multiple of
+ * 8. */
 static inline void asan_poison(const void *p, size_t n)
 {
 #ifdef BASE_ASAN

@@ -26,8 +26,8 @@ COLD __attribute__((noreturn)) void bug_fatal(const char *file, int line, const 
 
 #define BUG(msg) bug_fatal(__FILE__, __LINE__, msg)
 
-/* bug_misuse - end the program as BUG() does where it broke a documented rule of the library's: `what`
- * names the call and the rule. The mistake is the caller's, and the line says so. */
+/* bug_misuse - end the program as BUG() does where it broke a documented rule of the library's:
+ * `what` names the call and the rule. The mistake is the caller's, and the line says so. */
 COLD __attribute__((noreturn)) void bug_misuse(const char *what);
 
 #endif

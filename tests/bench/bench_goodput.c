@@ -179,8 +179,8 @@ int main(int argc, char **argv)
 
 	if (!seeds || seeds > SEEDS_MAX)
 		seeds = SEEDS_MAX;
-	printf("bench_goodput: %u seeds, %g s each, %g Mbit/s, round trip %g ms, queue of %g of it, "
-	       "virtual time\n",
+	printf("bench_goodput: %u seeds, %g s each, %g Mbit/s, round trip %g ms, queue of %g of "
+	       "it, virtual time\n",
 	       seeds, seconds, mbit, rtt, queue);
 	for (unsigned l = 0; l < sizeof(losses) / sizeof(losses[0]); l++) {
 		for (unsigned c = 0; c < sizeof(ccs) / sizeof(ccs[0]); c++) {

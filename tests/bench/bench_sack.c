@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What an ACK costs a sender whose peer floods it with SACK blocks (row B18): TSC cycles of this
- * thread from stack_rx to its return, checksums and all, per ACK, over 10^5 ACKs. Shapes: alternating
- * holes as an honest receiver tells them; that, then the holes filled from behind, so that
- * runs merge; four blocks of random places in each ACK; the same but with every second segment
+ * thread from stack_rx to its return, checksums and all, per ACK, over 10^5 ACKs. Shapes:
+ * alternating holes as an honest receiver tells them; that, then the holes filled from behind, so
+ * that runs merge; four blocks of random places in each ACK; the same but with every second segment
  * for ever a hole, so that no runs help; the same of parts of segments, so that nothing is ever
- * SACKed; random places and lengths, ragged; one long block that grows; and ACKs of a byte each beside
- * such a block. Also with the RACK window waiting, where nothing is marked.
+ * SACKed; random places and lengths, ragged; one long block that grows; and ACKs of a byte each
+ * beside such a block. Also with the RACK window waiting, where nothing is marked.
  *
  * usage: bench_sack [segments in flight [ACKs]]
  */
@@ -229,8 +229,8 @@ static unsigned growing(uint32_t i, uint32_t (*b)[2])
 	return 1;
 }
 
-/* A byte at a time is acknowledged, and the end is SACKed: each looks like the undoing of a recovery
- * that began with the one before. */
+/* A byte at a time is acknowledged, and the end is SACKed: each looks like the undoing of a
+ * recovery that began with the one before. */
 static unsigned divided(uint32_t i, uint32_t (*b)[2])
 {
 	una = i + 1;

@@ -3,7 +3,7 @@
 """What a script can see of the style: lengths, SPDX lines, comments, sequence numbers.
 
 usage: style.py. The limits are style.md's: functions of at most 80 lines, files of at most
-600, one SPDX line, no // comments, sequence numbers compared by before()/after() only, every
+600, lines of at most 100 columns (a tab is 8), one SPDX line, no // comments, sequence numbers compared by before()/after() only, every
 tests/unit/test_*.c listed exactly once.
 """
 
@@ -13,6 +13,7 @@ from common import Tap, read, sources, strip_comments
 
 MAX_FUNCTION = 80
 MAX_FILE = 600
+MAX_COLUMNS = 100
 SPDX = 'SPDX-License-Identifier: BSD-3-Clause'
 # A sequence number by RFC 9293's names, or an skb's: compared modulo 2^32, never with <.
 SEQ = (r'(?:\b(?:\w+(?:->|\.))*(?:snd_(?:una|nxt|wl1|wl2|up|sml)|rcv_(?:nxt|wup|up)|'
@@ -44,6 +45,25 @@ def check_lengths(tap, files):
                            for name, at, size in functions(path) if size > MAX_FUNCTION]
     tap.case('test_style_functions_at_most_%d_lines' % MAX_FUNCTION, long_functions)
     tap.case('test_style_files_at_most_%d_lines' % MAX_FILE, long_files)
+
+
+def wide_lines(path):
+    """The numbers of lines beyond MAX_COLUMNS. clang-format breaks code and leaves comments and
+    strings. A table's row may be as long as it is: it stands under clang-format off, begins with a
+    brace, a macro's name or a string, and reads worse in two lines."""
+    table = False
+    for n, line in enumerate(read(path).split('\n'), 1):
+        m = re.search(r'/\* clang-format (off|on) \*/', line)
+        if m:
+            table = m.group(1) == 'off'
+        elif len(line.expandtabs(8)) > MAX_COLUMNS and not (
+                table and re.match(r'\s*(\{|"|[A-Z_]+\()', line)):
+            yield n
+
+
+def check_columns(tap, files):
+    wide = ['%s:%d' % (path, n) for path in files for n in wide_lines(path)]
+    tap.case('test_style_lines_at_most_%d_columns' % MAX_COLUMNS, wide)
 
 
 def check_text(tap, files):
@@ -90,6 +110,7 @@ def main():
     tap = Tap()
     code = sources(('.c', '.h', '.S'))
     check_lengths(tap, [p for p in code if not p.endswith('.S')])
+    check_columns(tap, code + sources(('.cc',)))
     check_text(tap, code + sources(('.py', '.sh', 'meson.build')) +
                ['meson.build', 'meson_options.txt', 'run', '.ci/run', 'tests/runner'])
     check_seq(tap)

@@ -4,8 +4,8 @@
  * goroutine that never gives its lane back, or one for each way to wait. For tests of dumps, gdb
  * and Valgrind.
  *
- * usage: crowd NR [busy | once | ways | deep]; says "ready" on stdout, ends on SIGTERM, or with `once` when
- * all have been parked and woken.
+ * usage: crowd NR [busy | once | ways | deep]; says "ready" on stdout, ends on SIGTERM, or with
+ * `once` when all have been parked and woken.
  */
 #include <parklane/parklane.h>
 #include <pthread.h>

@@ -102,8 +102,8 @@ void fuzz_sent(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 			  s->seq + s->len - fc->edge, fc->c.fport);
 }
 
-/* note_edge - s offers a window. What the stack believes at first is taken from it; from then on the
- * farthest edge of all segments counts, whether the stack takes them or not. */
+/* note_edge - s offers a window. What the stack believes at first is taken from it; from then on
+ * the farthest edge of all segments counts, whether the stack takes them or not. */
 static void note_edge(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 {
 	const struct tcp_node *node = fuzz_conn_nums(z, fc);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * After whatever an input did: nothing fails any more, users read what there is, and each peer
- * acknowledges all that it gets, offers a window and sends on. Then all that was written arrives, and
- * new bytes come through: a connection that is open is not deaf, and none hangs with a living peer.
+ * acknowledges all that it gets, offers a window and sends on. Then all that was written arrives,
+ * and new bytes come through: a connection that is open is not deaf, and none hangs with a living
+ * peer.
  */
 #include "fuzz.h"
 
@@ -106,8 +107,9 @@ void fuzz_decent(struct fuzz *z)
 	for (unsigned i = 0; i < FUZZ_CONNS; i++) {
 		const struct tcp_sock *tp = open_sock(z, &z->conn[i]);
 
-		/* of a peer whose FIN stood before bytes it had sent no window is believed any more (its
-		 * numbers are older than theirs, RFC 9293 3.10.7.4): it can not become decent */
+		/* of a peer whose FIN stood before bytes it had sent no window is believed any more
+		 * (its numbers are older than theirs, RFC 9293 3.10.7.4): it can not become
+		 * decent */
 		if (tp && !(tp->fin_rcvd && after(tp->snd_wl1, tp->rcv_nxt)))
 			life[i] = (struct life){tp, tp->sk.sk_seq, tp->rcv_nxt, takes_bytes(tp)};
 	}

@@ -182,8 +182,8 @@ void fuzz_read(struct fuzz *z, struct fuzz_conn *fc, unsigned n);
 void fuzz_ack(struct fuzz *z, struct fuzz_conn *fc, uint8_t flags, uint32_t ack, unsigned len);
 
 /* ---- decent.c ---- */
-/* fuzz_decent - from now on nothing fails and all peers are decent: does each connection that is open
- * get on? */
+/* fuzz_decent - from now on nothing fails and all peers are decent: does each connection that is
+ * open get on? */
 void fuzz_decent(struct fuzz *z);
 
 /* ---- witness.c ---- */

@@ -16,7 +16,8 @@ int main(int argc, char **argv)
 
 	if (argc < 2 || help) {
 		fprintf(help ? stdout : stderr,
-			"usage: [FUZZ_VERBOSE=1] %s FILE...: run each input once, and tell what happens\n",
+			"usage: [FUZZ_VERBOSE=1] %s FILE...: run each input once, and tell what "
+			"happens\n",
 			argv[0]);
 		return help ? 0 : 2;
 	}

@@ -129,7 +129,8 @@ static void draw_ts(struct run *r, struct fuzz_conn *fc, struct seg *s, uint8_t 
 		s->tsecr = fc->c.tsecr + 100000;
 }
 
-/* Is the byte at `seq` with our stack for good? What waits behind a hole is, while there is memory. */
+/* Is the byte at `seq` with our stack for good? What waits behind a hole is, while there is
+ * memory. */
 static bool is_here(const struct run *r, const struct tcp_sock *tp, uint32_t seq)
 {
 	const struct sk_buff *skb;

@@ -2,8 +2,8 @@
 /*
  * What a peer that remembers everything can tell of each segment that the stack sends: nothing is
  * acknowledged or SACKed that never came, nothing told of as doubled that came once, no window is
- * taken back, no FIN moves, no clock goes back, no segment is larger than the peer's MSS. Numbers of
- * earlier connections between the same ports are not forgotten, so it may believe too much.
+ * taken back, no FIN moves, no clock goes back, no segment is larger than the peer's MSS. Numbers
+ * of earlier connections between the same ports are not forgotten, so it may believe too much.
  */
 #include "fuzz.h"
 
@@ -214,7 +214,8 @@ void fuzz_witness_out(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 	struct fuzz_witness *w = fc->w;
 	uint32_t miss;
 
-	/* who ended in this turn may have a successor already, by the ACK of a cookie; s is whose? */
+	/* who ended in this turn may have a successor already, by the ACK of a cookie; s is
+	 * whose? */
 	if (!tp || s->flags & SYN || (w->tp && (tp != w->tp || tp->sk.sk_seq != w->sk_seq))) {
 		forget(w);
 		return;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Both ends of goodput.py: one source for both sides of its comparison. The one sends for some seconds
- * as fast as it may and tells what TCP_INFO says then; the other reads as fast as it comes, and tells
- * how much that was in so many seconds from accept on. Over Parklane's stack (--dev ... --ip ...) or the
- * kernel's (--epoll). With a cpu it goes there, ahead of other programs, once its lane runs: DPDK's
- * start waits for a thread in a way that never ends where both have real-time priority and one cpu.
+ * Both ends of goodput.py: one source for both sides of its comparison. The one sends for some
+ * seconds as fast as it may and tells what TCP_INFO says then; the other reads as fast as it comes,
+ * and tells how much that was in so many seconds from accept on. Over Parklane's stack (--dev ...
+ * --ip ...) or the kernel's (--epoll). With a cpu it goes there, ahead of other programs, once its
+ * lane runs: DPDK's start waits for a thread in a way that never ends where both have real-time
+ * priority and one cpu.
  *
  * usage: goodput [LANE OPTION...] send HOST:PORT SECONDS CONTROL [CPU]
  *        goodput [LANE OPTION...] receive PORT SECONDS [CPU]
@@ -79,9 +80,9 @@ static int send_all(struct pl_conn *conn, const struct run *r)
 }
 
 /*
- * be_urgent - who reads from the kernel goes first: a peer has a cpu of its own, and Linux puts off its
- * ACKs while what came is not read. Our own ends can take all of the cpu: with real-time priority, Linux
- * would stop them for 50 ms of each second.
+ * be_urgent - who reads from the kernel goes first: a peer has a cpu of its own, and Linux puts off
+ * its ACKs while what came is not read. Our own ends can take all of the cpu: with real-time
+ * priority, Linux would stop them for 50 ms of each second.
  */
 static int be_urgent(const struct run *r)
 {
@@ -105,8 +106,8 @@ static int be_urgent(const struct run *r)
 	return setpriority(PRIO_PROCESS, 0, SEND_NICE) < 0 ? -errno : 0;
 }
 
-/* Before the SYN: a kernel whose default is bbr would pace what was bbr for a moment, CUBIC too, which
- * no Linux of its own accord does. */
+/* Before the SYN: a kernel whose default is bbr would pace what was bbr for a moment, CUBIC too,
+ * which no Linux of its own accord does. */
 static int set_control(struct pl_conn *conn, void *arg)
 {
 	const struct run *r = arg;

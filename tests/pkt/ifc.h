@@ -44,8 +44,8 @@ struct pkt_ifc {
 	int (*poll)(void *userdata, struct pollfd *fds, nfds_t nr, int timeout_ms);
 	/* netdev_send - a packet of n bytes, from its IP header on, reaches the stack. 0 or -1. */
 	int (*netdev_send)(void *userdata, const void *buf, size_t n);
-	/* netdev_receive - the next packet that the stack sends; *n is buf's size, then the packet's;
-	 * *ret_usecs when it left. Waits for it, as no timeout is given. 0 or -1. */
+	/* netdev_receive - the next packet that the stack sends; *n is buf's size, then the
+	 * packet's; *ret_usecs when it left. Waits for it, as no timeout is given. 0 or -1. */
 	int (*netdev_receive)(void *userdata, void *buf, size_t *n, long long *ret_usecs);
 	int (*usleep)(void *userdata, useconds_t usecs);
 	int (*gettimeofday)(void *userdata, struct timeval *ret_tv, void *tz);

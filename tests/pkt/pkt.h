@@ -8,8 +8,9 @@
  * what it made sendable leaves then, as in the kernel.
  *
  * Threads: packetdrill's own, and a second one for calls that the script expects to block. That one
- * really sleeps, as packetdrill looks into /proc for it; who moves time wakes it after each turn and
- * waits until it has tried again. One lock around everything: the stack has one owner at a time.
+ * really sleeps, as packetdrill looks into /proc for it; who moves time wakes it after each turn
+ * and waits until it has tried again. One lock around everything: the stack has one owner at a
+ * time.
  *
  * The object is preloaded as well as given as --so_filename, since packetdrill's last close() of
  * each socket, its getsockopt(TCP_INFO), sendfile() and system() go to libc (pkt_libc.c).
@@ -103,7 +104,8 @@ bool pkt_step(struct pkt_world *w, uint64_t until);
 long pkt_block(struct pkt_world *w, bool nonblock, uint64_t deadline, long (*try)(void *arg),
 	       void *arg);
 /* pkt_let_end - wait, in real time, until a thread whose call ended has told packetdrill so: else
- * what the script does next, at a later instant of virtual time, may come before. Without the lock. */
+ * what the script does next, at a later instant of virtual time, may come before. Without the
+ * lock. */
 void pkt_let_end(struct pkt_world *w);
 /* pkt_clock_ns - what this thread is told of the time: the instant at which its blocking call
  * ended, once; else now, which it moves. */
@@ -152,7 +154,8 @@ void pkt_opt_calls(struct pkt_ifc *ifc);
 /* pkt_sysctl_sync - give the stack what this network namespace's /proc/sys says of each setting
  * that it knows by that name. */
 void pkt_sysctl_sync(struct pkt_world *w);
-/* pkt_qdisc_sync - a queueing discipline of no length on tun0 refuses frames: so does our device. */
+/* pkt_qdisc_sync - a queueing discipline of no length on tun0 refuses frames: so does our
+ * device. */
 void pkt_qdisc_sync(struct pkt_world *w);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The device of libparklane-pkt.so: packetdrill's packets have no Ethernet header, and the neighbour
- * who answers ARP for every address but ours is played here. */
+/* The device of libparklane-pkt.so: packetdrill's packets have no Ethernet header, and the
+ * neighbour who answers ARP for every address but ours is played here. */
 #include <stdlib.h>
 #include <string.h>
 

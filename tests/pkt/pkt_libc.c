@@ -25,7 +25,8 @@ static void *next(const char *name)
 	return p;
 }
 
-/* dlopen - of us, with RTLD_DEEPBIND, which the sanitizers' runtimes refuse; we are here already. */
+/* dlopen - of us, with RTLD_DEEPBIND, which the sanitizers' runtimes refuse; we are here
+ * already. */
 EXPORT void *dlopen(const char *path, int flags)
 {
 	void *(*libc)(const char *, int);

@@ -12,7 +12,8 @@
 
 #include "tests/pkt/pkt.h"
 
-/* read_value - the text of net.ipv4.NAME or net.core.NAME without its newline; false: the kernel has none. */
+/* read_value - the text of net.ipv4.NAME or net.core.NAME without its newline; false: the kernel
+ * has none. */
 static bool read_value(const char *name, char *buf, size_t size)
 {
 	static const char *const dirs[] = {"ipv4", "core"};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Does the simulator find bugs? Some are planted between the stack's files, where the linker lets calls
- * pass by here (--wrap); the stack itself knows nothing of it. Each must be found within 200 seeds,
- * and again from the seed alone, while the same world without it is well. Two by any world; the others
- * are what a hostile host's rows are for.
+ * Does the simulator find bugs? Some are planted between the stack's files, where the linker lets
+ * calls pass by here (--wrap); the stack itself knows nothing of it. Each must be found within 200
+ * seeds, and again from the seed alone, while the same world without it is well. Two by any world;
+ * the others are what a hostile host's rows are for.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Kernel conns of one lane used by two, for ThreadSanitizer's eyes: reads, deadlines and closes
- * from the other lane while the owner delivers events and fires timers (R40), and calls that come when
- * it is closed. Prints TAP.
+ * from the other lane while the owner delivers events and fires timers (R40), and calls that come
+ * when it is closed. Prints TAP.
  */
 #include <errno.h>
 #include <pthread.h>

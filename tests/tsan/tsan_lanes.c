@@ -2,8 +2,8 @@
 /*
  * What crosses threads, for ThreadSanitizer's eyes: lanes that are stopped from outside while
  * they fall asleep, two lanes over one link, kernel sockets between two lanes, and a reader of
- * another lane's counters and goroutines. A program of its own, since Criterion does not start under TSan.
- * Prints TAP.
+ * another lane's counters and goroutines. A program of its own, since Criterion does not start
+ * under TSan. Prints TAP.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -26,8 +26,8 @@ static unsigned dumps;
 
 /*
  * Two gs hand a token to and fro; who has none parks. Each publishes itself at a place of its own:
- * both may be on their way to park at a time, since one may give the token away and come back for it
- * before the other, which saw no token a moment ago, has published itself. (Model:
+ * both may be on their way to park at a time, since one may give the token away and come back for
+ * it before the other, which saw no token a moment ago, has published itself. (Model:
  * tests/models/movable_wake.pml.)
  */
 struct pair {

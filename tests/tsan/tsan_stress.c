@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The netpoller under stress: four lanes, pairs of goroutines that send each other words through
- * kernel fds (socket pairs, pipes, eventfds), each end on a lane of its own choice; deadlines set at
- * random and moved by others, ends closed by other lanes, fds and pds used again at once. Until so
- * many parks have been. Before that a few goroutines hop about between lanes that have nothing
+ * kernel fds (socket pairs, pipes, eventfds), each end on a lane of its own choice; deadlines set
+ * at random and moved by others, ends closed by other lanes, fds and pds used again at once. Until
+ * so many parks have been. Before that a few goroutines hop about between lanes that have nothing
  * else to do, and sleep. Then: no waiter is left in any count, no end of a pair was forgotten
  * (a watchdog looks), and no pd that was new ever heard of anything.
  *
@@ -531,8 +531,8 @@ static void say(uint64_t parks, double seconds)
 		t.lives += tally[i].lives;
 		t.other_parks += tally[i].other_parks;
 	}
-	printf("# %llu parks (%llu of them not on a pd) in %.1f s: %llu words, %llu deadlines, %llu "
-	       "closes by others, %llu deadlines moved by others, %llu fds opened\n",
+	printf("# %llu parks (%llu of them not on a pd) in %.1f s: %llu words, %llu deadlines, "
+	       "%llu closes by others, %llu deadlines moved by others, %llu fds opened\n",
 	       (unsigned long long)parks, (unsigned long long)t.other_parks, seconds,
 	       (unsigned long long)t.words, (unsigned long long)t.timeouts,
 	       (unsigned long long)t.kills, (unsigned long long)t.moves,

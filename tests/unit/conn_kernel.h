@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the conn suite over kernel sockets needs, by readiness (epoll) and by completion (io_uring). */
+/* What the conn suite over kernel sockets needs, by readiness (epoll) and by completion
+ * (io_uring). */
 #ifndef TESTS_CONN_KERNEL_H
 #define TESTS_CONN_KERNEL_H
 

@@ -16,8 +16,8 @@ static void rx_fill(struct sk_buff *skb, const uint8_t *b, unsigned n)
 	memcpy(skb_put(skb, n), b, n);
 }
 
-/* For n bytes, `room` bytes into the buffer or, tight, such that they end where it ends. The control
- * block is of what was in the buffer before, as a NIC's mbufs have it. */
+/* For n bytes, `room` bytes into the buffer or, tight, such that they end where it ends. The
+ * control block is of what was in the buffer before, as a NIC's mbufs have it. */
 static struct sk_buff *rx_alloc(const struct fake_netdev *f, struct skb_cache *cache, unsigned room,
 				unsigned n)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the tests of the congestion window and of undoing share: NewReno, as half is easy to see, a path
- * of 20 ms, whole segments by their number. */
+/* What the tests of the congestion window and of undoing share: NewReno, as half is easy to see, a
+ * path of 20 ms, whole segments by their number. */
 #ifndef TESTS_UNIT_SEG_CONG_H
 #define TESTS_UNIT_SEG_CONG_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the tests of the path's MTU share: a connection with timestamps, and room for what it sends. */
+/* What the tests of the path's MTU share: a connection with timestamps, and room for what it
+ * sends. */
 #ifndef TESTS_UNIT_SEG_MTU_H
 #define TESTS_UNIT_SEG_MTU_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the tests of loss recovery by SACK share: a path of 20 ms, whole segments by their number. */
+/* What the tests of loss recovery by SACK share: a path of 20 ms, whole segments by their
+ * number. */
 #ifndef TESTS_UNIT_SEG_RACK_H
 #define TESTS_UNIT_SEG_RACK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The last reference to a channel goes while those who waited have not run yet: local ones and shared
- * ones, on virtual lanes. That nobody looks at what is freed is ASan's to judge.
+ * The last reference to a channel goes while those who waited have not run yet: local ones and
+ * shared ones, on virtual lanes. That nobody looks at what is freed is ASan's to judge.
  */
 #include "poller_env.h"
 

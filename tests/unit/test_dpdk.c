@@ -110,7 +110,8 @@ static void *take_what_was_lent(void *arg)
 	return (void *)others;
 }
 
-/* A stream between two lanes went through the whole pool, and out of the cache: 14 Gbit/s for 45. */
+/* A stream between two lanes went through the whole pool, and out of the cache: 14 Gbit/s for
+ * 45. */
 Test(dpdk, test_dpdk_pool_gives_other_threads_what_came_back_last)
 {
 	static struct sk_buff *lent[LENT];

@@ -226,7 +226,8 @@ Test(ip_frag, test_ip_B22_one_source_does_not_push_out_another)
 	lab_end(&l);
 }
 
-/* Fewer datagrams than one bucket holds, and each as large as can be: memory is what bounds them. */
+/* Fewer datagrams than one bucket holds, and each as large as can be: memory is what bounds
+ * them. */
 Test(ip_frag, test_ip_B22_one_source_has_its_share_of_the_memory)
 {
 	struct lab l = lab_begin_cfg(0, 4096, 64);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Calls on another lane, and how the ctx of who calls ends them. Two virtual lanes turned by hand. */
+/* Calls on another lane, and how the ctx of who calls ends them. Two virtual lanes turned by
+ * hand. */
 #include "poller_env.h"
 
 #include <errno.h>
@@ -120,7 +121,8 @@ Test(lane_call, test_lane_call_ctx_ends_after_it_is_done_and_the_result_stays)
 	duo_fini(&d, 0);
 }
 
-/* Sent, given up, or done and not told: whichever lane is the first to end, ASan finds nothing left. */
+/* Sent, given up, or done and not told: whichever lane is the first to end, ASan finds nothing
+ * left. */
 Test(lane_call, test_lane_call_lanes_end_amid_it)
 {
 	for (unsigned i = 0; i < 6; i++) {

@@ -71,8 +71,8 @@ BOTH(R03_error_before_the_park_is_seen_and_leaves_no_waiter)
 
 /*
  * R3's window: what others do between the look at the error with which a wait begins and the
- * publishing of WAIT. The pd's page cannot be written, so that the exchange which publishes it stops
- * in a signal; there they do it, and then the exchange is done.
+ * publishing of WAIT. The pd's page cannot be written, so that the exchange which publishes it
+ * stops in a signal; there they do it, and then the exchange is done.
  */
 static void *window;
 static void (*in_window)(void);

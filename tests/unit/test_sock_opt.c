@@ -378,8 +378,8 @@ Test(sock_opt, test_rcvlowat_tells_the_reader_late_but_fin_and_shut_window_at_on
 	bench_end(&b);
 }
 
-/* Linux tcp_set_rcvlowat, as measured on 6.18: the buffer grows for it, up to tcp_rmem[2], but not one
- * that the user chose. */
+/* Linux tcp_set_rcvlowat, as measured on 6.18: the buffer grows for it, up to tcp_rmem[2], but not
+ * one that the user chose. */
 Test(sock_opt, test_rcvlowat_grows_the_buffer_as_linux)
 {
 	uint32_t off = 1;

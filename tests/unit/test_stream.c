@@ -156,8 +156,8 @@ Test(stream, test_stream_plain_c_moves_the_same_bytes, TIMEOUT)
 	}
 }
 
-/* The FIN came in the segment of the last bytes: the echo read these, and waited for an edge that was
- * there already with the fd open for ever. */
+/* The FIN came in the segment of the last bytes: the echo read these, and waited for an edge that
+ * was there already with the fd open for ever. */
 Test(stream, test_stream_plain_c_echo_sees_a_fin_beside_bytes, TIMEOUT)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

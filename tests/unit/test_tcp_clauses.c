@@ -40,8 +40,8 @@ Test(tcp_clauses, test_opt_6691_blocks_on_data_stay_within_the_peer_s_mss)
 
 /* ---- T11, B29 ---- */
 
-/* The time of the user's limit begins with the first probe, also where the backoff of an RTO is still
- * in force (Karn: no round trip was measured since). */
+/* The time of the user's limit begins with the first probe, also where the backoff of an RTO is
+ * still in force (Karn: no round trip was measured since). */
 Test(tcp_clauses, test_user_timeout_of_probes_after_a_backoff)
 {
 	uint32_t ms = 20000;
@@ -237,8 +237,9 @@ Test(tcp_clauses, test_dsack_2883_4_2_its_block_comes_next)
 
 /* ---- memory ---- */
 
-/* RFC 9293 3.8.6: a window of zero opens again. That of a socket whose buffers all wait behind a hole
- * did not while memory was short: nobody could fill the hole, and nobody gave the buffers back. */
+/* RFC 9293 3.8.6: a window of zero opens again. That of a socket whose buffers all wait behind a
+ * hole did not while memory was short: nobody could fill the hole, and nobody gave the buffers
+ * back. */
 Test(tcp_clauses, test_window_of_who_waits_for_a_hole_stays_open_without_memory)
 {
 	struct sk_buff *held[512];
@@ -367,8 +368,8 @@ Test(tcp_clauses, test_window_of_the_last_buffer_takes_a_segment_by_any_scale)
 	}
 }
 
-/* Once half of what the lane may hold is held, who has a large buffer is offered four times the least
- * one, but no less than a sixteenth of his own. */
+/* Once half of what the lane may hold is held, who has a large buffer is offered four times the
+ * least one, but no less than a sixteenth of his own. */
 Test(tcp_clauses, test_window_shrinks_to_shares_beyond_half_of_the_lane_s_memory)
 {
 	static const uint32_t bufs[] = {131072, 4u << 20}, space[] = {65536, 262144};

@@ -101,7 +101,8 @@ Test(tcp_cong, test_limited_transmit_3042_first_two_duplicates_send_new_data)
 		}
 		cr_assert_eq(conn_tp(&c)->snd_cwnd, 10 * MSS);
 		cr_assert_eq(conn_tp(&c)->ca_state, TCP_CA_DISORDER);
-		/* it was reordering: one segment is delivered only now, slow start goes on from there */
+		/* it was reordering: one segment is delivered only now, slow start goes on from
+		 * there */
 		ack(&c, 3);
 		cr_assert_eq(conn_tp(&c)->snd_cwnd, 11 * MSS);
 		expect_segs(&c, 12, 2);
@@ -154,11 +155,13 @@ Test(tcp_cong, test_cwv_5681_4_1_idle_takes_the_window_down)
 	bench_end(&b);
 }
 
-/* RFC 2861 3.2 and 7661: an application that sends all the time, but less than it could, loses half of
- * what it does not use each RTO, down to the initial window, and the threshold keeps what was there. */
+/* RFC 2861 3.2 and 7661: an application that sends all the time, but less than it could, loses half
+ * of what it does not use each RTO, down to the initial window, and the threshold keeps what was
+ * there. */
 Test(tcp_cong, test_cwv_2861_what_is_not_used_decays_each_rto)
 {
-	/* segments in each round trip; the window after one and two RTOs; tcp_slow_start_after_idle */
+	/* segments in each round trip; the window after one and two RTOs;
+	 * tcp_slow_start_after_idle */
 	const unsigned cases[][4] = {{12, 46, 29, 1}, {5, 45, 27, 1}, {12, 80, 80, 0}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -275,8 +278,8 @@ Test(tcp_cong, test_renege_is_found_soon)
 
 /* ---- repackaging ---- */
 
-/* A hundred segments of a few bytes and an RTO: a window of one segment let them all go at once, into
- * the queue that had lost them, and each RTO brought home what fitted into it. */
+/* A hundred segments of a few bytes and an RTO: a window of one segment let them all go at once,
+ * into the queue that had lost them, and each RTO brought home what fitted into it. */
 Test(tcp_cong, test_rto_of_tiny_segments_sends_one_packet)
 {
 	const struct seg_peer *peers[] = {&plain, &sacks};

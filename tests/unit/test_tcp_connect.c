@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Active opens that meet something: a TIME-WAIT of the same 4-tuple (RFC 6191), a SYN-ACK or a SYN of
- * another time (RFC 7323), and nobody at all.
+ * Active opens that meet something: a TIME-WAIT of the same 4-tuple (RFC 6191), a SYN-ACK or a SYN
+ * of another time (RFC 7323), and nobody at all.
  */
 #include "seg_calls.h"
 

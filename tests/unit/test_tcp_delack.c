@@ -63,7 +63,8 @@ Test(tcp_delack, test_delack_alone_leaves_within_40_ms)
 	bench_end(&b);
 }
 
-/* RFC 9293 3.8.6.3: "at least every second full-sized segment", whatever full size is to this peer. */
+/* RFC 9293 3.8.6.3: "at least every second full-sized segment", whatever full size is to this
+ * peer. */
 Test(tcp_delack, test_delack_every_second_segment_of_the_peer_s_own_size)
 {
 	static const uint16_t sizes[] = {1460, 1000, 600, 1200};

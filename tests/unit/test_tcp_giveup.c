@@ -239,7 +239,8 @@ Test(tcp_giveup, test_syncnt_bounds_the_connect)
 	bench_begin(&b, NULL, 1024);
 	conn_active(&c, &b, &seg_full, &seg);
 	set_tcp(SK_TCP_SYNCNT, 2);
-	/* the time of two with backoff, and those without that are sent in it (tcp_syn_linear_timeouts) */
+	/* the time of two with backoff, and those without that are sent in it
+	 * (tcp_syn_linear_timeouts) */
 	cr_assert_leq(until_closed(60 * S), 7050);
 	cr_assert_eq(count(SYN), 5);
 	cr_assert_eq(sock_error(c.sk), -ETIMEDOUT);

@@ -123,8 +123,8 @@ Test(tcp_hostile_data, test_tcp_B29_window_zero_for_ever_is_probed_with_backoff)
 	scene_end(&s);
 }
 
-/* RFC 9293 3.8.6.1: the backoff was the probes'; what leaves by the open window and is lost comes again
- * after one RTO. */
+/* RFC 9293 3.8.6.1: the backoff was the probes'; what leaves by the open window and is lost comes
+ * again after one RTO. */
 Test(tcp_hostile_data, test_tcp_B29_window_that_opens_ends_the_backoff)
 {
 	struct scene s;
@@ -265,8 +265,8 @@ Test(tcp_hostile_data, test_tcp_B29_window_zero_right_after_active_open_is_seen)
 	scene_end(&s);
 }
 
-/* RFC 9293 3.10.7.4, table 6: bytes right at the window's end are beyond it. Their SND.WL1 was taken,
- * and no window that the peer offered from then on. */
+/* RFC 9293 3.10.7.4, table 6: bytes right at the window's end are beyond it. Their SND.WL1 was
+ * taken, and no window that the peer offered from then on. */
 Test(tcp_hostile_data, test_tcp_B29_bytes_at_the_window_s_end_say_nothing_of_windows)
 {
 	struct scene s;

@@ -137,8 +137,8 @@ Test(tcp_listen, test_listen_old_requests_leave_sooner_when_half_full)
 	bench_end(&b);
 }
 
-/* Linux reqsk_timer_handler: one try less for each time that the young ones, doubled, are no more than
- * all: 4 of 16 leave three. */
+/* Linux reqsk_timer_handler: one try less for each time that the young ones, doubled, are no more
+ * than all: 4 of 16 leave three. */
 Test(tcp_listen, test_listen_tries_fall_with_the_share_of_young_requests)
 {
 	begin(NULL, 15);

@@ -146,7 +146,8 @@ Test(tcp_loss, test_frto_5682_3_2_second_rto_of_the_same_segment_may_be_undone)
 	bench_end(&b);
 }
 
-/* RFC 5682 3.2: but not one that interrupts a recovery: what fills the next hole goes, no new data. */
+/* RFC 5682 3.2: but not one that interrupts a recovery: what fills the next hole goes, no new
+ * data. */
 Test(tcp_loss, test_frto_5682_3_2_none_where_a_recovery_was_under_way)
 {
 	struct bench b;
@@ -167,8 +168,8 @@ Test(tcp_loss, test_frto_5682_3_2_none_where_a_recovery_was_under_way)
 	bench_end(&b);
 }
 
-/* RFC 9293 3.8.6: the window shrank to 110 bytes while a hundred segments of 20 were on their way. What
- * goes again as one does not reach beyond it. */
+/* RFC 9293 3.8.6: the window shrank to 110 bytes while a hundred segments of 20 were on their way.
+ * What goes again as one does not reach beyond it. */
 Test(tcp_loss, test_rto_of_tiny_segments_stays_within_a_window_that_shrank)
 {
 	struct bench b;

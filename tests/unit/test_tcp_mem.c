@@ -192,8 +192,8 @@ Test(tcp_mem, test_mem_peers_that_take_no_answers_leave_room_to_answer, .timeout
 	bench_end(&b);
 }
 
-/* RFC 9293 3.8.6.2.2: what is offered is what the buffer takes, by whatever scale, and the peer may send
- * all of it. */
+/* RFC 9293 3.8.6.2.2: what is offered is what the buffer takes, by whatever scale, and the peer may
+ * send all of it. */
 Test(tcp_mem, test_window_never_promises_more_than_the_buffer)
 {
 	static const int sizes[] = {8000, 30000, 200000};

@@ -80,8 +80,8 @@ Test(tcp_mtu, test_mtu_reduced_unsent_data_leaves_in_the_new_size)
 	bench_end(&b);
 }
 
-/* No buffer to split the queue with: what was not split stayed too large for ever, and each of it cost
- * an RTO, as the router's word is news but once. */
+/* No buffer to split the queue with: what was not split stayed too large for ever, and each of it
+ * cost an RTO, as the router's word is news but once. */
 Test(tcp_mtu, test_mtu_reduced_without_memory_splits_when_it_sends)
 {
 	static struct sk_buff *all[4096];

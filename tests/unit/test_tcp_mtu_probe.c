@@ -26,8 +26,8 @@ Test(tcp_mtu_probe, test_mtu_black_hole_makes_segments_smaller_step_by_step)
 	bench_end(&b);
 }
 
-/* What is in flight in the old size is larger than a window of small segments: of each only the first
- * piece went, and only by an RTO. */
+/* What is in flight in the old size is larger than a window of small segments: of each only the
+ * first piece went, and only by an RTO. */
 Test(tcp_mtu_probe, test_mtu_black_hole_pieces_go_by_the_new_size_of_the_window)
 {
 	struct stack_config cfg;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who may have a local port (SO_REUSEADDR, SO_REUSEPORT), which one a connect gets, and who of several
- * listeners a client. What is expected was asked of Linux 6.18 by the same calls.
+ * Who may have a local port (SO_REUSEADDR, SO_REUSEPORT), which one a connect gets, and who of
+ * several listeners a client. What is expected was asked of Linux 6.18 by the same calls.
  */
 #include "seg_half.h"
 #include "stack/tcp_guard.h"
@@ -195,7 +195,8 @@ Test(tcp_port, test_bind_asks_what_the_others_say_now)
 	end();
 }
 
-/* A bound port stays until the socket is closed, one that a connect chose until the connection ends. */
+/* A bound port stays until the socket is closed, one that a connect chose until the connection
+ * ends. */
 Test(tcp_port, test_bound_port_outlives_the_connection)
 {
 	bench_begin(&b, NULL, 512);
@@ -305,7 +306,8 @@ static unsigned knock(struct sock *const *lp, uint16_t fport)
 	return who;
 }
 
-/* reuseport_select_sock: by a hash of the 4-tuple, so that each client comes back to the same one. */
+/* reuseport_select_sock: by a hash of the 4-tuple, so that each client comes back to the same
+ * one. */
 Test(tcp_port, test_reuseport_listeners_share_clients)
 {
 	unsigned got[NR] = {0}, who[CLIENTS];
@@ -348,8 +350,8 @@ Test(tcp_port, test_listener_on_the_address_goes_before_any)
 	end();
 }
 
-/* The stamp of the last cookie is the group's (reuseport_cb's synq_overflow_ts): its ACK may come to
- * another listener than the SYN did. */
+/* The stamp of the last cookie is the group's (reuseport_cb's synq_overflow_ts): its ACK may come
+ * to another listener than the SYN did. */
 Test(tcp_port, test_reuseport_cookie_is_believed_by_who_is_left)
 {
 	struct stack_config cfg;

@@ -74,8 +74,8 @@ static uint32_t one_rtt(struct conn *c, uint64_t rtt)
 	return info.tcpi_min_rtt / 1000;
 }
 
-/* Linux's tcp_min_rtt_wlen, RFC 8985 6.2 step 1: the path may have become longer, and RACK would take
- * a quarter of the old minimum for ever. */
+/* Linux's tcp_min_rtt_wlen, RFC 8985 6.2 step 1: the path may have become longer, and RACK would
+ * take a quarter of the old minimum for ever. */
 Test(tcp_rack, test_rack_6_2_min_rtt_is_that_of_the_last_300_s)
 {
 	cr_assert_eq(one_rtt(&c, 30 * SEG_MS), 20);
@@ -239,8 +239,8 @@ static void shrink(struct conn *c)
 	bench_drain(c->b);
 }
 
-/* The simulator's seed 1539: the probe, the last segment, lay beyond a window that had shrunk. It was
- * armed again and again, and the RTO never. */
+/* The simulator's seed 1539: the probe, the last segment, lay beyond a window that had shrunk. It
+ * was armed again and again, and the RTO never. */
 Test(tcp_rack, test_tlp_beyond_a_shrunken_window_leaves_it_to_the_rto)
 {
 	send_full(&c, 0, 4);

@@ -114,7 +114,8 @@ Test(tcp_rate, test_rate_3_4_app_limited_samples_count_only_upwards)
 	bench_end(&b);
 }
 
-/* 3.3: what ACKs compressed on their way is not believed: the time is that of sending, if longer. */
+/* 3.3: what ACKs compressed on their way is not believed: the time is that of sending, if
+ * longer. */
 Test(tcp_rate, test_rate_3_3_compressed_acks_do_not_inflate)
 {
 	begin();

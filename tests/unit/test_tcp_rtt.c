@@ -28,8 +28,8 @@ static double rto_ms(void)
 	return (double)conn_tp(&c)->rto / NSEC_PER_MSEC;
 }
 
-/* 2.2: SRTT = R, RTTVAR = R / 2, RTO = SRTT + 4 RTTVAR. The floor, 200 ms, is that of the second term:
- * Linux's. */
+/* 2.2: SRTT = R, RTTVAR = R / 2, RTO = SRTT + 4 RTTVAR. The floor, 200 ms, is that of the second
+ * term: Linux's. */
 Test(tcp_rtt, test_rto_6298_2_2_first_sample)
 {
 	const unsigned want[][2] = {{1, 201}, {50, 250}, {100, 300}, {200, 600}, {1000, 3000}};

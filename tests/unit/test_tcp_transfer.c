@@ -186,7 +186,8 @@ static void lossy(unsigned seed, double loss, double reorder, double dup, bool s
 	p.hook = pair_hook_random;
 	s = transfer(&p, bytes, seed % 3 ? 65536 : 777);
 	cr_log_info(
-		"seed %u loss %.3f reorder %.3f sack %d ts %d: %.2f s, %.1f Mbit/s, rtx %lu rto %lu",
+		"seed %u loss %.3f reorder %.3f sack %d ts %d: %.2f s, %.1f Mbit/s, rtx %lu rto "
+		"%lu",
 		seed, loss, reorder, sack, ts, s, (double)bytes * 8 / s / 1e6,
 		stack_stats(p.end[0].st)->tcp_retrans_segs, stack_stats(p.end[0].st)->tcp_timeouts);
 	cr_assert_eq(pair_fini(&p), 0, "seed %u leaks", seed);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Buffers that find their size (tcp_tune.c), in virtual time: a path of 1 Gbit/s and 20 ms is filled
- * by one flow with default settings, with and without timestamps; what is not needed is not taken; the
- * user's own sizes stay; the window never shrinks (RFC 9293 3.8.6).
+ * Buffers that find their size (tcp_tune.c), in virtual time: a path of 1 Gbit/s and 20 ms is
+ * filled by one flow with default settings, with and without timestamps; what is not needed is not
+ * taken; the user's own sizes stay; the window never shrinks (RFC 9293 3.8.6).
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -122,8 +122,8 @@ Test(tcp_tune, test_tune_one_flow_fills_1_gbit_and_20_ms, .timeout = 60)
 	fills(NULL, 20 * NSEC_PER_MSEC);
 }
 
-/* What 20 ms are in real time: a queue, and an end that wakes up late. With 4 MiB of truesize to send
- * from, the flow had 640 Mbit/s over parklane wire, Linux 900. */
+/* What 20 ms are in real time: a queue, and an end that wakes up late. With 4 MiB of truesize to
+ * send from, the flow had 640 Mbit/s over parklane wire, Linux 900. */
 Test(tcp_tune, test_tune_send_buffer_fills_1_gbit_and_24_ms, .timeout = 60)
 {
 	fills(NULL, 24 * NSEC_PER_MSEC);

@@ -204,7 +204,8 @@ Test(tcp_undo, test_undo_3522_rto_by_timestamp)
 	bench_end(&b);
 }
 
-/* RFC 3708, B30: a D-SACK of what was sent again in an earlier recovery says nothing of this one. */
+/* RFC 3708, B30: a D-SACK of what was sent again in an earlier recovery says nothing of this
+ * one. */
 Test(tcp_undo, test_undo_3708_dsack_of_an_earlier_recovery_undoes_nothing)
 {
 	struct bench b;

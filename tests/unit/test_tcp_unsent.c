@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How much may wait unsent (tcp_tune.c, setting tcp_notsent_lowat): a writer that keeps up has a small
- * queue, one that comes late to a dry one a larger.
+ * How much may wait unsent (tcp_tune.c, setting tcp_notsent_lowat): a writer that keeps up has a
+ * small queue, one that comes late to a dry one a larger.
  */
 #include "seg.h"
 
@@ -117,7 +117,8 @@ Test(tcp_unsent, test_unsent_lane_that_lost_its_cpu_is_no_late_writer)
 	bench_end(&b);
 }
 
-/* Else a writer that reads its bytes from a disk leaves a window idle that the buffer would fill. */
+/* Else a writer that reads its bytes from a disk leaves a window idle that the buffer would
+ * fill. */
 Test(tcp_unsent, test_unsent_late_writer_may_leave_twice_as_much_each_time)
 {
 	struct bench b;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The wake-up fd: how often it is written, and that a break in the midst of a drain is not the last.
- * read and write are our own here, so that the test sees each, and comes in between.
+ * The wake-up fd: how often it is written, and that a break in the midst of a drain is not the
+ * last. read and write are our own here, so that the test sees each, and comes in between.
  */
 #include <criterion/criterion.h>
 

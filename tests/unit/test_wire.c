@@ -24,7 +24,8 @@ static void teardown(void)
 
 TestSuite(wire, .init = setup, .fini = teardown);
 
-/* An Ethernet frame of `len` bytes from host `src` to `dst`, an IPv4 packet if it is long enough. */
+/* An Ethernet frame of `len` bytes from host `src` to `dst`, an IPv4 packet if it is long
+ * enough. */
 static unsigned frame_of(uint8_t *f, int src, int dst, unsigned len)
 {
 	memset(f, 0, len);
