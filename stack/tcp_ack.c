@@ -271,6 +271,15 @@ static void window_opens(struct tcp_sock *tp)
 	}
 }
 
+/* wl1_was_a_lie - SND.WL1 lies beyond all that has come, and whoever answers our probes of a shut
+ * window is not there: nobody's honest segment was. One stranger's would shut a window for ever
+ * else, as nothing is acknowledged any more that would open it. */
+static bool wl1_was_a_lie(const struct tcp_sock *tp, uint32_t seq)
+{
+	return unlikely(!tp->snd_wnd) && tp->pending == TCP_PEND_PROBE && tp->backoff &&
+	       seq == tp->rcv_nxt;
+}
+
 void tcp_update_window(struct tcp_sock *tp, const struct sk_buff *skb)
 {
 	uint32_t wnd = (uint32_t)skb->tcp.window;
@@ -281,7 +290,7 @@ void tcp_update_window(struct tcp_sock *tp, const struct sk_buff *skb)
 	/* RFC 9293 3.10.7.4: SND.WL1 < SEG.SEQ or equal with a newer ACK; with the same numbers a
 	 * larger window counts too, and one of zero: the peer ran out of memory (as Linux) */
 	if (!(after(ack, tp->snd_una) || after(seq, tp->snd_wl1) ||
-	      (seq == tp->snd_wl1 && (wnd > tp->snd_wnd || !wnd))))
+	      (seq == tp->snd_wl1 && (wnd > tp->snd_wnd || !wnd)) || wl1_was_a_lie(tp, seq)))
 		return;
 	tp->snd_wl1 = seq;
 	tp->pred_window = skb->tcp.tcp_flags & TCPF_SYN ? TCP_NO_PRED : skb->tcp.window;

@@ -100,6 +100,28 @@ Test(tcp_clauses, test_user_timeout_of_probes_after_a_keepalive_probe)
 	bench_end(&b);
 }
 
+/* A segment that anybody may have sent closes the window from a number that the real peer, who only
+ * acknowledges, never reaches: his answers to the probes open it again. Before a probe has left,
+ * what has an older number may be an older segment (RFC 9293 3.10.7.4, SND.WL1). */
+Test(tcp_clauses, test_tcp_B29_window_that_a_stranger_shut_is_opened_by_the_probes_answer)
+{
+	estab(&b, &c, &seg_plain);
+	peer(&c, .flags = ACK, .seq = 6, .ack = 1, .win = -1);
+	cr_assert_eq(conn_tp(&c)->snd_wnd, 0);
+	cr_assert_eq(conn_write(&c, 1, 1000), 1000);
+	bench_turn(&b, 1000);
+	expect_none(&b);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	cr_assert_eq(conn_tp(&c)->snd_wnd, 0);
+	bench_run(&b, 1100 * SEG_MS);
+	cr_assert_gt(conn_tp(&c)->backoff, 0);
+	bench_drain(&b);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1);
+	expect(&c, ACK, 1, 1, 1000);
+	sock_abort(c.sk);
+	bench_end(&b);
+}
+
 /* ---- B8, B32 ---- */
 
 /* RFC 9293 3.10.7.4, RFC 6191: only a SYN that may open another connection ends TIME-WAIT; with FIN
