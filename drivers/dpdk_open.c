@@ -28,11 +28,8 @@
 #define MTU_DEFAULT 1500
 #define NIC_DESC    1024
 /* net_tap allocates this many buffers per queue and uses one per frame without scatter. */
-#define TAP_DESC 64
-/* net_ring's: all that fits a buffer. A payload that is shared costs both lanes a second mbuf,
- * whose lines the other cpu has; one copied is summed on the way (EPYC 9005, cycles per segment of
- * 1,448 bytes: the sender's turn 532 -> 417, the receiver's 501 -> 334). */
-#define COPYBREAK 2048
+#define TAP_DESC  64
+#define COPYBREAK 256
 /* What the kernel keeps for XDP programs of each buffer that net_af_xdp receives into
  * (linux/bpf.h): longer frames vanish there, counted as missed. */
 #define XDP_HEADROOM 256

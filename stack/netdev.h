@@ -62,7 +62,7 @@ struct netdev {
 	uint8_t dev_addr[ETH_ALEN];   /* (c) */
 	uint16_t mtu;                 /* (c) bytes of IP packet */
 	uint16_t nr_queues;           /* (c) RX = TX queues */
-	uint16_t tx_copybreak;        /* (c) payloads up to this are copied, larger ones shared */
+	uint16_t tx_copybreak;        /* (c) longer payloads are shared, if it sums */
 	uint32_t features;            /* (c) NETDEV_F_* */
 	uint32_t headroom;            /* (c) bytes the device itself wants in front */
 	bool tx_off; /* (a, relaxed) it would refuse every frame: no link, or a stopped queue. TCP

@@ -55,6 +55,7 @@ static unsigned end_tx(struct netdev *dev, uint16_t queue, struct sk_buff **skbs
 
 		cr_assert_eq(skb_copy_bits(skbs[i], 0, buf, len), 0);
 		e->sent++;
+		e->chains += !!skbs[i]->frag;
 		if (p->hook)
 			copies = p->hook(p, e->idx, buf, len, &extra);
 		if (!copies)
@@ -83,6 +84,8 @@ static unsigned end_rx(struct netdev *dev, uint16_t queue, struct skb_cache *cac
 		struct pair_frame *f = e->head;
 
 		skbs[got] = skb_from_bytes(cache, 0, f->bytes, f->len);
+		if (skbs[got] && dev->features & NETDEV_F_RX_CSUM)
+			skbs[got]->ip_summed = CHECKSUM_GOOD;
 		got += !!skbs[got];
 		e->head = f->next;
 		free(f);

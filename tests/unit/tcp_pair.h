@@ -22,7 +22,7 @@ struct pair_end {
 	struct skb_pool *pool;
 	struct pair_frame *head, **tailp; /* under way to this end */
 	unsigned idx;
-	uint64_t sent;
+	uint64_t sent, chains; /* frames; of them in more than one piece */
 };
 
 struct pair {
@@ -38,7 +38,8 @@ struct pair {
 	uint64_t lost;
 };
 
-/* pair_init - both ends up; cfg may be NULL; nr_skbs per pool. */
+/* pair_init - both ends up; cfg may be NULL; nr_skbs per pool. With NETDEV_F_RX_CSUM every frame is
+ * found right, whatever the sums in it: TX_IP_CSUM and TX_TCP_CSUM go with it. */
 void pair_init(struct pair *p, const struct stack_config *cfg, unsigned nr_skbs, uint32_t features,
 	       uint16_t mtu);
 /* pair_fini - destroys both stacks; returns how many skbs are missing from the pools. */

@@ -93,31 +93,37 @@ static double transfer(struct pair *p, uint64_t bytes, size_t chunk)
 	return (double)(p->now - start) / 1e9;
 }
 
+/* A device for which long payloads go by reference (tcp_xmit.c). */
+static const uint32_t shared =
+	NETDEV_F_TX_SG | NETDEV_F_TX_IP_CSUM | NETDEV_F_TX_TCP_CSUM | NETDEV_F_RX_CSUM;
+
 Test(tcp_transfer, test_transfer_clean_link_no_retransmission)
 {
 	struct pair p;
 	double s;
 
-	pair_init(&p, NULL, 4096, NETDEV_F_TX_SG, 1500);
+	pair_init(&p, NULL, 4096, shared, 1500);
 	s = transfer(&p, 8 << 20, 65536);
 	cr_assert_lt(s, 5.0, "%f s", s);
 	cr_assert_eq(stack_stats(p.end[0].st)->tcp_retrans_segs, 0);
 	cr_assert_eq(stack_stats(p.end[1].st)->tcp_retrans_segs, 0);
+	cr_assert_gt(p.end[0].chains, (8 << 20) / 1460, "payloads go by reference");
 	cr_assert_eq(pair_fini(&p), 0);
 }
 
-/* A device without scatter: payloads of all lengths are copied, and long ones summed on the way. */
+/* A device that does not sum: payloads of all lengths are copied, long ones summed on the way. */
 Test(tcp_transfer, test_transfer_copied_payload_has_the_right_sum)
 {
 	struct pair p;
 
-	pair_init(&p, NULL, 4096, 0, 1500);
+	pair_init(&p, NULL, 4096, NETDEV_F_TX_SG, 1500);
 	(void)transfer(&p, 1 << 20, 65536);
 	for (unsigned i = 0; i < 2; i++) {
 		const struct stack_stats *ss = stack_stats(p.end[i].st);
 
 		cr_assert_geq(ss->csum_sw_tx, (1 << 20) / 1448);
 		cr_assert_eq(ss->drops[SKB_DROP_TCP_BAD_CSUM], 0);
+		cr_assert_eq(p.end[i].chains, 0, "a second skb costs more than the copy");
 	}
 	cr_assert_eq(pair_fini(&p), 0);
 }
@@ -178,7 +184,7 @@ static void lossy(unsigned seed, double loss, double reorder, double dup, bool s
 	cfg.sack = sack;
 	cfg.timestamps = ts;
 	cfg.window_scaling = ws;
-	pair_init(&p, &cfg, 4096, seed % 2 ? NETDEV_F_TX_SG : 0, 1500);
+	pair_init(&p, &cfg, 4096, seed % 2 ? shared : 0, 1500);
 	p.rng = seed;
 	p.loss = loss;
 	p.reorder = reorder;
