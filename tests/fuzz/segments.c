@@ -155,8 +155,10 @@ static void lie(struct run *r, struct fuzz_conn *fc, struct seg *s)
 	if (!tp || r->z.f->in_head != r->z.f->in_tail || tp->sk.sk_state == TCP_SYN_SENT)
 		return;
 	for (unsigned i = 0; i < s->len; i++) {
-		buf[i] = seg_pattern(s->seq + i);
-		if (is_here(r, tp, s->seq + i))
+		uint32_t seq = s->seq + !!(s->flags & SYN) + i;
+
+		buf[i] = seg_pattern(seq);
+		if (is_here(r, tp, seq))
 			buf[i] ^= 0x55;
 	}
 	s->data = buf;

@@ -67,8 +67,10 @@ unsigned seg_build(struct conn *c, const struct seg *s, uint8_t *frame)
 					  : c->win),
 		.urg_ptr = be16(s->urg),
 	};
+	/* a SYN takes the first number */
 	for (unsigned i = 0; i < s->len; i++)
-		l4[hlen + i] = s->data ? ((const uint8_t *)s->data)[i] : seg_pattern(s->seq + i);
+		l4[hlen + i] = s->data ? ((const uint8_t *)s->data)[i]
+				       : seg_pattern(s->seq + !!(s->flags & SYN) + i);
 	n = frame_ip(frame, c->peer_ip, SEG_OUR, IPPROTO_TCP_, l4, hlen + s->len);
 	if (s->tos) {
 		frame_iph(frame)->tos = s->tos;
