@@ -125,12 +125,21 @@ static void sack_trim(struct tcp_sock *tp)
 	tp->nr_sacks = (uint8_t)n;
 }
 
+/* dsack_cut - what waited from seq on was discarded: as the only block in an ACK, a D-SACK of it
+ * would say that it is here. */
+static void dsack_cut(struct tcp_sock *tp, uint32_t seq)
+{
+	if (after(tp->dsack.end, seq))
+		tp->dsack.end = before(tp->dsack.start, seq) ? seq : tp->dsack.start;
+}
+
 /* sack_cut - nothing from seq on is held any more: RFC 2018 section 8, a block may not name what
  * was discarded. */
 static void sack_cut(struct tcp_sock *tp, uint32_t seq)
 {
 	unsigned n = 0;
 
+	dsack_cut(tp, seq);
 	for (unsigned i = 0; i < tp->nr_sacks; i++) {
 		struct tcp_sack_block b = tp->sacks[i];
 
@@ -362,8 +371,10 @@ void tcp_ofo_drain(struct tcp_sock *tp)
 			continue;
 		}
 		tcp_trim_front(skb, tp->rcv_nxt);
-		if (!tcp_queue_in_order(tp, skb))
+		if (!tcp_queue_in_order(tp, skb)) {
+			dsack_cut(tp, tp->rcv_nxt);
 			skb_drop(skb, SKB_DROP_TCP_RCVBUF);
+		}
 	}
 	sack_trim(tp);
 }

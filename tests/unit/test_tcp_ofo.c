@@ -214,3 +214,23 @@ Test(tcp_ofo, test_ofo_B31_nothing_is_joined_behind_a_fin)
 	cr_assert_eq(c.sk->sk_rmem_alloc, 0);
 	end(&b);
 }
+
+/* What it names was given up for what is nearer to the hole: as a D-SACK behind no block of it, the peer
+ * would take it for a SACK, and not send it before its RTO (RFC 2018 8). */
+Test(tcp_ofo, test_ofo_dsack_of_what_gave_way_is_not_told)
+{
+	struct bench b;
+	struct conn c;
+	struct seg s;
+
+	begin(&b, &c, &seg_full);
+	peer(&c, .flags = ACK, .seq = 201, .ack = 1, .len = 100);
+	bench_drain(&b);
+	c.sk->sk_rcvbuf = c.sk->sk_rmem_alloc / 2 * 3;
+	peer(&c, .flags = ACK, .seq = 51, .ack = 1, .len = 200);
+	cr_assert(bench_next(&b, &c, &s));
+	cr_assert_eq(bench_drops(&b, SKB_DROP_TCP_OFO_DROP), 1);
+	cr_assert(s.ack == 1 && s.nr_sacks == 1, "%u blocks", s.nr_sacks);
+	cr_assert(s.sack[0] == 51 && s.sack[1] == 201, "%u to %u", s.sack[0], s.sack[1]);
+	end(&b);
+}
