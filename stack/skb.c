@@ -58,6 +58,13 @@ void skb_cache_fini(struct skb_cache *c)
 	c->n = 0;
 }
 
+/* The pool is looked at when the lane draws from it and while it is low, not per call: what
+ * circulates in slot[] takes nothing from the reserve. */
+bool skb_cache_low(struct skb_cache *c)
+{
+	return unlikely(c->low) && cache_look_low(c);
+}
+
 NOINLINE bool __skb_cache_refill(struct skb_cache *c)
 {
 	/* What waits in to_free[] may be the last there is. */
@@ -71,15 +78,11 @@ NOINLINE bool __skb_cache_refill(struct skb_cache *c)
 	return false;
 }
 
-/*
- * The pool is looked at when the lane draws from it and while it is low, not per call:
- * what circulates in slot[] takes nothing from the reserve.
- */
 struct sk_buff *skb_alloc_reserved(struct skb_cache *c, unsigned headroom)
 {
 	if (unlikely(!c->n) && !__skb_cache_refill(c))
 		return NULL;
-	if (unlikely(c->low) && cache_look_low(c)) {
+	if (skb_cache_low(c)) {
 		c->alloc_fail++;
 		return NULL;
 	}

@@ -323,6 +323,8 @@ MUST_USE static inline struct sk_buff *skb_alloc(struct skb_cache *c, unsigned h
 	return skb;
 }
 
+/* skb_cache_low - only the pool's reserve is left, for RX and ACKs (rule 4). */
+bool skb_cache_low(struct skb_cache *c);
 /* skb_alloc_reserved - as skb_alloc, but fails while only the pool's reserve is left: for
  * what may wait, such as a user's payload. */
 MUST_USE struct sk_buff *skb_alloc_reserved(struct skb_cache *c, unsigned headroom);

@@ -555,7 +555,8 @@ bool tcp_wmem_fits(const struct tcp_sock *tp);
 /* tcp_queue_fin - our FIN behind what is queued. False: no buffer; try again later. */
 bool tcp_queue_fin(struct tcp_sock *tp);
 MUST_USE int tcp_queue_syn(struct tcp_sock *tp);
-/* tcp_split - cut a write-queue skb after `len` bytes; false: no buffer. */
+/* tcp_split - cut a write-queue skb after `len` bytes; false: no buffer, or only the reserve and skb is
+ * not the queue's first. */
 bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len);
 
 /* ---- tcp_timer.c ---- */

@@ -259,3 +259,41 @@ Test(tcp_mem, test_mem_syn_without_a_buffer_leaves_when_there_is_one)
 	sock_close(sk);
 	bench_end(&b);
 }
+
+/* A path that took less and less: what the user wrote in a few buffers of 1,448 bytes becomes 23
+ * times as many of 64, of a pool of 128. None was left to receive the ACKs with, and the lane was deaf for ever. */
+Test(tcp_mem, test_mem_small_pieces_leave_buffers_to_hear_the_acks)
+{
+	struct stack_config cfg;
+	struct bench b;
+	struct conn c;
+	uint32_t off;
+
+	stack_config_init(&cfg);
+	cfg.mtu_probing = 1;
+	bench_begin(&b, &cfg, 128);
+	conn_opened(&c, &b, &seg_full);
+	off = 1 + (uint32_t)conn_write(&c, 1, 40000);
+	cr_assert_gt(off, 20000);
+	b.no_check = true;
+	for (unsigned i = 0; i < 300 && conn_tp(&c)->mss_cache > 64; i++) {
+		bench_run(&b, 500 * SEG_MS);
+		bench_drain(&b);
+	}
+	cr_assert_eq(conn_tp(&c)->mss_cache, 64);
+	/* the path was asked wide before: an undo gives that back */
+	conn_tp(&c)->snd_cwnd = conn_tp(&c)->snd_ssthresh = 1u << 20;
+	for (unsigned i = 0; i < 3000 && conn_tp(&c)->snd_una != conn_tp(&c)->write_seq; i++) {
+		const struct tcp_sock *tp = conn_tp(&c);
+
+		cr_assert_leq(tp->sk.sk_write_queue.qlen, b.pool->nr - b.pool->reserve + 1,
+			      "round %u", i);
+		peer(&c, .flags = ACK, .seq = 1,
+		     .ack = tp->snd_una - tp->iss + min_t(uint32_t, tcp_flight(tp), 64));
+		bench_run(&b, 10 * SEG_MS);
+		bench_drain(&b);
+	}
+	cr_assert_eq(conn_tp(&c)->snd_una, conn_tp(&c)->write_seq);
+	b.no_check = false;
+	bench_end(&b);
+}
