@@ -63,6 +63,12 @@ static void answer(struct fuzz *z, struct fuzz_conn *fc, const struct tcp_sock *
 	if (!tcp_receive_window(tp) && z->now / ROUND & 1)
 		s.seq--, s.len = 0;
 	fuzz_seg(z, fc, &s);
+	/* windows are believed from where it sent last (RFC 9293 3.10.7.4): that is its SND.NXT */
+	if (after(tp->snd_wl1, s.seq)) {
+		s.seq = tp->snd_wl1;
+		s.len = 0;
+		fuzz_seg(z, fc, &s);
+	}
 }
 
 static bool done(const struct tcp_sock *tp, const struct life *l)
