@@ -569,5 +569,7 @@ void tcp_arm_rto_of_head(struct tcp_sock *tp);
 /* __tcp_rearm_rto - tcp_rearm_rto (tcp_fast.h) where something is in flight. */
 void __tcp_rearm_rto(struct tcp_sock *tp);
 void tcp_arm_delack(struct tcp_sock *tp);
+/* tcp_arm_ack_again - the ACK that is owed found no buffer: a while later, also where none waits. */
+void tcp_arm_ack_again(struct tcp_sock *tp);
 
 #endif

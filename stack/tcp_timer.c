@@ -51,15 +51,25 @@ void __tcp_rearm_rto(struct tcp_sock *tp)
 		tcp_arm_retrans(tp, TCP_PEND_RETRANS, rto);
 }
 
-void tcp_arm_delack(struct tcp_sock *tp)
+static void arm_ack(struct tcp_sock *tp, uint64_t ns)
 {
 	struct stack *st = tcp_stack(tp);
 
 	if (tp->ack_deadline)
 		return;
-	tp->ack_deadline = st->now + st->cfg.delack;
+	tp->ack_deadline = st->now + ns;
 	if (!timer_pending(&tp->delack_timer))
 		timer_arm(&st->wheel, &tp->delack_timer, tp->ack_deadline);
+}
+
+void tcp_arm_delack(struct tcp_sock *tp)
+{
+	arm_ack(tp, tcp_stack(tp)->cfg.delack);
+}
+
+void tcp_arm_ack_again(struct tcp_sock *tp)
+{
+	arm_ack(tp, max_t(uint64_t, tcp_stack(tp)->cfg.delack, NSEC_PER_MSEC));
 }
 
 static void rto_expired(struct tcp_sock *tp)

@@ -264,7 +264,7 @@ void tcp_send_empty(struct tcp_sock *tp, uint32_t seq, uint8_t flags)
 	if (unlikely(!t)) {
 		/* an ACK that is owed stays owed: the timer tries again */
 		tp->ack_pending |= TCP_ACK_SCHED;
-		tcp_arm_delack(tp);
+		tcp_arm_ack_again(tp);
 		return;
 	}
 	seg_of(tp, &s);
