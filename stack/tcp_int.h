@@ -176,6 +176,7 @@ struct tcp_sock {
 	uint8_t pmtudisc;   /* enum sk_pmtudisc: IP_MTU_DISCOVER */
 	bool ca_tx_start;   /* ca wants TCP_CA_EVENT_TX_START */
 	bool write_held;    /* the writer was sent away, and has not come again */
+	uint8_t writer_dry; /* how often in a row it then came to a queue long dry */
 	uint16_t mss_cache; /* payload bytes of a full segment with today's options */
 	uint16_t advmss;    /* what we told the peer */
 	uint16_t rcv_mss;   /* what it seems to send: for the ACK-every-second rule */

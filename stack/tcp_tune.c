@@ -142,6 +142,8 @@ void tcp_sndbuf_expand(struct tcp_sock *tp)
  * turns, since a lane that loses its cpu for a while is no fault of the writer's; by time, since a
  * lane that spins has many turns. */
 #define WRITER_LATE_TURNS 4
+/* One that is so long late so often in a row has a lane whose turns are long. */
+#define WRITER_LATE_TIMES 8
 #define WRITER_LATE       (100 * NSEC_PER_USEC)
 
 /* Whoever chose the buffer's size gets all of it. */
@@ -166,8 +168,16 @@ void tcp_writer_back(struct tcp_sock *tp)
 	const struct stack *st = tcp_stack(tp);
 
 	tp->write_held = false;
-	if (tp->send_head || tp->opt.notsent_lowat || tcp_pipe(tp) + tp->mss_cache > tp->snd_cwnd ||
-	    st->turn - tp->wake_turn < WRITER_LATE_TURNS || st->now - tp->lsnd_ns < WRITER_LATE)
+	/* nobody told it yet: what it finds is no news */
+	if (tp->sk.sk_want_write || tp->opt.notsent_lowat)
 		return;
+	if (tp->send_head || tcp_pipe(tp) + tp->mss_cache > tp->snd_cwnd ||
+	    st->now - tp->lsnd_ns < WRITER_LATE) {
+		tp->writer_dry = 0;
+		return;
+	}
+	if (st->turn - tp->wake_turn < WRITER_LATE_TURNS && ++tp->writer_dry < WRITER_LATE_TIMES)
+		return;
+	tp->writer_dry = 0;
 	tp->notsent_lowat = tp->notsent_lowat > UINT32_MAX / 2 ? UINT32_MAX : 2 * tp->notsent_lowat;
 }
