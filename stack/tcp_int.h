@@ -556,8 +556,8 @@ bool tcp_wmem_fits(const struct tcp_sock *tp);
 /* tcp_queue_fin - our FIN behind what is queued. False: no buffer; try again later. */
 bool tcp_queue_fin(struct tcp_sock *tp);
 MUST_USE int tcp_queue_syn(struct tcp_sock *tp);
-/* tcp_split - cut a write-queue skb after `len` bytes; false: no buffer, or only the reserve and skb is
- * not the queue's first. */
+/* tcp_split - cut a write-queue skb after `len` bytes; false: no buffer, or only the reserve and
+ * skb is not the queue's first. */
 bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len);
 
 /* ---- tcp_timer.c ---- */
@@ -570,7 +570,8 @@ void tcp_arm_rto_of_head(struct tcp_sock *tp);
 /* __tcp_rearm_rto - tcp_rearm_rto (tcp_fast.h) where something is in flight. */
 void __tcp_rearm_rto(struct tcp_sock *tp);
 void tcp_arm_delack(struct tcp_sock *tp);
-/* tcp_arm_ack_again - the ACK that is owed found no buffer: a while later, also where none waits. */
+/* tcp_arm_ack_again - the ACK that is owed found no buffer: a while later, also where ACKs do not
+ * wait. */
 void tcp_arm_ack_again(struct tcp_sock *tp);
 
 #endif

@@ -21,9 +21,9 @@ bool tcp_split(struct tcp_sock *tp, struct sk_buff *skb, uint32_t len)
 	uint32_t old = skb->truesize, cut = skb->tcp.seq + len;
 	struct sk_buff *rest;
 
-	/* A path that takes 48 bytes at a time makes thirty buffers of one that the user filled. The
-	 * pool's reserve is for the ACKs that free them; of it the oldest bytes alone are cut, so
-	 * that there is something to acknowledge. */
+	/* A path that takes 48 bytes at a time makes thirty buffers of one that the user filled.
+	 * The pool's reserve is for the ACKs that free them; of it the oldest bytes alone are cut,
+	 * so that there is something to acknowledge. */
 	if (skb_cache_low(&st->cache) && skb != skb_peek(&tp->sk.sk_write_queue))
 		return false;
 	rest = skb_ref(&st->cache, skb, len, skb->len - len);

@@ -138,7 +138,8 @@ static bool is_here(const struct run *r, const struct tcp_sock *tp, uint32_t seq
 	if (before(seq, tp->rcv_nxt))
 		return true;
 	if (tp->sk.sk_rmem_alloc > tp->sk.sk_rcvbuf / 2 || tp->sk.sk_rcvbuf < 65536 ||
-	    r->z.pool->ops->avail(r->z.pool) < r->z.pool->nr / 2)
+	    r->z.pool->ops->avail(r->z.pool) <
+		    max_t(unsigned, r->z.pool->nr / 2, r->z.pool->reserve + 2 * SKB_CACHE_BULK))
 		return false;
 	skb_queue_walk (&tp->ofo_queue, skb)
 		if (!before(seq, skb->tcp.seq) && before(seq, skb->tcp.end_seq))

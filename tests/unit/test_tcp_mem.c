@@ -261,7 +261,8 @@ Test(tcp_mem, test_mem_syn_without_a_buffer_leaves_when_there_is_one)
 }
 
 /* A path that took less and less: what the user wrote in a few buffers of 1,448 bytes becomes 23
- * times as many of 64, of a pool of 128. None was left to receive the ACKs with, and the lane was deaf for ever. */
+ * times as many of 64, of a pool of 128. None was left to receive the ACKs with, and the lane was
+ * deaf for ever. */
 Test(tcp_mem, test_mem_small_pieces_leave_buffers_to_hear_the_acks)
 {
 	struct stack_config cfg;

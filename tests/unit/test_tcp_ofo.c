@@ -215,8 +215,8 @@ Test(tcp_ofo, test_ofo_B31_nothing_is_joined_behind_a_fin)
 	end(&b);
 }
 
-/* What it names was given up for what is nearer to the hole: as a D-SACK behind no block of it, the peer
- * would take it for a SACK, and not send it before its RTO (RFC 2018 8). */
+/* What it names was given up for what is nearer to the hole: as a D-SACK behind no block of it, the
+ * peer would take it for a SACK, and not send it before its RTO (RFC 2018 8). */
 Test(tcp_ofo, test_ofo_dsack_of_what_gave_way_is_not_told)
 {
 	struct bench b;
