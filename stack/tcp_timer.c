@@ -58,7 +58,8 @@ static void arm_ack(struct tcp_sock *tp, uint64_t ns)
 	if (tp->ack_deadline)
 		return;
 	tp->ack_deadline = st->now + ns;
-	if (!timer_pending(&tp->delack_timer))
+	/* it may be early, and then looks again; it may not be late */
+	if (!timer_pending(&tp->delack_timer) || tp->delack_timer.expires > tp->ack_deadline)
 		timer_arm(&st->wheel, &tp->delack_timer, tp->ack_deadline);
 }
 
