@@ -81,6 +81,7 @@ static bool go_on(struct fuzz *z, struct life *life)
 {
 	bool any = false;
 
+	z->asked -= z->turns; /* so long ago as before */
 	z->turns = 0;
 	for (unsigned i = 0; i < FUZZ_CONNS; i++) {
 		struct fuzz_conn *fc = &z->conn[i];

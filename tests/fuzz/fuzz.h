@@ -191,6 +191,9 @@ void fuzz_decent(struct fuzz *z);
 void fuzz_witness_in(struct fuzz_witness *w, const struct seg *s);
 /* fuzz_witness_look - a turn begins: who is open? */
 void fuzz_witness_look(struct fuzz *z);
+/* fuzz_late - what is sent now may have waited for its neighbour, and been right when it was
+ * made. */
+bool fuzz_late(const struct fuzz *z);
 /* fuzz_witness_out - the stack sent s to fc's peer: judge it. s->optlen is its options' length. */
 void fuzz_witness_out(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s);
 

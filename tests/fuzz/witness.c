@@ -180,8 +180,7 @@ static void judge_ts(struct fuzz_witness *w, const struct tcp_sock *tp, const st
 	w->has_ts = true;
 }
 
-/* late - s may have waited for its neighbour, and been right when it was made. */
-static bool late(const struct fuzz *z)
+bool fuzz_late(const struct fuzz *z)
 {
 	return z->hidden || z->turns - z->asked <= 2;
 }
@@ -196,7 +195,7 @@ static void judge_data(struct fuzz *z, struct fuzz_witness *w, const struct tcp_
 			  s->optlen, tp->peer_mss);
 	if (after(end + !!(s->flags & FIN), tp->snd_nxt))
 		fuzz_fail("%u was sent, but SND.NXT is %u", end, tp->snd_nxt);
-	if (s->len && w->tp && !after(end, w->una) && !late(z))
+	if (s->len && w->tp && !after(end, w->una) && !fuzz_late(z))
 		fuzz_fail("bytes below %u were sent again, which were acknowledged", end);
 	if (w->has_fin && after(end, w->fin + !s->len))
 		fuzz_fail("bytes up to %u were sent, and a FIN at %u before", end, w->fin);
@@ -221,10 +220,10 @@ void fuzz_witness_out(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 		return;
 	}
 	/* of another connection, or of earlier */
-	if (late(z) && (before(s->seq, tp->snd_una - 1) || after(s->seq, tp->snd_nxt)))
+	if (fuzz_late(z) && (before(s->seq, tp->snd_una - 1) || after(s->seq, tp->snd_nxt)))
 		return;
 	if (s->flags & RST) {
-		if (w->tp && !late(z))
+		if (w->tp && !fuzz_late(z))
 			fuzz_fail("an RST was sent for a connection that goes on");
 		return;
 	}
