@@ -338,6 +338,8 @@ struct sk_buff *tcp_ofo_cut(struct tcp_sock *tp, struct sk_buff *skb, const stru
 void tcp_ofo_insert(struct tcp_sock *tp, struct sk_buff *skb)
 {
 	tp->rcv_ooopack++;
+	/* one that no ACK had a buffer to tell would stand before this one's block, not its own */
+	dsack_cut(tp, tp->rcv_nxt);
 	while (skb) {
 		struct sk_buff *prev = prev_of(tp, skb->tcp.seq), *rest, *next;
 

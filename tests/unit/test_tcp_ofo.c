@@ -234,3 +234,26 @@ Test(tcp_ofo, test_ofo_dsack_of_what_gave_way_is_not_told)
 	cr_assert(s.sack[0] == 51 && s.sack[1] == 201, "%u to %u", s.sack[0], s.sack[1]);
 	end(&b);
 }
+
+/* A D-SACK is one by the block behind it (RFC 2883 4.2.2): where no ACK could tell it before
+ * another segment came, that segment's block would stand there, and the peer believe that it has a
+ * SACK. */
+Test(tcp_ofo, test_ofo_dsack_that_was_not_told_in_time_is_not_told)
+{
+	struct bench b;
+	struct conn c;
+	struct seg s;
+
+	begin(&b, &c, &seg_full);
+	peer(&c, .flags = ACK, .seq = 201, .ack = 1, .len = 100);
+	bench_drain(&b);
+	/* the same again, and no buffer for its ACK */
+	conn_tp(&c)->dsack.start = c.iss + 201;
+	conn_tp(&c)->dsack.end = c.iss + 301;
+	peer(&c, .flags = ACK, .seq = 401, .ack = 1, .len = 100);
+	cr_assert(bench_next(&b, &c, &s));
+	cr_assert_eq(s.nr_sacks, 2);
+	cr_assert(s.sack[0] == 401 && s.sack[1] == 501, "%u to %u", s.sack[0], s.sack[1]);
+	cr_assert(s.sack[2] == 201 && s.sack[3] == 301, "%u to %u", s.sack[2], s.sack[3]);
+	end(&b);
+}
