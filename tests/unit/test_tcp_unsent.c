@@ -186,3 +186,43 @@ Test(tcp_unsent, test_unsent_long_turns_are_no_bound_for_the_rate)
 	sock_abort(c.sk);
 	bench_end(&b);
 }
+
+/* It is the window of the path that holds up its bytes: more of them would only wait. */
+Test(tcp_unsent, test_unsent_writer_before_a_full_congestion_window_is_not_late)
+{
+	struct bench b;
+	struct conn c;
+
+	opened(&b, &c);
+	conn_tp(&c)->snd_cwnd = 1 << 20;
+	(void)fill(&c);
+	bench_turn(&b, 1000);
+	cr_assert(spaces == 1 && !conn_tp(&c)->send_head, "all has left");
+	conn_tp(&c)->snd_cwnd = tcp_flight(conn_tp(&c));
+	cr_assert_lt(late(&b, &c, 8, 50 * NSEC_PER_USEC), LOWAT + MSS);
+	cr_assert_eq(conn_tp(&c)->notsent_lowat, LOWAT);
+	conn_tp(&c)->snd_cwnd = 1 << 20;
+	drain(&b, &c);
+	bench_end(&b);
+}
+
+/* As Linux: what the listener's user said holds for those it accepts. */
+Test(tcp_unsent, test_unsent_child_has_the_sizes_of_its_listener)
+{
+	struct sock *lp;
+	struct bench b;
+	struct conn c;
+
+	bench_begin(&b, NULL, 512);
+	lp = bench_listen(&b, SEG_PORT, 8);
+	cr_assert_eq(sock_setopt_int(lp, SK_SOL_TCP, SK_TCP_NOTSENT_LOWAT, 20000), 0);
+	conn_passive(&c, &b, lp, 4000, &seg_full);
+	cr_assert_eq(conn_tp(&c)->notsent_lowat, 20000);
+	sock_abort(c.sk);
+	cr_assert_eq(sock_setopt_int(lp, SK_SOL_TCP, SK_TCP_NOTSENT_LOWAT, 0), 0);
+	cr_assert_eq(sock_setopt_int(lp, SK_SOL_SOCKET, SK_SO_SNDBUF, 500000), 0);
+	conn_passive(&c, &b, lp, 4001, &seg_full);
+	cr_assert_eq(conn_tp(&c)->notsent_lowat, UINT32_MAX);
+	sock_abort(c.sk);
+	bench_end(&b);
+}
