@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One lane's shard: creation, the address it answers for, and the four calls that make up
- * a turn. The layers themselves live in their own files; nothing here looks into a packet.
+ * a turn. The layers themselves live in their own files; but for a guess at what the next frame
+ * will want from memory nothing here looks into a packet.
  */
 #include "stack/stack_int.h"
 #include "stack/tcp_fast.h"
