@@ -206,7 +206,11 @@ int conn_control(struct pl_conn *c, struct conn_control *ctl)
 {
 	if (likely(!ctl->fn))
 		return 0;
+	conn_hold(c); /* whatever fn does, it can be looked at behind it */
 	ctl->err = ctl->fn(c, ctl->arg);
+	if (unlikely(fd_mutex_closed(&c->fdmu)))
+		bug_misuse("pl_close: by the control of the dial or listen that made the conn");
+	conn_put(c);
 	if (ctl->err)
 		conn_drop(c);
 	return ctl->err;
