@@ -130,6 +130,7 @@ const struct argp_child *cli_one_lane(void)
 struct wrap {
 	const char *name;
 	void *input;
+	const char *word; /* the last one that is no option nor an option's */
 };
 
 /* argp would put the words of args_doc behind the options, and those of children again. */
@@ -166,8 +167,10 @@ static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 	struct wrap *w = state->input;
 	int at = state->next;
 
-	(void)arg;
 	switch (key) {
+	case ARGP_KEY_ARG:
+		w->word = arg; /* ours is asked first */
+		return ARGP_ERR_UNKNOWN;
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = w->input;
 		return 0;
@@ -181,7 +184,8 @@ static error_t wrap_parse(int key, char *arg, struct argp_state *state)
 		exit(cli_flush(0));
 	case ARGP_KEY_ERROR:
 		/* An option was passed by already, a stray word was not. */
-		if (at > 0 && (at >= state->argc || state->argv[at - 1][0] == '-'))
+		if (at > 0 && (at >= state->argc ||
+			       (state->argv[at - 1][0] == '-' && state->argv[at] != w->word)))
 			at--;
 		if (at == state->argc - 1 && !strncmp(state->argv[at], "--", 2) &&
 		    takes_value(state->root_argp, &state->argv[at][2]))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the repository's own commands say to wrong arguments: one line that tells what to do, and status 2.
 
-usage: commands.py
+usage: commands.py [PARKLANE]: of the program, too
 """
 
 import os
@@ -19,6 +19,29 @@ WRONG = {
     'tests/pkt/run': ('', '--nosuch x', 'nosuch.pkt', '--so /nonexist nosuch.pkt'),
 }
 
+# What argp leaves to us: the word at fault is named, not a good option beside it.
+BLAMED = {
+    'compare --quick extra': 'extra',
+    'compare extra --quick': 'extra',
+    'settings --markdown extra': 'extra',
+    'settings -- extra': 'extra',
+    'settings extra more': 'extra',
+    'stat --json extra': 'extra',
+    'stat --pid 1 extra': 'extra',
+    'stat extra --nosuch': '--nosuch',
+    'stat --json --nosuch': '--nosuch',
+    'stat --nosuch extra': '--nosuch',
+}
+
+
+def blamed(program):
+    for args, word in BLAMED.items():
+        p = subprocess.run([program] + args.split(), timeout=60, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        err = p.stderr.decode()
+        if p.returncode != 2 or p.stdout or ' %s: unknown or misplaced; ' % word not in err:
+            yield 'parklane %s: status %d, "%s"' % (args, p.returncode, err)
+
 
 def main():
     tap = Tap()
@@ -31,6 +54,8 @@ def main():
                 bad.append('%s %s: status %d, "%s%s"' % (command, args, p.returncode, p.stdout.decode(),
                                                          p.stderr.decode()))
         tap.case('test_commands_%s_tells_what_is_wrong_in_one_line' % command.strip('./').replace('/', '_'), bad)
+    if len(sys.argv) > 1:
+        tap.case('test_parklane_blames_the_word_at_fault', list(blamed(sys.argv[1])))
     return tap.finish()
 
 
