@@ -186,7 +186,12 @@ static void lanes_note(struct lanes *l, unsigned pid, const json_t *o)
 		snprintf(end, room, ", ...");
 }
 
-static void lanes_find_in(struct lanes *l, const char *folder)
+static bool is_closed_to_us(int fd)
+{
+	return fd == -EACCES || fd == -EPERM;
+}
+
+static void lanes_find_in(struct lanes *l, const char *folder, bool others)
 {
 	struct dirent **entry;
 	int nr = scandir(folder, &entry, NULL, versionsort);
@@ -198,7 +203,7 @@ static void lanes_find_in(struct lanes *l, const char *folder)
 		json_t *o;
 
 		free(entry[i]);
-		if (fd < 0 && fd != -EACCES && fd != -EPERM)
+		if (fd < 0 && !(others && is_closed_to_us(fd)))
 			continue;
 		o = fd >= 0 ? fetch(fd) : NULL;
 		l->pid = pid;
@@ -216,8 +221,10 @@ static void lanes_find(struct lanes *l)
 	unsigned nr = stat_dirs_find(dirs);
 
 	*l = (struct lanes){0};
-	for (unsigned i = 0; i < nr; i++)
-		lanes_find_in(l, dirs[i].path);
+	/* Who has none of their own is told of those that only others may ask. */
+	for (int others = 0; others < 2 && !l->n; others++)
+		for (unsigned i = 0; i < nr; i++)
+			lanes_find_in(l, dirs[i].path, others);
 }
 
 /* Connect to the one lane that runs, whose pid it tells; says so and ends when there are none or
@@ -408,7 +415,7 @@ int cmd_stat(int argc, char **argv)
 
 	cli_parse(&stat_argp, "parklane stat", argc, argv, &a);
 	fd = a.pid ? connect_to(a.pid) : connect_to_only(&a.pid);
-	if (fd == -EACCES || fd == -EPERM)
+	if (is_closed_to_us(fd))
 		cli_die("process %u is another user's: run stat as that user or root", a.pid);
 	if (fd < 0)
 		die_without_lane(a.pid);

@@ -169,6 +169,15 @@ def test_stat_sees_lanes_of_a_user_without_rights():
             p = subprocess.run(inside + [PROGRAM, 'stat', '--pid', str(srv.p.pid)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
             assert p.returncode == 0 and b'parklane echo, pid' in p.stdout, p
+        # each user sees their own: root's beside it is not one to choose from
+        with Server('--epoll', '--port', str(PORT + 1)) as roots:
+            p = subprocess.run(nobody + [PROGRAM, 'stat'], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, timeout=20)
+            assert p.returncode == 0 and b'echo, pid %d' % srv.p.pid in p.stdout, p
+            p = subprocess.run(nobody + [PROGRAM, 'stat', '--pid', '1'], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, timeout=20)
+            assert p.returncode == 1 and b'%d (' % srv.p.pid in p.stderr, p
+            assert b'%d (' % roots.p.pid not in p.stderr, p
         srv.stop()
         assert not os.listdir(folder), os.listdir(folder)
     os.rmdir(folder)
