@@ -32,10 +32,23 @@ static const struct cmp_figure none = {NAN, NAN, NAN, 0};
 
 #define MEDIAN(s, what) ((s) ? figure_median((s)->what, (s)->n) : none)
 
-static void put_set(FILE *f, int set)
+/* A row begins, of the samples of a and b. */
+static void put_set(FILE *f, int set, const struct cmp_series *a, const struct cmp_series *b)
 {
-	fprintf(f, "<tr><th><i style=\"background:%s\"></i>%s</th>", cmp_colours[set],
-		cmp_set_names[set]);
+	fprintf(f, "<tr><th><i style=\"background:%s\"></i>%s%s</th>", cmp_colours[set],
+		cmp_set_names[set], series_starved(a) || series_starved(b) ? "!" : "");
+}
+
+/* What of the samples was starved stands above the tables that have them, as on the terminal. */
+static void put_starved(FILE *f, const struct cmp *c)
+{
+	char note[240];
+
+	if (cmp_starved_note(&c->meta, note, sizeof(note)))
+		fprintf(f,
+			"<p><b>Note:</b> %s. <b>!</b>: some of the row's samples are of these, and "
+			"its medians count them.</p>\n",
+			note);
 }
 
 static void put_rr(FILE *f, const struct cmp *c)
@@ -50,7 +63,7 @@ static void put_rr(FILE *f, const struct cmp *c)
 
 		if (!a && !b)
 			continue;
-		put_set(f, set);
+		put_set(f, set, a, b);
 		put_cell(f, MEDIAN(a, p50), "%.2f");
 		put_cell(f, MEDIAN(a, p99), "%.2f");
 		put_cell(f, MEDIAN(b, rate), "%'.0f");
@@ -74,7 +87,7 @@ static void put_streams(FILE *f, const struct cmp *c, unsigned conns)
 
 		if (!s[0] && !s[1])
 			continue;
-		put_set(f, set);
+		put_set(f, set, s[0], s[1]);
 		for (unsigned k = 0; k < 2; k++) {
 			put_cell(f, MEDIAN(s[k], rate), "%.2f");
 			put_cell(f, MEDIAN(s[k], cycles), "%.0f");
@@ -177,7 +190,8 @@ static int put_stream_part(FILE *f, const struct cmp *c)
 		"and nobody sums them; bypass cuts them to the MTU and sums each.",
 		STREAM_WRITE / 1024, STREAM_MSS);
 	if (floor)
-		fprintf(f, " floor, the bare ring: %.1f Gbit/s of such segments bounced.",
+		fprintf(f, " floor%s, the bare ring: %.1f Gbit/s of such segments bounced.",
+			series_starved(floor) ? "!" : "",
 			figure_median(floor->rate, floor->n).value);
 	fputs("</p>\n", f);
 	put_streams(f, c, 1);
@@ -233,6 +247,7 @@ static int put_page(FILE *f, const struct cmp *c)
 		m->machine.cpu, m->virtualised ? " (virtual machine)" : "", m->machine.cpus,
 		m->machine.kernel, m->machine.date, m->machine.commit,
 		(unsigned long long)m->machine.seed, m->reps);
+	put_starved(f, c);
 	if (cmp_has(c, TEST_RR)) {
 		fprintf(f, "<h2>Request and response of %d bytes</h2>\n", CMP_SIZE);
 		put_rr(f, c);

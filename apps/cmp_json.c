@@ -43,10 +43,12 @@ static json_t *json_meta(const struct cmp *c)
 {
 	const struct cmp_meta *m = &c->meta;
 	json_t *o = machine_json(&m->machine), *notes = json_array();
-	char one[64], many[64], off[64];
+	char one[64], many[64], off[64], note[240];
 
 	for (unsigned i = 0; i < m->nr_notes; i++)
 		json_array_append_new(notes, json_string(m->notes[i]));
+	if (cmp_starved_note(m, note, sizeof(note)))
+		json_array_append_new(notes, json_string(note));
 	json_object_update_new(o, json_pack("{s:i s:s s:f s:f s:b s:o}", "n", (int)m->reps, "mode",
 					    m->quick ? "quick" : "full", "tsc_hz", m->tsc_hz,
 					    "seconds", m->seconds, "virtualised",

@@ -96,6 +96,16 @@ static bool too_idle(const struct cmp_series *s)
 	return s && is_kernel(s->set) && figure_median(s->busy, s->n).value < BUSY_ENOUGH;
 }
 
+/* "bypass!": one of the samples in its row was starved. */
+static const char *set_name(enum cmp_set set, const struct cmp_series *a,
+			    const struct cmp_series *b, char *buf, size_t size)
+{
+	bool starved = series_starved(a) || series_starved(b);
+
+	snprintf(buf, size, "%s%s", cmp_set_names[set], starved ? "!" : "");
+	return buf;
+}
+
 static void print_row(const struct cmp *c, enum cmp_set set)
 {
 	const struct cmp_series *s1 = cmp_find(c, TEST_RR, set, 1);
@@ -104,6 +114,7 @@ static void print_row(const struct cmp *c, enum cmp_set set)
 	struct cmp_figure busy = MEDIAN(many, busy);
 	double late = MEDIAN(s1, p99).value;
 	char p50[80], p99[32] = "-", rate[64], lo[16], hi[16], mid[16], flag[40] = "";
+	char name[24];
 
 	if (!s1 && !many)
 		return;
@@ -115,8 +126,8 @@ static void print_row(const struct cmp *c, enum cmp_set set)
 			 too_idle(many) ? " TOO IDLE" : "");
 	snprintf(rate, sizeof(rate), "%s (%s-%s)", si(rps.value, mid, sizeof(mid)),
 		 si(rps.low, lo, sizeof(lo)), si(rps.high, hi, sizeof(hi)));
-	put(16, "  %-13s %-21s %8s   %-25s %10s%s%s", cmp_set_names[set], p50, p99, rate,
-	    si(cyc.value, mid, sizeof(mid)), *flag ? " " : "", flag);
+	put(16, "  %-13s %-21s %8s   %-25s %10s%s%s", set_name(set, s1, many, name, sizeof(name)),
+	    p50, p99, rate, si(cyc.value, mid, sizeof(mid)), *flag ? " " : "", flag);
 }
 
 static void print_rr(const struct cmp *c)
@@ -145,7 +156,7 @@ static void stream_cells(const struct cmp_series *s, char *buf, size_t size)
 
 static void print_streams(const struct cmp *c, unsigned conns)
 {
-	char in[128], out[128], title[32];
+	char in[128], out[128], title[32], name[24];
 
 	snprintf(title, sizeof(title), "%u stream%s", conns, conns == 1 ? "" : "s");
 	printf("\n  %-13s %-19s %8s %6s  %-19s %8s %6s\n", title, "in: Gbit/s", "cycles", "busy",
@@ -159,14 +170,15 @@ static void print_streams(const struct cmp *c, unsigned conns)
 			continue;
 		stream_cells(to, in, sizeof(in));
 		stream_cells(from, out, sizeof(out));
-		put(16, "  %-13s %s  %s", cmp_set_names[set], in, out);
+		put(16, "  %-13s %s  %s", set_name((enum cmp_set)set, to, from, name, sizeof(name)),
+		    in, out);
 	}
 }
 
 static void print_stream(const struct cmp *c)
 {
 	const struct cmp_series *f = cmp_find(c, TEST_STREAM_TO, SET_FLOOR, CMP_STREAM_FLOOR);
-	char rate[80];
+	char rate[80], name[24];
 
 	if (!cmp_has(c, TEST_STREAM_TO) && !cmp_has(c, TEST_STREAM_FROM))
 		return;
@@ -179,7 +191,7 @@ static void print_stream(const struct cmp *c)
 	print_streams(c, CMP_STREAM_CONNS);
 	if (f)
 		put(16, "  %-13s %s Gbit/s, such segments bounced: neither copied nor summed",
-		    cmp_set_names[SET_FLOOR],
+		    set_name(SET_FLOOR, f, NULL, name, sizeof(name)),
 		    spread(figure_median(f->rate, f->n), rate, sizeof(rate)));
 }
 
@@ -187,6 +199,7 @@ static void print_stream(const struct cmp *c)
 static void print_words(const struct cmp *c)
 {
 	bool idle = false, starred = false;
+	char note[240];
 
 	put(4,
 	    "  bypass: our stack over net_ring; floor: net_ring alone, no TCP; kernel: epoll over "
@@ -213,12 +226,10 @@ static void print_words(const struct cmp *c)
 		    (1 - BUSY_ENOUGH) * 100);
 	for (unsigned i = 0; i < c->meta.nr_notes; i++)
 		put(4, "  Note: %s", c->meta.notes[i]);
-	if (c->meta.starved)
-		put(4,
-		    "  Note: in %u of %u samples other programs had a cpu for more than %.0f %% of "
-		    "the time, or nothing was moved: no ratio has these, and one that less than "
-		    "half of its pairs are left of is not given",
-		    c->meta.starved, c->meta.samples, CMP_LOST_MOST * 100);
+	if (cmp_starved_note(&c->meta, note, sizeof(note))) {
+		put(4, "  Note: %s", note);
+		put(4, "  !: some of the row's samples are of these, and its medians count them");
+	}
 }
 
 static void print_figure(const char *text, struct cmp_figure f, int d, double want)

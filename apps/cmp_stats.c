@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Figures of compare: medians, spreads, ratios of paired samples. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,27 @@ bool sample_counts(const struct cmp_sample *s)
 bool series_any(const struct cmp_series *s)
 {
 	return figure_median(s->rate, s->n).n > 0;
+}
+
+bool series_starved(const struct cmp_series *s)
+{
+	for (unsigned i = 0; s && i < s->n; i++) {
+		if (s->rate_starved[i] || s->starved[i])
+			return true;
+	}
+	return false;
+}
+
+const char *cmp_starved_note(const struct cmp_meta *m, char *buf, size_t size)
+{
+	if (!m->starved)
+		return NULL;
+	snprintf(buf, size,
+		 "in %u of %u samples other programs had a cpu for more than %.0f %% of the time, "
+		 "or nothing was moved: no ratio has these, and one that less than half of its "
+		 "pairs are left of is not given",
+		 m->starved, m->samples, CMP_LOST_MOST * 100);
+	return buf;
 }
 
 static void add_empty(struct cmp_series *s, unsigned i)

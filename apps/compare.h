@@ -335,6 +335,11 @@ bool series_any(const struct cmp_series *s);
 /* sample_counts - something was moved, and neither end was kept from its cpu for more than
  * CMP_LOST_MOST of the time. */
 bool sample_counts(const struct cmp_sample *sample);
+/* series_starved - whether sample_counts() was false of any of its samples. NULL has none. */
+bool series_starved(const struct cmp_series *s);
+/* cmp_starved_note - how many of all samples count in no ratio, and why, in words: buf; NULL if
+ * all of them count. 240 bytes hold it. */
+const char *cmp_starved_note(const struct cmp_meta *m, char *buf, size_t size);
 /* cmp_best_rate - where a rival has the better rate (medians), it and its round trips become those
  * of the series that it is beside. Once, before cmp_ratios(). */
 void cmp_best_rate(struct cmp *c);

@@ -1,14 +1,52 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What compare prints: never wider than 100 columns, its words explained, its ratios last. */
+/*
+ * What compare prints: never wider than 100 columns, its words explained, its ratios last. Its page
+ * and its JSON leave out nothing that the terminal warns of.
+ */
 #include <criterion/criterion.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "apps/compare.h"
+#include "apps/cmp_plot.h"
 
 static struct cmp c;
+
+/* Stands in for park.c's, which needs a lane. */
+const char *const park_keys[PARK_ALL] = {"a", "b", "c", "d", "e", "f", "g"};
+
+/* Stand in for cmp_plot.c, which needs gnuplot: a picture is its words. */
+const char *const cmp_colours[SET_MAX] = {"#000000", "#000000", "#000000", "#000000", "#000000"};
+
+static void draw_none(FILE *f, const struct cmp *cmp)
+{
+	(void)f;
+	(void)cmp;
+}
+
+#define DRAW_NONE __attribute__((alias("draw_none")))
+void draw_cdf(FILE *f, const struct cmp *cmp) DRAW_NONE;
+void draw_cycles(FILE *f, const struct cmp *cmp) DRAW_NONE;
+void draw_curve(FILE *f, const struct cmp *cmp) DRAW_NONE;
+void draw_stream_rates(FILE *f, const struct cmp *cmp) DRAW_NONE;
+void draw_stream_cycles(FILE *f, const struct cmp *cmp) DRAW_NONE;
+
+int cmp_picture(FILE *page, const struct cmp *cmp, void (*draw)(FILE *, const struct cmp *),
+		const char *title, const char *text)
+{
+	draw(page, cmp);
+	fprintf(page, "<h2>%s</h2><p>%s</p>\n", title, text);
+	return 0;
+}
+
+json_t *machine_json(const struct machine *m)
+{
+	(void)m;
+	return json_object();
+}
 
 /* Stands in for the one of cmp_kernel.c, which needs namespaces; the longest it gives. */
 const char *kernel_mode_name(struct kernel_mode mode, char *buf, size_t size)
@@ -104,6 +142,25 @@ static char *printed(void)
 	return text;
 }
 
+/* What report_html() or report_json() puts into a file; valid until the next call. */
+static const char *written(int (*report)(const struct cmp *, const char *))
+{
+	static char text[128 * 1024];
+	char path[] = "/tmp/test_cmp_report.XXXXXX";
+	int fd = mkstemp(path);
+	ssize_t len;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(report(&c, path), 0);
+	/* by its descriptor: the file is written in place */
+	len = pread(fd, text, sizeof(text) - 1, 0);
+	cr_assert(len > 0 && len < (ssize_t)sizeof(text) - 1);
+	text[len] = 0;
+	close(fd);
+	unlink(path);
+	return text;
+}
+
 static void assert_width(const char *text)
 {
 	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
@@ -195,6 +252,37 @@ Test(cmp_report, test_report_of_starved_pairs_gives_no_ratio_and_says_why)
 	cr_assert(strstr(end, "none  (starved: 6 of 15") && strstr(end, "  Starved: other") &&
 			  !strstr(end, "nan"),
 		  "%s", end);
+}
+
+/* The page and the JSON kept silent, and no row said that its samples were of a busy machine. */
+Test(cmp_report, test_report_marks_starved_rows_and_tells_so_everywhere)
+{
+	const char *note = "in 31 of 90 samples other programs had a cpu for more than 25 %";
+	const char *text;
+
+	fill(58.75, 0.97);
+	c.series[0].p50[0] = 1;
+	cr_assert(!strstr(printed(), "bypass!"));
+	text = written(report_html);
+	cr_assert(strstr(text, "bypass</th>") && !strstr(text, "bypass!"));
+	cr_assert(!strstr(text, "of 90 samples") && !strstr(written(report_json), "of 90"));
+	c.meta.samples = 90;
+	c.meta.starved = 31;
+	for (unsigned i = 0; i < c.nr_series; i++) {
+		c.series[i].rate_starved[0] = c.series[i].set == SET_BYPASS;
+		c.series[i].starved[4] = c.series[i].set == SET_KERNEL_AWAKE;
+	}
+	text = printed();
+	assert_width(text);
+	cr_assert(strstr(text, "\n  bypass!  ") && strstr(text, "\n  kernel-awake! ") &&
+			  strstr(text, "\n  kernel  ") &&
+			  strstr(text, "\n  !: some of the row's samples"),
+		  "%s", text);
+	text = written(report_html);
+	cr_assert(strstr(text, note) && strstr(text, note) < strstr(text, "<table>"), "%s", text);
+	cr_assert(strstr(text, "bypass!</th>") && strstr(text, "kernel-awake!</th>") &&
+		  strstr(text, "kernel</th>"));
+	cr_assert(strstr(written(report_json), note));
 }
 
 /* Both directions stand in one line, and what was not measured has no heading. */
