@@ -172,7 +172,7 @@ static int put_rr_pictures(FILE *f, const struct cmp *c)
 		err = cmp_picture(
 			f, c, draw_cycles, "Where the cycles go",
 			"Cycles of the server's cpu per request. Parklane's own steps come "
-			"from its ledger, the kernel's split from /proc/stat.");
+			"from its ledger, the kernel's split from /proc/stat. " CMP_STEPS_SUM ".");
 	return err ? err
 		   : cmp_picture(f, c, draw_curve, "Throughput against connections",
 				 "Medians, with the smallest and the largest sample as bars.");
@@ -202,7 +202,7 @@ static int put_stream_part(FILE *f, const struct cmp *c)
 		err = cmp_picture(
 			f, c, draw_stream_cycles, "Streams: where the cycles go",
 			"Cycles of the server's cpu per 1448 bytes, with 8 streams in and "
-			"out.");
+			"out. " CMP_STEPS_SUM ".");
 	return err;
 }
 

@@ -355,6 +355,7 @@ static void print_ledger(const struct cmp *c, enum cmp_test test)
 		printf("  %-30s %10s %12s\n", cmp_step_names[i], si(bc, bv, sizeof(bv)),
 		       si(kc, kv, sizeof(kv)));
 	}
+	put(4, "  " CMP_STEPS_SUM);
 }
 
 /* print_modes - which tuning each figure of the kernel comes from. */

@@ -340,6 +340,9 @@ bool series_starved(const struct cmp_series *s);
 /* cmp_starved_note - how many of all samples count in no ratio, and why, in words: buf; NULL if
  * all of them count. 240 bytes hold it. */
 const char *cmp_starved_note(const struct cmp_meta *m, char *buf, size_t size);
+/* What is told beside cycles by step. */
+#define CMP_STEPS_SUM                                                                              \
+	"Each step is a median of its own: under load they do not sum to the table's cycles"
 /* cmp_best_rate - where a rival has the better rate (medians), it and its round trips become those
  * of the series that it is beside. Once, before cmp_ratios(). */
 void cmp_best_rate(struct cmp *c);

@@ -285,6 +285,22 @@ Test(cmp_report, test_report_marks_starved_rows_and_tells_so_everywhere)
 	cr_assert(strstr(written(report_json), note));
 }
 
+/* Who added the steps up found another figure than the table's, and no word on why. */
+Test(cmp_report, test_report_says_that_steps_do_not_sum_to_the_cycles)
+{
+	const char *text, *steps;
+
+	fill(58.75, 0.97);
+	steps = strstr(printed(), "\nCycles per request by step");
+	cr_assert(steps);
+	text = strstr(steps, "\n  " CMP_STEPS_SUM "\n");
+	cr_assert(text && text < strstr(steps, "\nEvents per 1448"));
+	text = strstr(written(report_html), "<h2>Where the cycles go</h2>");
+	cr_assert(text && strstr(text, CMP_STEPS_SUM) < strstr(text, "<h2>Throughput"));
+	text = strstr(text, "<h2>Streams: where the cycles go</h2>");
+	cr_assert(text && strstr(text, CMP_STEPS_SUM));
+}
+
 /* Both directions stand in one line, and what was not measured has no heading. */
 Test(cmp_report, test_report_has_a_table_for_each_test_that_was_run)
 {
