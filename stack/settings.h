@@ -71,8 +71,9 @@ enum setting_unit {
 	ONE(uint32_t, wmem_max, "wmem_max", 4u << 20, BYTES, 4096, 1u << 30, "-",                  \
 	    "Most that SO_SNDBUF takes, before it is doubled")                                     \
 	ONE(uint32_t, notsent_lowat, "tcp_notsent_lowat", 131072, BYTES, 1, UINT32_MAX, "-",       \
-	    "Unsent bytes from which on a writer waits, more for one that is late then; Linux "    \
-	    "has no bound: 4294967295")                                                            \
+	    "Bytes that may wait unsent before a writer is held; doubled by itself where the "     \
+	    "writer comes late to a queue that ran dry, none with SO_SNDBUF set, fixed by "        \
+	    "TCP_NOTSENT_LOWAT; Linux's default is no bound: 4294967295")                          \
 	ONE(uint8_t, min_tso_segs, "tcp_min_tso_segs", 2, COUNT, 1, 63, "-",                       \
 	    "Segments of a burst after which one bears PSH, if its rate asks for no more")         \
 	ONE(uint64_t, rto_min, "tcp_rto_min_us", 200000, US, 1000, 120000000, "RFC 6298 2.4",      \
