@@ -135,6 +135,7 @@ static void run_listens(void *arg)
 static void run_on_stack(void (*fn)(void *net))
 {
 	const uint32_t ip = htonl(0x0a000001);
+	enum pl_net net = PL_NET_STACK;
 	struct netpoll_backend *nb;
 	struct netdev *dev, *deaf;
 	struct stack_config scfg;
@@ -151,7 +152,7 @@ static void run_on_stack(void (*fn)(void *net))
 	cr_assert_eq(lane_create(&cfg, &l), 0);
 	cr_assert_eq(netpoll_stack_create(l, st, 0, &nb), 0);
 	cr_assert_eq(lane_add_backend(l, nb), 0);
-	cr_assert_eq(lane_go(l, fn, &(enum pl_net){PL_NET_STACK}, "on_stack"), 0);
+	cr_assert_eq(lane_go(l, fn, &net, "on_stack"), 0);
 	cr_assert_eq(lane_run(l), 0);
 }
 
