@@ -107,14 +107,17 @@ void fuzz_witness_look(struct fuzz *z)
 	for (unsigned i = 0; i < FUZZ_CONNS; i++) {
 		struct fuzz_conn *fc = &z->conn[i];
 		struct fuzz_witness *w = fc->w;
+		const struct tcp_sock *tp;
 
 		if (!w)
 			continue;
-		w->tp = sock_of(z, fc);
-		w->sk_seq = w->tp ? w->tp->sk.sk_seq : 0;
-		w->una = w->tp ? w->tp->snd_una : 0;
-		if (!w->tp)
+		tp = sock_of(z, fc);
+		/* by the ACK of a cookie another may have begun in the turn that ended the last */
+		if (!tp || tp != w->tp || tp->sk.sk_seq != w->sk_seq)
 			forget(w);
+		w->tp = tp;
+		w->sk_seq = tp ? tp->sk.sk_seq : 0;
+		w->una = tp ? tp->snd_una : 0;
 	}
 }
 
