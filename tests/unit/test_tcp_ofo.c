@@ -257,3 +257,45 @@ Test(tcp_ofo, test_ofo_dsack_that_was_not_told_in_time_is_not_told)
 	cr_assert(s.sack[2] == 201 && s.sack[3] == 301, "%u to %u", s.sack[2], s.sack[3]);
 	end(&b);
 }
+
+/* All that a socket may hold waits behind a hole: with a window of zero the peer could not fill it. */
+Test(tcp_ofo, test_ofo_full_of_what_waits_the_window_is_open_for_the_hole)
+{
+	struct bench b;
+	struct conn c;
+
+	begin(&b, &c, &seg_full);
+	peer(&c, .flags = ACK, .seq = 201, .ack = 1, .len = 100);
+	bench_drain(&b);
+	c.sk->sk_rcvbuf = c.sk->sk_rmem_alloc;
+	cr_assert_geq(tcp_new_window(conn_tp(&c)), conn_tp(&c)->advmss);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 200);
+	cr_assert_geq(conn_read(&c, 1), 200);
+	end(&b);
+}
+
+/* What fills the hole is cut, and the piece behind takes the pool's last buffer but the reserve:
+ * what waits gives way, or nothing could be taken any more. */
+Test(tcp_ofo, test_ofo_cut_that_takes_the_last_buffer_still_fills_the_hole)
+{
+	struct sk_buff *held[4096];
+	struct skb_cache *cache;
+	unsigned n = 0;
+	struct bench b;
+	struct conn c;
+
+	begin(&b, &c, &seg_full);
+	peer(&c, .flags = ACK, .seq = 101, .ack = 1, .len = 50);
+	bench_drain(&b);
+	cache = &b.st->cache;
+	while (cache->n != 1 ||
+	       b.pool->ops->avail(b.pool) > b.pool->reserve + SKB_CACHE_BULK)
+		cr_assert((held[n++] = skb_alloc(cache, 0)) != NULL);
+	cr_assert(!cache->low);
+	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 200);
+	cr_assert_eq(bench_drops(&b, SKB_DROP_TCP_OFO_DROP), 1);
+	cr_assert_geq(conn_read(&c, 1), 100);
+	while (n)
+		skb_free(held[--n]);
+	end(&b);
+}
