@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One lane's shard: creation, the address it answers for, and the four calls that make up
- * a turn. The layers themselves live in their own files; but for a guess at what the next frame
- * will want from memory nothing here looks into a packet.
+ * a turn. The layers themselves live in their own files; nothing here looks into a packet.
  */
 #include "stack/stack_int.h"
-#include "stack/tcp_fast.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -176,20 +174,6 @@ static inline void prefetch_frame(const struct sk_buff *skb)
 	} while (p < skb->tail);
 }
 
-/* rx_look_ahead - the bucket of a frame that is next, asked for while the one before it is input:
- * of a table for 65,536 sockets it comes from afar, unless its connection was just busy. A guess
- * only: nothing was checked. */
-static inline void rx_look_ahead(const struct stack *st, const struct sk_buff *skb)
-{
-	const struct iphdr_ *ip = (const struct iphdr_ *)(skb->data + ETH_HLEN);
-	const struct tcphdr_ *th = (const struct tcphdr_ *)(ip + 1);
-
-	if (skb_headlen(skb) < ETH_HLEN + IP_HLEN + TCP_HLEN || ip->ver_ihl != 0x45)
-		return;
-	__builtin_prefetch(
-		tcp_bucket(st->tcp, ip->daddr, ip->saddr, be16(th->dest), be16(th->source)));
-}
-
 static void rx_burst_input(struct stack *st, struct sk_buff **skbs, unsigned n)
 {
 	uint64_t bytes = 0;
@@ -203,7 +187,7 @@ static void rx_burst_input(struct stack *st, struct sk_buff **skbs, unsigned n)
 		if (i + 2 < n)
 			prefetch_frame(skbs[i + 2]);
 		if (i + 1 < n)
-			rx_look_ahead(st, skbs[i + 1]);
+			tcp_v4_look_ahead(st, skbs[i + 1]);
 		bytes += skb->len;
 		skb->dev = st->dev;
 		skb->tstamp = st->now;

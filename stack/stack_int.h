@@ -209,6 +209,10 @@ void tcp_shard_fini(struct stack *st);
 /* tcp_v4_rcv - consumes skb: data at the TCP header, len = L4 length, network_header set,
  * the IP header validated. */
 void tcp_v4_rcv(struct stack *st, struct sk_buff *skb);
+/* tcp_v4_look_ahead - skb is the frame, and will be input next: what its connection is looked up in
+ * is asked for, while the one before it is input. Of a table for 65,536 sockets that comes from
+ * afar, unless the connection was just busy. A guess only: nothing was checked. */
+void tcp_v4_look_ahead(const struct stack *st, const struct sk_buff *skb);
 /* tcp_v4_demux - the second half of it: skb is validated, data at the payload. Consumes skb. */
 void tcp_v4_demux(struct stack *st, struct sk_buff *skb);
 /*

@@ -163,6 +163,17 @@ static COLD void tcp_rcv_no_sock(struct stack *st, struct sk_buff *skb, struct t
 		tcp_rcv_closed(st, skb);
 }
 
+void tcp_v4_look_ahead(const struct stack *st, const struct sk_buff *skb)
+{
+	const struct iphdr_ *ip = (const struct iphdr_ *)(skb->data + ETH_HLEN);
+	const struct tcphdr_ *th = (const struct tcphdr_ *)(ip + 1);
+
+	if (skb_headlen(skb) < ETH_HLEN + IP_HLEN + TCP_HLEN || ip->ver_ihl != 0x45)
+		return;
+	__builtin_prefetch(
+		tcp_bucket(st->tcp, ip->daddr, ip->saddr, be16(th->dest), be16(th->source)));
+}
+
 void tcp_v4_demux(struct stack *st, struct sk_buff *skb)
 {
 	const struct iphdr_ *ip = skb_iphdr(skb);

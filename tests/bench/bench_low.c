@@ -44,6 +44,12 @@ void tcp_v4_rcv(struct stack *s, struct sk_buff *skb)
 	skb_free(skb);
 }
 
+void tcp_v4_look_ahead(const struct stack *s, const struct sk_buff *skb)
+{
+	(void)s;
+	(void)skb;
+}
+
 void tcp_v4_demux(struct stack *s, struct sk_buff *skb)
 {
 	(void)s;

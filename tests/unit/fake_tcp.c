@@ -26,6 +26,12 @@ void tcp_v4_rcv(struct stack *st, struct sk_buff *skb)
 	skb_free(skb);
 }
 
+void tcp_v4_look_ahead(const struct stack *st, const struct sk_buff *skb)
+{
+	(void)st;
+	(void)skb;
+}
+
 void tcp_v4_demux(struct stack *st, struct sk_buff *skb)
 {
 	(void)st;
