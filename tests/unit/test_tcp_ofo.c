@@ -288,8 +288,7 @@ Test(tcp_ofo, test_ofo_cut_that_takes_the_last_buffer_still_fills_the_hole)
 	peer(&c, .flags = ACK, .seq = 101, .ack = 1, .len = 50);
 	bench_drain(&b);
 	cache = &b.st->cache;
-	while (cache->n != 1 ||
-	       b.pool->ops->avail(b.pool) > b.pool->reserve + SKB_CACHE_BULK)
+	while (cache->n != 1 || b.pool->ops->avail(b.pool) > b.pool->reserve + SKB_CACHE_BULK)
 		cr_assert((held[n++] = skb_alloc(cache, 0)) != NULL);
 	cr_assert(!cache->low);
 	peer(&c, .flags = ACK, .seq = 1, .ack = 1, .len = 200);
