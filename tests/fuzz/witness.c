@@ -221,7 +221,7 @@ void fuzz_witness_out(struct fuzz *z, struct fuzz_conn *fc, const struct seg *s)
 		forget(w);
 		return;
 	}
-	/* of another connection, perhaps, whose numbers may be nearly the same: by a cookie's ACK */
+	/* of another connection, perhaps, with nearly the same numbers: by a cookie's ACK */
 	if (fuzz_late(z)) {
 		forget(w);
 		return;

@@ -258,7 +258,8 @@ Test(tcp_ofo, test_ofo_dsack_that_was_not_told_in_time_is_not_told)
 	end(&b);
 }
 
-/* All that a socket may hold waits behind a hole: with a window of zero the peer could not fill it. */
+/* All that a socket may hold waits behind a hole: with a window of zero the peer could not fill
+ * it. */
 Test(tcp_ofo, test_ofo_full_of_what_waits_the_window_is_open_for_the_hole)
 {
 	struct bench b;
