@@ -235,7 +235,7 @@ def test_compare_quick_writes_json_and_html():
     check_ratios(c, out)
     assert c['meta']['seconds'] < 90, c['meta']
     rows = re.sub(r'\n {16}(?=\S)', ' ', out)  # a wild sample makes a row too wide for one line
-    busy = re.findall(r'^  (kernel|kernel-awake|plain-epoll) .* \d+ %( TOO IDLE)?$', rows, re.M)
+    busy = re.findall(r'^  (kernel|kernel-awake|plain-epoll)!? .* \d+ %( TOO IDLE)?$', rows, re.M)
     assert len(busy) == 3, out
     assert ('TOO IDLE: ' in out) == any(idle for _, idle in busy), out
     if HAS_DPDK:
