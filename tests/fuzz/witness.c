@@ -148,9 +148,9 @@ static void judge_sacks(const struct fuzz_witness *w, const struct tcp_sock *tp,
 			fuzz_fail("SACK %u to %u, but %u never came (RFC 2018 4)", from, to, miss);
 		if (!after(from, s->ack))
 			fuzz_fail("SACK %u to %u is not above the ACK %u", from, to, s->ack);
-		for (unsigned j = 0; j < i; j++)
-			if ((j || !is_dsack(s)) && before(from, s->sack[2 * j + 1]) &&
-			    after(to, s->sack[2 * j]))
+		/* the first may be a D-SACK of a range whose block, the fifth, is not told */
+		for (unsigned j = 1; j < i; j++)
+			if (before(from, s->sack[2 * j + 1]) && after(to, s->sack[2 * j]))
 				fuzz_fail("SACK blocks %u and %u overlap", j, i);
 	}
 }
